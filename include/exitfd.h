@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * exitfd: every child exit, exactly once, with its true status, on one pollable fd.
+ *
+ *     struct exitfd *x;
+ *     exitfd_open(&x, 0);
+ *     epoll_ctl(epfd, EPOLL_CTL_ADD, exitfd_get_fd(x), &(struct epoll_event){ .events = EPOLLIN });
+ *     exitfd_add(x, pid, 0, job);
+ *     ... when the fd is readable:
+ *     struct exitfd_event e[16];
+ *     int n = exitfd_wait(x, e, 16, 0);
+ *
+ * What holds for every function here
+ *
+ * Errors    A function returns 0, or a count, an fd or a pid, or a negative errno. On failure nothing is written through
+ *           a pointer, nothing has changed and nothing is leaked. errno itself is no channel: it may change on success.
+ *           Nothing here aborts, exits or logs.
+ * Threads   Any thread may call any function on the same exitfd at any time, exitfd_close excepted: nobody may use an
+ *           exitfd during or after its close. A thread blocked in exitfd_wait holds up nobody. No function is a
+ *           cancellation point. None may be called from a signal handler. (An io_uring exitfd belongs to the thread
+ *           that opened it: EXITFD_URING below.)
+ * fork      An exitfd belongs to the process that opened it. In a forked child every function answers -ESTALE and only
+ *           exitfd_close is of use, which frees the child's copy and harms nothing in the parent. A daemon that forks
+ *           itself into the background opens its exitfd afterwards.
+ * exec      Every fd is close-on-exec from birth.
+ * Signals   By default, on a kernel with pidfds, no handler is installed and no mask changed. What does need SIGCHLD
+ *           says so below, and EXITFD_NO_SIGNALS forbids it.
+ *
+ * One errno, one cause (section ERRORS of exitfd(3)):
+ *
+ *   -EINVAL   bad pid, unknown flag bits, two back ends, NULL where a pointer is needed, max < 1
+ *   -EEXIST   this exitfd already watches that pid
+ *   -ENOENT   this exitfd does not watch that pid
+ *   -ESRCH    no such process (never existed, or reaped before the add)
+ *   -ECHILD   exists, but is not a child of this process, and EXITFD_OBSERVE was not given
+ *   -EBUSY    the any-other-child watch is already held
+ *   -ENOTSUP  the forced back end, or what the flags ask for, is not in this build or this kernel
+ *   -ESTALE   the exitfd was opened before a fork, and this is the child
+ *   -EBADF    not an open fd, or not a pidfd
+ *   -EXDEV    an io_uring exitfd was used from a thread other than the one that opened it
+ *   -EINTR    exitfd_wait only: one of the caller's own signal handlers ran while it was blocked
+ *   -EPIPE    exitfd_wait only: SIGCHLD no longer reaches this self-pipe exitfd, see EXITFD_SELFPIPE
+ *   -EPERM    exitfd_kill only: the kernel does not let this process signal that one
+ *   -ENOMEM, -EMFILE, -ENFILE, -ENOSPC, -EAGAIN: the kernel or the allocator said so
+ */
+#ifndef EXITFD_H
+#define EXITFD_H
+
+#include <signal.h>
+#include <spawn.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define EXITFD_VERSION_MAJOR 0
+#define EXITFD_VERSION_MINOR 1
+#define EXITFD_VERSION_PATCH 0
+
+struct exitfd;
+
+/*
+ * How code and status of an event were learned. A status is the true one, or the origin is EXITFD_UNKNOWN: there is
+ * never a made-up 0, -1 or 255.
+ *
+ * EXITFD_REAPED    We waited for it: the zombie is gone and its pid may be reused from now on.
+ * EXITFD_PEEKED    Seen without reaping: an EXITFD_OBSERVE watch, whose child is still its owner's to wait for, or a
+ *                  stop or a continue, after which the child lives on.
+ * EXITFD_RECORDED  Someone else reaped it, or the kernel did because SIGCHLD is ignored. Code and status come from the
+ *                  kernel's record (PIDFD_GET_INFO with PIDFD_INFO_EXIT, Linux 6.15).
+ * EXITFD_UNKNOWN   It is gone, and no true status can be had.
+ */
+enum exitfd_origin {
+    EXITFD_REAPED,
+    EXITFD_PEEKED,
+    EXITFD_RECORDED,
+    EXITFD_UNKNOWN
+};
+
+struct exitfd_event {
+    pid_t         pid;    /* the process this is about */
+    int           code;   /* CLD_EXITED, CLD_KILLED, CLD_DUMPED, CLD_STOPPED, CLD_CONTINUED; 0 for EXITFD_UNKNOWN */
+    int           status; /* exit status for CLD_EXITED, else the signal number; 0 for EXITFD_UNKNOWN */
+    int           origin; /* enum exitfd_origin */
+    void         *data;   /* what was given when the watch was added; exitfd never looks behind it */
+    struct rusage rusage; /* of that process and the children it waited for; all zero unless EXITFD_REAPED or _PEEKED.
+                             Zero for EXITFD_PEEKED on systems other than Linux: waitid has no rusage there. */
+};
+
+/*
+ * Flags of exitfd_open: at most one back end. Without one the best that works here is taken: pidfd, else signalfd if
+ * SIGCHLD is already blocked in the calling thread, else self-pipe. "Works" is asked of the running kernel, never of
+ * the one it was built on: a system call that answers ENOSYS, EPERM, EACCES or EINVAL is taken for absent (seccomp
+ * answers any of these). The environment variable EXITFD_BACKEND (ignored in a set-user-ID program), holding a name
+ * that exitfd_get_backend gives, forces one; a back end named in flags wins over it.
+ *
+ * EXITFD_PIDFD      One pidfd per child in a private epoll set. O(1) per exit, no signals. Linux 5.4: pidfd_open(2),
+ *                   waitid(2) with P_PIDFD. A child for which the kernel gives no pidfd (EMFILE, ENFILE, ENOMEM, the
+ *                   epoll limit's ENOSPC, or seccomp's EPERM, EACCES or ENOSYS) is followed by SIGCHLD behind the same
+ *                   fd, and only that child: a handler is installed, as for EXITFD_SELFPIPE, while there is such a
+ *                   child. Where SIGCHLD cannot reach it (blocked in the calling thread, or the handler was
+ *                   replaced) these children, and only these, are looked for every 100 ms.
+ * EXITFD_URING      An io_uring with a registered eventfd: cheaper registration in bulk. Linux 6.1, built with
+ *                   liburing. Only the thread that opened it may use it (-EXDEV), and it must outlive the exitfd.
+ * EXITFD_SIGNALFD   A signalfd(2) for SIGCHLD: no fd per child, no handler. SIGCHLD must be blocked in every thread.
+ *                   Asking for it by name says that it is, or will be; where the calling thread has not blocked it,
+ *                   exitfd_open does, and exitfd_close in the same thread undoes that. SIGCHLD is consumed: of two
+ *                   readers in one process (sd-event, a sigwaitinfo of your own) one would miss signals. Any number of
+ *                   exitfds tell each other. If SIGCHLD is unblocked or ignored later, the next call notices and the
+ *                   children are looked for every 100 ms from then on.
+ * EXITFD_SELFPIPE   A SA_RESTART handler that writes to a pipe: every POSIX system. The handler chains to the one it
+ *                   found, and exitfd_close puts that back unless somebody else has replaced ours since. SA_RESTART
+ *                   does not cover every call: docs/eintr.md lists those that the kernel interrupts nevertheless. When
+ *                   somebody replaces the handler without chaining, exitfd neither fights nor overwrites it: the
+ *                   next exitfd_wait that has no event to give says -EPIPE, once, and from then on children are still
+ *                   reported by every exitfd_wait, but nothing makes the fd readable: call exitfd_wait from a timer.
+ * EXITFD_NO_SIGNALS Fail rather than touch SIGCHLD's handler or mask, now or later: no self-pipe, no signalfd unless
+ *                   SIGCHLD is blocked already, no SIGCHLD for a child without a pidfd (exitfd_add gives the errno of
+ *                   pidfd_open, nothing is watched), no EXITFD_STOPPED or _CONTINUED, no any-other-child watch.
+ *
+ * What the SIGCHLD back ends cannot know: the status of a child that somebody else reaped, or that the kernel reaped
+ * because SIGCHLD is SIG_IGN or has SA_NOCLDWAIT. It is EXITFD_UNKNOWN there, reported at the SIGCHLD that tells of
+ * it; under SIG_IGN the kernel sends no signal, so it is found by the next exitfd_wait (self-pipe) or within 100 ms of
+ * the next call (signalfd).
+ */
+enum exitfd_open_flags {
+    EXITFD_PIDFD      = 1 << 0,
+    EXITFD_URING      = 1 << 1,
+    EXITFD_SIGNALFD   = 1 << 2,
+    EXITFD_SELFPIPE   = 1 << 3,
+    EXITFD_NO_SIGNALS = 1 << 4
+};
+
+/*
+ * Flags of exitfd_add, exitfd_add_pidfd, exitfd_spawn and exitfd_fork.
+ *
+ * EXITFD_OBSERVE    Report, never reap. Any number of exitfds may observe one child besides the one owner that waits
+ *                   for it, each is told once. Any process, not only a child, on the pidfd and io_uring back ends: its
+ *                   event comes with the true status once its own parent has reaped it (Linux 6.15, EXITFD_RECORDED);
+ *                   Linux 6.9 to 6.14: at the reap, EXITFD_UNKNOWN; before 6.9: at the exit, EXITFD_UNKNOWN. The
+ *                   SIGCHLD back ends see children only (-ENOTSUP for any other process).
+ * EXITFD_STOPPED    Also report stops (CLD_STOPPED) and continues (CLD_CONTINUED), of a child only (-ENOTSUP for any
+ * EXITFD_CONTINUED  other process). The kernel tells of them by SIGCHLD alone, so on the pidfd back end too the handler
+ *                   is installed while such a watch exists, and each SIGCHLD costs one system call for each such watch:
+ *                   there is no O(1) way. They coalesce: what is reported is the latest state not reported yet, so a
+ *                   child stopped and continued before anybody looked gives one CLD_CONTINUED, and one that died
+ *                   meanwhile only its exit. An event of one child never overtakes an earlier one of the same child.
+ *                   SA_NOCLDSTOP in the application's own SIGCHLD disposition, on signalfd, suppresses them.
+ */
+enum exitfd_watch_flags {
+    EXITFD_OBSERVE   = 1 << 8,
+    EXITFD_STOPPED   = 1 << 9,
+    EXITFD_CONTINUED = 1 << 10
+};
+
+/*
+ * exitfd_open - make an exitfd
+ *
+ * On success *ret is a new exitfd, which the caller ends with exitfd_close. Several in one process do not know of each
+ * other. It holds at most four fds besides those of the children.
+ *
+ * -EINVAL   ret is NULL, unknown flag bits, two back ends, or an unknown name in EXITFD_BACKEND
+ * -ENOTSUP  the forced back end does not work here, or none does that EXITFD_NO_SIGNALS allows
+ * -ENOMEM, -EMFILE, -ENFILE, -EAGAIN
+ */
+int exitfd_open(struct exitfd **ret, unsigned flags);
+
+/*
+ * exitfd_close - end an exitfd
+ *
+ * Returns NULL, so that x = exitfd_close(x) leaves nothing dangling. x may be NULL. Children still watched, discarded
+ * ones included, are the caller's again, un-reaped; events not yet taken are not reported. In a forked child it frees
+ * the copy; where another thread of the parent was inside this exitfd at the moment of the fork, the copy's memory and
+ * pidfds stay until exec or exit.
+ */
+struct exitfd *exitfd_close(struct exitfd *x);
+
+/*
+ * exitfd_get_fd - the fd to poll for input
+ *
+ * Owned by x: do not read, close or modify it. It is readable exactly while exitfd_wait(x, ..., 0) would return an
+ * event, or has a moment's work to do to find that it would not. It works in epoll, level- and edge-triggered (with
+ * EPOLLET call exitfd_wait until it returns 0), poll, select, io_uring poll and inside further epoll sets.
+ *
+ * -EINVAL, -ESTALE, -EXDEV
+ */
+int exitfd_get_fd(const struct exitfd *x);
+
+/*
+ * exitfd_get_backend - "pidfd", "io_uring", "signalfd" or "self-pipe"
+ *
+ * A constant string, also in a forked child; NULL only for NULL.
+ */
+const char *exitfd_get_backend(const struct exitfd *x);
+
+/*
+ * exitfd_add - watch a process by pid
+ *
+ * The child may have exited already: then its event is due at once. From here to the event, or to exitfd_remove, do
+ * not wait for that pid yourself; if somebody does nevertheless, there still is exactly one event (enum exitfd_origin).
+ * data comes back in each event. A pid names a process only as long as nobody else can reap it: add it in the thread
+ * that forked it or before anyone may wait for it, or use exitfd_spawn or exitfd_fork. A thread id is not a process:
+ * -ESRCH on pidfd and io_uring; on the SIGCHLD back ends, which cannot tell, -ECHILD.
+ *
+ * pid -1 watches any other child: every child of this process that no exitfd of the process watches by pid, for PID 1
+ * and sub-reapers (PR_SET_CHILD_SUBREAPER). Such children are reported and reaped; those watched by pid never by this
+ * watch, EXITFD_OBSERVE ones included. One per process; flags must be 0. It uses SIGCHLD on every back end. A child
+ * that is forked by hand and added later may be taken for an orphan between the two: fork and add in the thread that
+ * calls exitfd_wait, or use exitfd_spawn or exitfd_fork, which close that gap.
+ *
+ * -EINVAL   x is NULL, pid is below 1 and not -1, unknown flag bits, or flags with pid -1
+ * -EEXIST, -ESRCH, -ECHILD, -ESTALE, -EXDEV
+ * -EBUSY    pid is -1 and an exitfd of this process holds that watch
+ * -ENOTSUP  EXITFD_NO_SIGNALS forbids what this needs; EXITFD_OBSERVE of a process that is no child on a SIGCHLD back
+ *           end; EXITFD_STOPPED or EXITFD_CONTINUED of a process that is no child
+ * -EMFILE, -ENFILE, -ENOSPC, -EPERM, -EACCES, -ENOSYS: pidfd_open or epoll_ctl said so, and SIGCHLD is no way out
+ *           (EXITFD_NO_SIGNALS, or a process that is no child)
+ * -ENOMEM
+ */
+int exitfd_add(struct exitfd *x, pid_t pid, unsigned flags, void *data);
+
+/*
+ * exitfd_add_pidfd - watch the process of a pidfd
+ *
+ * Like exitfd_add, with no doubt about which process is meant: for a pidfd from clone(2) with CLONE_PIDFD, from a Unix
+ * socket, or of another's child (with EXITFD_OBSERVE). pidfd is duplicated and stays the caller's. Its pid, as seen
+ * from this pid namespace, names the watch from then on. The SIGCHLD back ends use only the pid. Linux 5.4.
+ *
+ * -EBADF    not an open fd, or not a pidfd of a process (also one of a thread: PIDFD_THREAD, Linux 6.9)
+ * -ESRCH    reaped before the add, or not visible from this pid namespace
+ * -ENOTSUP  a system without pidfds; else as exitfd_add
+ * and as exitfd_add.
+ */
+int exitfd_add_pidfd(struct exitfd *x, int pidfd, unsigned flags, void *data);
+
+/*
+ * exitfd_remove - stop watching
+ *
+ * The child is the caller's again, un-reaped, exited or not. After 0 no event of it follows, except one that another
+ * thread is already returning from exitfd_wait. pid -1 gives up the any-other-child watch.
+ *
+ * -EINVAL, -ENOENT, -ESTALE, -EXDEV
+ */
+int exitfd_remove(struct exitfd *x, pid_t pid);
+
+/*
+ * exitfd_discard - reap it when it exits, report nothing
+ *
+ * For a child of no further interest that must not stay a zombie: it is reaped at once if it has exited, else by the
+ * exitfd_wait that its exit makes due; stops and continues are not reported either. Until then the pid can still be
+ * killed and removed by its name. An EXITFD_OBSERVE watch is simply removed.
+ *
+ * -EINVAL   also for pid -1
+ * -ENOENT, -ESTALE, -EXDEV
+ */
+int exitfd_discard(struct exitfd *x, pid_t pid);
+
+/*
+ * exitfd_kill - send a signal that cannot hit a recycled pid
+ *
+ * By pidfd_send_signal(2) (Linux 5.1) where the watch has a pidfd, else by kill(2) while the child has provably not been
+ * reaped by this library. sig 0 only asks. A zombie not yet reported counts as there: 0, as with kill(2).
+ *
+ * -EINVAL   also for pid -1 and a signal that does not exist
+ * -ENOENT   not watched, or its exit was already returned by exitfd_wait
+ * -ESRCH    somebody else reaped it
+ * -EPERM, -ESTALE, -EXDEV
+ */
+int exitfd_kill(struct exitfd *x, pid_t pid, int sig);
+
+/*
+ * exitfd_get_pidfd - the pidfd of a watch
+ *
+ * Borrowed: do not close it, and duplicate it to keep it beyond the event, exitfd_remove or exitfd_close.
+ *
+ * -EINVAL, -ENOENT, -ESTALE, -EXDEV
+ * -ENOTSUP  this child is followed without one
+ */
+int exitfd_get_pidfd(struct exitfd *x, pid_t pid);
+
+/*
+ * exitfd_wait - take events
+ *
+ * Fills events[0] to events[max - 1] and returns how many, at least 1, or 0 after timeout_ms milliseconds without one. 0
+ * never blocks and never gives -EINTR; any negative value blocks until there is an event. The child of an exit event
+ * with origin EXITFD_REAPED is reaped by this very call, not before, so its pid cannot be reused while the event is
+ * unread; after it the watch no longer exists. Threads that wait on the same exitfd share the events, each goes to one.
+ *
+ * Blocked on the self-pipe back end, -EINTR may also come of the SIGCHLD of a child that is not watched: poll(2) does not
+ * say which handler ran, and hiding one of the caller's would hide their SIGTERM.
+ *
+ * -EINVAL   x or events is NULL, or max < 1
+ * -EINTR, -EPIPE, -ESTALE, -EXDEV
+ */
+int exitfd_wait(struct exitfd *x, struct exitfd_event *events, int max, int timeout_ms);
+
+/*
+ * exitfd_spawn - posix_spawnp(3) with the watch included
+ *
+ * file, actions, attr, argv and envp are those of posix_spawnp. Everything that can fail is reserved first: a child that
+ * was started is watched. A file that cannot be executed is the return value (-ENOENT, -EACCES), not an event, and no
+ * child. pid may be NULL. Unless attr says otherwise (POSIX_SPAWN_SETSIGDEF, POSIX_SPAWN_SETSIGMASK) the child starts
+ * with SIGCHLD at its default and the calling thread's signal mask less SIGCHLD. No fd of exitfd reaches it. Where
+ * SIGCHLD is ignored, or somebody reaps the child before its pidfd is opened, its one event may be EXITFD_UNKNOWN.
+ * With EXITFD_NO_SIGNALS, a child that got no pidfd after all is looked for every 100 ms.
+ *
+ * -EINVAL   x, file or argv is NULL, or unknown flag bits
+ * -ENOTSUP  EXITFD_STOPPED or _CONTINUED with EXITFD_NO_SIGNALS
+ * -ESTALE, -EXDEV, -ENOMEM, -EMFILE, -EAGAIN, and what posix_spawnp gives
+ */
+int exitfd_spawn(struct exitfd *x, pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
+                 const posix_spawnattr_t *attr, char *const argv[], char *const envp[], unsigned flags, void *data);
+
+/*
+ * exitfd_fork - fork(2) with the watch included
+ *
+ * Returns the pid in the parent, already watched; 0 in the child, where x is stale; or a negative errno, and no child.
+ *
+ * -EINVAL, -ENOTSUP, -ESTALE, -EXDEV, -ENOMEM, -EMFILE, -EAGAIN
+ */
+pid_t exitfd_fork(struct exitfd *x, unsigned flags, void *data);
+
+/*
+ * exitfd_install_handler - the signal-level primitive: one byte for each SIGCHLD
+ *
+ * From now on one byte is written to fd whenever SIGCHLD is delivered to any thread of this process, also one sent by
+ * kill(2). System calls are restarted (SA_RESTART). The handler saves errno, writes, chains to the handler it found
+ * (with its siginfo), takes no lock and allocates nothing; in a forked child it does not write. fd is made non-blocking
+ * (a full pipe in a handler must not block: one unread byte is enough) and stays the caller's: uninstall before you
+ * close it, for a number that is closed and reused gets the bytes. *ret_old_fd, if not NULL, is the fd registered
+ * before, -1 if there was none. fd -1 uninstalls: nothing is written to the old fd after the return, and once no
+ * exitfd needs the handler either, the disposition found at the first install is put back, unless somebody has replaced
+ * ours since. One fd per process; any number of self-pipe exitfds beside it. SIG_IGN found at the install is replaced
+ * by the handler, so that children leave statuses again; SA_NOCLDWAIT found with a handler is kept.
+ *
+ * -EBADF    fd is neither -1 nor open for writing
+ * -EAGAIN   somebody has put a handler of their own over ours four times: there is no way to chain further
+ */
+int exitfd_install_handler(int fd, int *ret_old_fd);
+
+/*
+ * exitfd_is_default_handler - 1 if SIGCHLD's disposition is SIG_DFL, else 0 (SIG_IGN is not SIG_DFL)
+ */
+int exitfd_is_default_handler(void);
+
+/*
+ * exitfd_version - "MAJOR.MINOR.PATCH" of the library that runs, a constant string
+ */
+const char *exitfd_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
