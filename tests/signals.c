@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+#include "signals.h"
+#include "support.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+
+struct wakeup open_wakeup(void)
+{
+    int ends[2];
+    cr_assert_eq(pipe(ends), 0, "pipe: %s", strerror(errno));
+    cr_assert_eq(fcntl(ends[0], F_SETFL, O_NONBLOCK), 0);
+    return (struct wakeup){ .read_end = ends[0], .write_end = ends[1] };
+}
+
+void close_wakeup(struct wakeup *wakeup)
+{
+    close(wakeup->read_end);
+    close(wakeup->write_end);
+}
+
+int take_bytes(const struct wakeup *wakeup)
+{
+    char bytes[4096];
+    int total = 0;
+    for (ssize_t got; (got = read(wakeup->read_end, bytes, sizeof(bytes))) > 0;)
+        total += (int)got;
+    return total;
+}
+
+int install(int fd)
+{
+    int old_fd = -2;
+    int ret = exitfd_install_handler(fd, &old_fd);
+    cr_assert_eq(ret, 0, "exitfd_install_handler(%d): %s", fd, strerror(-ret));
+    return old_fd;
+}
+
+struct sigaction current_disposition(void)
+{
+    struct sigaction action;
+    cr_assert_eq(sigaction(SIGCHLD, NULL, &action), 0);
+    return action;
+}
+
+void set_disposition(void (*handler)(int), int flags)
+{
+    struct sigaction action = { .sa_handler = handler, .sa_flags = flags };
+    sigemptyset(&action.sa_mask);
+    cr_assert_eq(sigaction(SIGCHLD, &action, NULL), 0);
+}
+
+static void change_mask(int how)
+{
+    sigset_t sigchld;
+    sigemptyset(&sigchld);
+    sigaddset(&sigchld, SIGCHLD);
+    pthread_sigmask(how, &sigchld, NULL);
+}
+
+void block_sigchld(void)
+{
+    change_mask(SIG_BLOCK);
+}
+
+void unblock_sigchld(void)
+{
+    change_mask(SIG_UNBLOCK);
+}
+
+void send_sigchld(void)
+{
+    unblock_sigchld();
+    kill(getpid(), SIGCHLD);
+}
