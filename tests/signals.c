@@ -76,3 +76,12 @@ void send_sigchld(void)
     unblock_sigchld();
     kill(getpid(), SIGCHLD);
 }
+
+void expect_served(struct exitfd *x, int status)
+{
+    pid_t pid = start_child_exit(status);
+    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+    struct exitfd_event event = wait_event(x);
+    expect_exited(&event, pid, status, NULL);
+    expect_quiet(x);
+}

@@ -3,6 +3,7 @@
 #ifndef EXITFD_TESTS_SIGNALS_H
 #define EXITFD_TESTS_SIGNALS_H
 
+#include <exitfd.h>
 #include <signal.h>
 
 /* A pipe for exitfd_install_handler. The write end blocks, as exitfd must find it; the read end does not. */
@@ -25,5 +26,8 @@ void unblock_sigchld(void);
 /* SIGCHLD to this process from itself, with SIGCHLD unblocked in the calling thread: delivered before the return if
    every other thread blocks it, as they do in a test that starts none. */
 void send_sigchld(void);
+
+/* A new child's exit reaches x, once. */
+void expect_served(struct exitfd *x, int status);
 
 #endif
