@@ -53,22 +53,12 @@ void set_disposition(void (*handler)(int), int flags)
     cr_assert_eq(sigaction(SIGCHLD, &action, NULL), 0);
 }
 
-static void change_mask(int how)
+void unblock_sigchld(void)
 {
     sigset_t sigchld;
     sigemptyset(&sigchld);
     sigaddset(&sigchld, SIGCHLD);
-    pthread_sigmask(how, &sigchld, NULL);
-}
-
-void block_sigchld(void)
-{
-    change_mask(SIG_BLOCK);
-}
-
-void unblock_sigchld(void)
-{
-    change_mask(SIG_UNBLOCK);
+    pthread_sigmask(SIG_UNBLOCK, &sigchld, NULL);
 }
 
 void send_sigchld(void)

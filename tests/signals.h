@@ -21,8 +21,7 @@ int install(int fd);
 struct sigaction current_disposition(void);
 void set_disposition(void (*handler)(int), int flags);
 
-void block_sigchld(void);
-void unblock_sigchld(void);
+void unblock_sigchld(void); /* in this thread */
 /* SIGCHLD to this process from itself, with SIGCHLD unblocked in the calling thread: delivered before the return if
    every other thread blocks it, as they do in a test that starts none. */
 void send_sigchld(void);
