@@ -105,6 +105,9 @@ void expect_event(const struct exitfd_event *event, pid_t pid, int code, int sta
 /* The usual one: EXITFD_REAPED, CLD_EXITED. */
 void expect_exited(const struct exitfd_event *event, pid_t pid, int status, const void *data);
 
+/* One more child, from its start to its event. */
+void expect_report(struct exitfd *x);
+
 bool is_readable(int fd);
 void wait_readable(int fd);
 /* Milliseconds of CLOCK_MONOTONIC, for deadlines. */
