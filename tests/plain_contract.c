@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The contract once through, for systems that have no Criterion: build it with plain.c, run it with EXITFD_BACKEND. */
-#include "plain.h"
+/* The contract once through, for systems that have no Criterion: build it with tap.c, run it with EXITFD_BACKEND. */
+#include "tap.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -58,7 +58,7 @@ static void many_at_once_each_come_once(void)
 {
     struct exitfd *x = open_exitfd();
     int go[2], counts[MANY] = { 0 };
-    plain_require(pipe(go) == 0, "pipe");
+    tap_require(pipe(go) == 0, "pipe");
     for (int i = 0; i < MANY; i++) {
         pid_t pid = fork_guarded();
         if (pid == 0) {
@@ -175,6 +175,7 @@ static void a_stolen_status_is_true_or_unknown(void)
     struct exitfd *x = open_exitfd();
     pid_t pid = start_exit(5);
     CHECK(exitfd_add(x, pid, 0, NULL) == 0);
+    wait_until_zombie(pid);
     kill_and_reap(pid);
     struct exitfd_event event = next_event(x);
     if (event.origin == EXITFD_RECORDED)
@@ -278,7 +279,7 @@ static void the_primitive_writes_a_byte_per_sigchld(void)
     sigset_t sigchld, before;
     sigemptyset(&sigchld);
     sigaddset(&sigchld, SIGCHLD);
-    plain_require(pipe(wakeup) == 0, "pipe");
+    tap_require(pipe(wakeup) == 0, "pipe");
     sigprocmask(SIG_UNBLOCK, &sigchld, &before);
     CHECK(exitfd_is_default_handler() == 1);
     CHECK(exitfd_install_handler(wakeup[1], &old_fd) == 0 && old_fd == -1);
@@ -319,7 +320,7 @@ static void pidfds_are_there_with_the_pidfd_back_end_alone(void)
     {                                                                                                                  \
 #name, name                                                                                                    \
     }
-static const struct plain_case cases[] = {
+static const struct tap_case cases[] = {
     CASE(an_exit_is_reported_once_and_reaped),
     CASE(an_exit_before_the_add_is_reported),
     CASE(a_death_by_signal_is_told_apart),
@@ -346,5 +347,5 @@ int main(int argc, char *argv[])
     if (argc == 3 && strcmp(argv[1], "--exit") == 0)
         return atoi(argv[2]);
     own_path = argv[0];
-    return plain_main(argc, argv, cases, sizeof(cases) / sizeof(cases[0]));
+    return tap_main(argc, argv, cases, sizeof(cases) / sizeof(cases[0]));
 }

@@ -5,6 +5,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -74,4 +77,17 @@ void expect_served(struct exitfd *x, int status)
     struct exitfd_event event = wait_event(x);
     expect_exited(&event, pid, status, NULL);
     expect_quiet(x);
+}
+
+void diagnose(const char *format, ...)
+{
+    const char *report = getenv("EXITFD_TEST_REPORT");
+    FILE *output = fopen(report != NULL ? report : "/dev/stdout", "ae");
+    cr_assert_not_null(output, "%s: %s", report, strerror(errno));
+    va_list arguments;
+    va_start(arguments, format);
+    vfprintf(output, format, arguments);
+    va_end(arguments);
+    fputc('\n', output);
+    fclose(output);
 }

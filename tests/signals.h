@@ -29,4 +29,7 @@ void send_sigchld(void);
 /* A new child's exit reaches x, once. */
 void expect_served(struct exitfd *x, int status);
 
+/* A line of the report: to the file that EXITFD_TEST_REPORT names (tests/with-report), else to stdout. */
+void diagnose(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 #endif

@@ -5,11 +5,12 @@
 
 #include <stddef.h>
 
-/* What signal(7) says of a handler with SA_RESTART. */
+/* What signal(7) says of a handler with SA_RESTART, and what was measured beyond that. */
 enum restart {
     RESTARTED,
     NEVER_RESTARTED,
-    NEVER_INTERRUPTED /* not even by a handler without SA_RESTART: the C library goes on by itself */
+    INTERRUPTED_BY_NOTHING, /* never restarted, not even after a signal for which no handler is run in the end */
+    NEVER_INTERRUPTED       /* not even by a handler without SA_RESTART: the C library goes on by itself */
 };
 
 struct call {

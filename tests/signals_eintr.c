@@ -11,7 +11,6 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -76,12 +75,20 @@ static void interrupt(int sig)
     (void)sig;
 }
 
+/* None exits inside fork, where the C library has all signals blocked: see the last test. */
 static void watched_children_exit(struct exitfd *x)
 {
-    for (int i = 0; i < EXITS_PER_CALL; i++)
-        cr_assert_eq(exitfd_add(x, start_child_exit(0), 0, NULL), 0);
+    struct gate gate = open_gate();
     struct exitfd_event events[EXITS_PER_CALL];
+    pid_t pids[EXITS_PER_CALL];
+    for (int i = 0; i < EXITS_PER_CALL; i++)
+        pids[i] = start_child(&gate, 0);
+    for (int i = 0; i < EXITS_PER_CALL; i++) {
+        let_through(&gate, 1);
+        cr_assert_eq(exitfd_add(x, pids[i], 0, NULL), 0);
+    }
     wait_events(x, events, EXITS_PER_CALL);
+    close_gate(&gate);
 }
 
 static void unwatched_child_exits(struct exitfd *none)
@@ -111,56 +118,79 @@ static void prepare(void)
     sigemptyset(&release.sa_mask);
     cr_assert_eq(sigaction(SIGUSR1, &release, NULL), 0);
     prepare_calls();
-    block_sigchld();
 }
 
-static bool is_as_expected(const struct call *call, int interruptions, bool has_handler)
+static bool is_never_restarted(const struct call *call)
 {
-    if (has_handler && call->restart == NEVER_RESTARTED)
-        return interruptions > 0;
-    return interruptions == 0;
+    return call->restart == NEVER_RESTARTED || call->restart == INTERRUPTED_BY_NOTHING;
 }
 
+static const char *describe(int interruptions)
+{
+    return interruptions > 0 ? "interrupted" : interruptions == 0 ? "never interrupted" : "ENDED";
+}
+
+/* SIGCHLD reaches the sitter alone where there is a handler, and nobody where there is a signalfd. */
 TEST(eintr, no_call_is_interrupted_but_those_that_the_kernel_never_restarts_after_a_handler)
 {
-    unblock_sigchld();
-    if (backend_is("signalfd"))
-        block_sigchld();
     struct exitfd *x = open_exitfd();
-    const char *backend = exitfd_get_backend(x);
-    bool has_handler = backend_is("self-pipe");
+    bool has_handler = backend_is("self-pipe"), blocked_everywhere = backend_is("signalfd");
     int wrong = 0;
     prepare();
+    if (has_handler)
+        block_sigchld();
     for (size_t i = 0; i < call_count; i++) {
-        int count = count_interruptions(&calls[i], backend_is("signalfd"), watched_children_exit, x);
-        bool good = is_as_expected(&calls[i], count, has_handler);
-        printf("# eintr, %s: %-22s %s in %d exits%s\n", backend, calls[i].name,
-               count > 0    ? "interrupted"
-               : count == 0 ? "never interrupted"
-                            : "ENDED",
-               EXITS_PER_CALL, good ? "" : "  <-- not as expected");
+        int count = count_interruptions(&calls[i], blocked_everywhere, watched_children_exit, x);
+        bool good = has_handler && is_never_restarted(&calls[i]) ? count > 0 : count == 0;
+        diagnose("eintr, %s: %s: %s in %d exits%s", exitfd_get_backend(x), calls[i].name, describe(count),
+                 EXITS_PER_CALL, good ? "" : ", which is wrong");
         wrong += !good;
     }
-    fflush(stdout);
     clean_up_calls();
     exitfd_close(x);
-    cr_assert_eq(wrong, 0, "%d calls not as expected: the lines above", wrong);
+    cr_assert_eq(wrong, 0, "%d calls not as expected: see the report", wrong);
+}
+
+static int count_wrong_after_one_sigchld(int (*expected)(const struct call *))
+{
+    int wrong = 0;
+    prepare();
+    block_sigchld();
+    for (size_t i = 0; i < call_count; i++) {
+        int count = count_interruptions(&calls[i], false, unwatched_child_exits, NULL);
+        if (count == expected(&calls[i]))
+            continue;
+        diagnose("eintr: %s: %s after one SIGCHLD, which is wrong", calls[i].name, describe(count));
+        wrong++;
+    }
+    clean_up_calls();
+    return wrong;
+}
+
+static int once_if_it_can_be(const struct call *call)
+{
+    return call->restart != NEVER_INTERRUPTED;
+}
+
+static int once_if_it_does_not_look(const struct call *call)
+{
+    return call->restart == INTERRUPTED_BY_NOTHING;
 }
 
 /* That the test above can see an interruption at all, in each of its calls. */
 TEST(eintr, a_handler_without_sa_restart_interrupts_every_call)
 {
-    int wrong = 0;
     set_disposition(interrupt, 0);
-    prepare();
-    for (size_t i = 0; i < call_count; i++) {
-        int count = count_interruptions(&calls[i], false, unwatched_child_exits, NULL);
-        bool good = calls[i].restart == NEVER_INTERRUPTED ? count == 0 : count == 1;
-        if (!good)
-            printf("# %s: %d interruptions after one SIGCHLD\n", calls[i].name, count);
-        wrong += !good;
-    }
-    fflush(stdout);
-    clean_up_calls();
-    cr_assert_eq(wrong, 0, "%d calls not as expected: the lines above", wrong);
+    int wrong = count_wrong_after_one_sigchld(once_if_it_can_be);
+    cr_assert_eq(wrong, 0, "%d calls not as expected: see the report", wrong);
+}
+
+/*
+ * The kernel's own doing, without a handler and without exitfd: a SIGCHLD at its default is dropped when it is sent,
+ * unless the thread that forked has it blocked. Then it wakes another thread, to be dropped only there.
+ */
+TEST(eintr, a_mask_alone_makes_the_kernel_interrupt_some_calls)
+{
+    int wrong = count_wrong_after_one_sigchld(once_if_it_does_not_look);
+    cr_assert_eq(wrong, 0, "%d calls not as expected: see the report", wrong);
 }

@@ -240,4 +240,5 @@ GLIB_TEST(closed_while_glib_still_has_children_glib_keeps_its_handler)
     let_through(&theirs, 1);
     glib_finish(&ending);
     cr_assert_eq(ending, 31);
+    close_gate(&theirs);
 }

@@ -3,7 +3,7 @@
  * Exitfds and the primitive are opened and closed by several threads while SIGCHLDs rain on all of them. A plain program,
  * since Criterion cannot run under TSan; worth running without it too.
  */
-#include "plain.h"
+#include "tap.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -31,7 +31,7 @@ static void set_guest_handler(void)
 {
     struct sigaction action = { .sa_handler = count_guest, .sa_flags = SA_RESTART };
     sigemptyset(&action.sa_mask);
-    plain_require(sigaction(SIGCHLD, &action, NULL) == 0, "sigaction");
+    tap_require(sigaction(SIGCHLD, &action, NULL) == 0, "sigaction");
 }
 
 static bool guest_handler_is_back(void)
@@ -66,7 +66,7 @@ static void *open_use_and_close(void *unused)
 static void *install_and_remove(void *unused)
 {
     int ends[2];
-    plain_require(pipe(ends) == 0, "pipe");
+    tap_require(pipe(ends) == 0, "pipe");
     while (!finished) {
         CHECK(exitfd_install_handler(ends[1], NULL) == 0);
         CHECK(exitfd_install_handler(-1, NULL) == 0);
@@ -86,7 +86,7 @@ static void *rain(void *unused)
 static void start(pthread_t *thread, void *(*run)(void *))
 {
     errno = pthread_create(thread, NULL, run, NULL);
-    plain_require(errno == 0, "pthread_create");
+    tap_require(errno == 0, "pthread_create");
 }
 
 static void exitfds_come_and_go_while_sigchlds_rain(void)
@@ -116,7 +116,7 @@ static void no_byte_comes_after_the_removal(void)
     for (int round = 0; round < 500; round++) {
         int ends[2];
         char byte;
-        plain_require(pipe(ends) == 0, "pipe");
+        tap_require(pipe(ends) == 0, "pipe");
         fcntl(ends[0], F_SETFL, O_NONBLOCK);
         CHECK(exitfd_install_handler(ends[1], NULL) == 0);
         kill(getpid(), SIGCHLD);
@@ -133,12 +133,12 @@ static void no_byte_comes_after_the_removal(void)
     pthread_join(cloud, NULL);
 }
 
-static const struct plain_case cases[] = {
+static const struct tap_case cases[] = {
     { "exitfds_come_and_go_while_sigchlds_rain", exitfds_come_and_go_while_sigchlds_rain },
     { "no_byte_comes_after_the_removal", no_byte_comes_after_the_removal },
 };
 
 int main(int argc, char *argv[])
 {
-    return plain_main(argc, argv, cases, sizeof(cases) / sizeof(cases[0]));
+    return tap_main(argc, argv, cases, sizeof(cases) / sizeof(cases[0]));
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "plain.h"
+#include "tap.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -13,7 +13,7 @@
 
 static atomic_bool all_well;
 
-void plain_check(bool holds, const char *what, const char *file, int line)
+void tap_check(bool holds, const char *what, const char *file, int line)
 {
     if (holds)
         return;
@@ -21,7 +21,7 @@ void plain_check(bool holds, const char *what, const char *file, int line)
     all_well = false;
 }
 
-void plain_require(bool holds, const char *call)
+void tap_require(bool holds, const char *call)
 {
     if (holds)
         return;
@@ -33,7 +33,7 @@ struct exitfd *open_exitfd(void)
 {
     struct exitfd *x = NULL;
     errno = -exitfd_open(&x, 0);
-    plain_require(x != NULL, "exitfd_open");
+    tap_require(x != NULL, "exitfd_open");
     return x;
 }
 
@@ -41,7 +41,7 @@ pid_t fork_guarded(void)
 {
     fflush(stdout);
     pid_t pid = fork();
-    plain_require(pid >= 0, "fork");
+    tap_require(pid >= 0, "fork");
     if (pid == 0)
         alarm(120);
     return pid;
@@ -161,7 +161,7 @@ static bool have_backend(void)
     return ret != -ENOTSUP;
 }
 
-int plain_main(int argc, char *argv[], const struct plain_case *cases, size_t count)
+int tap_main(int argc, char *argv[], const struct tap_case *cases, size_t count)
 {
     size_t failed = 0;
 

@@ -6,8 +6,8 @@
  * Such a program prints TAP. The back end is EXITFD_BACKEND's, and where that is not to be had all is skipped. It exits
  * with 0 if all is well, 1 if not, 2 if it was called wrongly.
  */
-#ifndef EXITFD_TESTS_PLAIN_H
-#define EXITFD_TESTS_PLAIN_H
+#ifndef EXITFD_TESTS_TAP_H
+#define EXITFD_TESTS_TAP_H
 
 #include <exitfd.h>
 #include <stdbool.h>
@@ -17,17 +17,17 @@
 /* How long anything that must happen may take. Never how long something is waited out. */
 #define DEADLINE_MS 30000
 
-struct plain_case {
+struct tap_case {
     const char *name;
     void (*run)(void);
 };
-int plain_main(int argc, char *argv[], const struct plain_case *cases, size_t count);
+int tap_main(int argc, char *argv[], const struct tap_case *cases, size_t count);
 
 /* Fails the case that runs, which goes on. From any thread. */
-#define CHECK(condition) plain_check(condition, #condition, __FILE__, __LINE__)
-void plain_check(bool holds, const char *what, const char *file, int line);
+#define CHECK(condition) tap_check(condition, #condition, __FILE__, __LINE__)
+void tap_check(bool holds, const char *what, const char *file, int line);
 /* For what is no part of the test but must work: ends the program. */
-void plain_require(bool holds, const char *call);
+void tap_require(bool holds, const char *call);
 
 struct exitfd *open_exitfd(void);
 
