@@ -4,8 +4,8 @@
  * over valid memory. `users` counts the handlers that are between reading a listener's fd and having written to it: who
  * takes the fd away waits for it to become 0, so that no byte can land in a file that got the same number meanwhile.
  *
- * Somebody may install a handler over ours and chain to it. It must then stay callable, with its own predecessor, for as
- * long as the process lives, even when we have no more use for it; and when we come to install a handler again, over
+ * Somebody may install a handler over ours and chain to it. It must then stay callable, with its own predecessor, for
+ * as long as the process lives, even when we have no more use for it; and when we come to install a handler again, over
  * theirs, it must not be the same one, or theirs and ours would call each other for ever. Hence several trampolines,
  * each with its predecessor. Of four, three may be buried like that.
  */
@@ -130,8 +130,8 @@ static struct trampoline trampolines[4] = {
     { .entry = enter_3 },
 };
 
-/* All signals are blocked as well: a handler of the application that forks must not find this thread holding the lock. */
-void sigchld_lock(void)
+/* All signals are blocked as well: a handler of the application that forks must not find us holding the lock. */
+void xfd_sigchld_lock(void)
 {
     sigset_t all, before;
 
@@ -141,7 +141,7 @@ void sigchld_lock(void)
     mask_before_lock = before;
 }
 
-void sigchld_unlock(void)
+void xfd_sigchld_unlock(void)
 {
     sigset_t before = mask_before_lock;
 
@@ -149,7 +149,7 @@ void sigchld_unlock(void)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-void sigchld_forked(void)
+void xfd_sigchld_forked(void)
 {
     sigset_t before = mask_before_lock;
 
@@ -331,43 +331,43 @@ static void silence(struct listener *l)
         poll(NULL, 0, 1);
 }
 
-struct listener *sigchld_reserve(void)
+struct listener *xfd_sigchld_reserve(void)
 {
-    sigchld_lock();
+    xfd_sigchld_lock();
     struct listener *l = reserve();
-    sigchld_unlock();
+    xfd_sigchld_unlock();
     return l;
 }
 
-int sigchld_listen(struct listener *l, int fd, unsigned size, enum listen_to to)
+int xfd_sigchld_listen(struct listener *l, int fd, unsigned size, enum listen_to to)
 {
-    sigchld_lock();
+    xfd_sigchld_lock();
     int error = listen_to(l, fd, size, to);
-    sigchld_unlock();
+    xfd_sigchld_unlock();
     return error;
 }
 
-void sigchld_unlisten(struct listener *l)
+void xfd_sigchld_unlisten(struct listener *l)
 {
-    sigchld_lock();
+    xfd_sigchld_lock();
     silence(l);
     settle(false);
-    sigchld_unlock();
+    xfd_sigchld_unlock();
 }
 
-void sigchld_release(struct listener *l)
+void xfd_sigchld_release(struct listener *l)
 {
-    sigchld_lock();
+    xfd_sigchld_lock();
     l->reserved = false;
-    sigchld_unlock();
+    xfd_sigchld_unlock();
 }
 
-void sigchld_tell_siblings(const struct listener *except)
+void xfd_sigchld_tell_siblings(const struct listener *except)
 {
     write_to_all(except);
 }
 
-enum sigchld_state sigchld_get_state(bool *no_zombies)
+enum sigchld_state xfd_sigchld_get_state(bool *no_zombies)
 {
     struct sigaction current;
 
@@ -377,7 +377,7 @@ enum sigchld_state sigchld_get_state(bool *no_zombies)
     return ignored ? SIGCHLD_IGNORED : ours(&current) ? SIGCHLD_OURS : SIGCHLD_OTHER;
 }
 
-bool sigchld_is_blocked(void)
+bool xfd_sigchld_is_blocked(void)
 {
     sigset_t mask;
 
@@ -427,15 +427,15 @@ static int replace_primitive(int fd, int *old_fd)
 int exitfd_install_handler(int fd, int *ret_old_fd)
 {
     int old_fd;
-    int error = fd < -1 ? -EBADF : process_init();
+    int error = fd < -1 ? -EBADF : xfd_process_init();
 
     if (error == 0 && fd >= 0)
         error = make_writable_without_blocking(fd);
     if (error < 0)
         return error;
-    sigchld_lock();
+    xfd_sigchld_lock();
     error = replace_primitive(fd, &old_fd);
-    sigchld_unlock();
+    xfd_sigchld_unlock();
     if (error == 0 && ret_old_fd)
         *ret_old_fd = old_fd;
     return error;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "platform.h"
 
-int platform_spawn(const struct spawn_request *request, bool want_pidfd, pid_t *pid, int *pidfd)
+int xfd_platform_spawn(const struct spawn_request *request, bool want_pidfd, pid_t *pid, int *pidfd)
 {
     (void)want_pidfd;
     *pidfd = -1;
