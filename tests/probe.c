@@ -81,7 +81,7 @@ static bool sigchld_has_a_handler(void)
 static void inject(int pidfd_open_error, int waitid_error)
 {
     if (build_is_posix())
-        SKIP("-Dbackend=posix asks for no pidfds");
+        SKIP("-Dbackends=posix asks for no pidfds");
     unsetenv("EXITFD_BACKEND");
     injected.pidfd_open_error = pidfd_open_error;
     injected.waitid_error = waitid_error;

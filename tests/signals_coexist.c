@@ -213,9 +213,10 @@ TOP(0)
 TOP(1)
 TOP(2)
 TOP(3)
-TOP(4) TOP(5) TOP(6)
-    TOP(7) TOP(8) static void (*const tops[MOST_TOPS])(int, siginfo_t *, void *) = { top_0, top_1, top_2,
-                                                                                     top_3, top_4, top_5 };
+TOP(4)
+TOP(5)
+
+static void (*const tops[MOST_TOPS])(int, siginfo_t *, void *) = { top_0, top_1, top_2, top_3, top_4, top_5 };
 
 static void put_on_top(int n)
 {

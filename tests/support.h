@@ -48,7 +48,7 @@ struct exitfd *open_exitfd(void);
 struct exitfd *open_exitfd_flags(unsigned flags);
 /* Which back end open_exitfd gives in this run: "pidfd", "io_uring", "signalfd" or "self-pipe". */
 bool backend_is(const char *name);
-/* Whether the library was built with -Dbackend=posix. */
+/* Whether the library was built with -Dbackends=posix. */
 bool build_is_posix(void);
 
 /* What the running kernel can do, asked without the library. */
