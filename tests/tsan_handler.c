@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #define OPENERS 3
-#define ROUNDS 60
+#define ROUNDS 30
 #define CHILDREN_PER_ROUND 4
 
 static atomic_bool finished;
@@ -83,6 +83,15 @@ static void *rain(void *unused)
     return unused;
 }
 
+/* EXITFD_BACKEND=signalfd had it blocked. */
+static void unblock_sigchld(void)
+{
+    sigset_t sigchld;
+    sigemptyset(&sigchld);
+    sigaddset(&sigchld, SIGCHLD);
+    pthread_sigmask(SIG_UNBLOCK, &sigchld, NULL);
+}
+
 static void start(pthread_t *thread, void *(*run)(void *))
 {
     errno = pthread_create(thread, NULL, run, NULL);
@@ -93,6 +102,7 @@ static void exitfds_come_and_go_while_sigchlds_rain(void)
 {
     pthread_t openers[OPENERS], installer, cloud;
     finished = false;
+    unblock_sigchld();
     set_guest_handler();
     start(&installer, install_and_remove);
     start(&cloud, rain);
@@ -112,6 +122,7 @@ static void no_byte_comes_after_the_removal(void)
 {
     pthread_t cloud;
     finished = false;
+    unblock_sigchld();
     start(&cloud, rain);
     for (int round = 0; round < 500; round++) {
         int ends[2];
