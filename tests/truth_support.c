@@ -53,6 +53,13 @@ void expect_unknown(const struct exitfd_event *event, pid_t pid, const void *dat
     expect_no_rusage(event);
 }
 
+void expect_peeked(struct exitfd *x, pid_t pid, int code, int status)
+{
+    struct exitfd_event event = wait_event(x);
+    expect_event(&event, pid, code, status, EXITFD_PEEKED, x);
+    cr_assert_eq(exitfd_remove(x, pid), -ENOENT);
+}
+
 struct exitfd_event wait_event_by_calling(struct exitfd *x, int *epipes)
 {
     struct exitfd_event event;

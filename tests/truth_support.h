@@ -27,6 +27,8 @@ bool tells_stolen_status(void);
 void expect_stolen(const struct exitfd_event *event, pid_t pid, int code, int status, const void *data);
 /* The event of a child whose status nobody can tell. */
 void expect_unknown(const struct exitfd_event *event, pid_t pid, const void *data);
+/* The next event, with x as its data: EXITFD_PEEKED, and the watch has ended. */
+void expect_peeked(struct exitfd *x, pid_t pid, int code, int status);
 
 /* An event taken by calling exitfd_wait again and again, for when nothing makes the fd readable. */
 struct exitfd_event wait_event_by_calling(struct exitfd *x, int *epipes);
