@@ -3,12 +3,6 @@
 #include "truth_inject.h"
 #include "truth_support.h"
 
-static void skip_without_pidfds(void)
-{
-    if (!backend_is("pidfd"))
-        SKIP("this back end opens no pidfds");
-}
-
 static void fail_once(struct injection *injection, int error)
 {
     *injection = (struct injection){ .error = error, .times = 1 };
@@ -23,20 +17,6 @@ static void expect_followed(struct exitfd *x, pid_t pid)
 static void expect_on_pidfd(struct exitfd *x, pid_t pid)
 {
     cr_assert_geq(exitfd_get_pidfd(x, pid), 0, "child %d has no pidfd", (int)pid);
-}
-
-static void expect_these(struct exitfd *x, const pid_t *pids, int count, int first_status)
-{
-    bool seen[8] = { false };
-    struct exitfd_event events[8];
-    wait_events(x, events, count);
-    for (int n = 0; n < count; n++) {
-        ptrdiff_t i = (const pid_t *)events[n].data - pids;
-        cr_assert_not(seen[i], "two events of child %td", i);
-        seen[i] = true;
-        expect_exited(&events[n], pids[i], first_status + (int)i, &pids[i]);
-    }
-    expect_quiet(x);
 }
 
 static void only_this_child_falls_back(struct injection *injection, int error)
@@ -57,7 +37,7 @@ static void only_this_child_falls_back(struct injection *injection, int error)
     expect_on_pidfd(x, pids[2]);
     cr_assert_str_eq(exitfd_get_backend(x), "pidfd");
     let_through(&gate, 3);
-    expect_these(x, pids, 3, 100);
+    expect_all_exited(x, pids, 3, 100);
     cr_assert_eq(exitfd_is_default_handler(), 1, "the handler outlived the child that needed it");
     close_gate(&gate);
     exitfd_close(x);
@@ -151,7 +131,7 @@ static void replace_handler(pid_t pid)
 static void block_mask(pid_t pid)
 {
     (void)pid;
-    block_sigchld(SIG_BLOCK);
+    block_sigchld();
 }
 
 TEST(fallback, a_followed_child_is_reaped_with_its_status)
@@ -184,7 +164,7 @@ TEST(fallback, a_child_added_when_SIGCHLD_is_blocked)
     skip_without_pidfds();
     struct exitfd *x = open_for_truth();
     struct gate gate = open_gate();
-    block_sigchld(SIG_BLOCK);
+    block_sigchld();
     pid_t pid = start_child(&gate, 105);
     fail_once(&inject_pidfd_open, ENOSYS);
     cr_assert_eq(exitfd_add(x, pid, 0, x), 0);

@@ -142,7 +142,7 @@ static void observed_by_pid(int ending, int code, int status)
     cr_assert_eq(exitfd_add(x, g.pid, EXITFD_OBSERVE, x), 0);
     expect_no_event(x);
     let_through(&g.exit_gate, 1);
-    wait_until_state(g.pid, g.pid, 'Z');
+    wait_until_dead(g.pid);
     expect_event_at_the_reap(x, &g, code, status);
     exitfd_close(x);
     end_grandchild(&g);
@@ -165,7 +165,7 @@ TEST(foreign, a_zombie_already)
     struct grandchild g;
     close(start_grandchild(&g, REAPS, 65));
     let_through(&g.exit_gate, 1);
-    wait_until_state(g.pid, g.pid, 'Z');
+    wait_until_dead(g.pid);
     cr_assert_eq(exitfd_add(x, g.pid, EXITFD_OBSERVE, x), 0);
     expect_event_at_the_reap(x, &g, CLD_EXITED, 65);
     exitfd_close(x);
@@ -230,7 +230,7 @@ TEST(foreign, until_we_adopt_its_zombie)
     close(start_grandchild(&g, DIES, 68));
     cr_assert_eq(exitfd_add(x, g.pid, EXITFD_OBSERVE, x), 0);
     let_through(&g.exit_gate, 1);
-    wait_until_state(g.pid, g.pid, 'Z');
+    wait_until_dead(g.pid);
     expect_no_event(x);
     adopt(&g);
     expect_adopted(x, &g, 68);
@@ -251,7 +251,7 @@ TEST(foreign, by_a_pidfd_from_a_socket)
     }
     close(pidfd);
     let_through(&g.exit_gate, 1);
-    wait_until_state(g.pid, g.pid, 'Z');
+    wait_until_dead(g.pid);
     expect_event_at_the_reap(observers[0], &g, CLD_EXITED, 69);
     for (int i = 0; i < OBSERVERS; i++) {
         if (i > 0) {
@@ -292,7 +292,7 @@ TEST(foreign, removed_as_a_zombie)
     close(start_grandchild(&g, REAPS, 71));
     cr_assert_eq(exitfd_add(x, g.pid, EXITFD_OBSERVE, x), 0);
     let_through(&g.exit_gate, 1);
-    wait_until_state(g.pid, g.pid, 'Z');
+    wait_until_dead(g.pid);
     cr_assert_eq(exitfd_remove(x, g.pid), 0);
     let_through(&g.parent_gate, 1);
     expect_no_spin(x);

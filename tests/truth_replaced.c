@@ -147,7 +147,8 @@ struct doorman {
 static void *let_through_when_asleep(void *arg)
 {
     struct doorman *doorman = arg;
-    wait_until_state(getpid(), doorman->tid, 'S');
+    if (!wait_until_asleep(doorman->tid))
+        return arg;
     if (write(doorman->gate.go_end, "", 1) != 1)
         return arg;
     return NULL;
@@ -156,7 +157,7 @@ static void *let_through_when_asleep(void *arg)
 /* The child exits when this thread sleeps in exitfd_wait, and nothing but exitfd itself can wake it. */
 static void expect_event_while_blocked(struct exitfd *x, int status)
 {
-    struct doorman doorman = { .tid = gettid(), .gate = open_gate() };
+    struct doorman doorman = { .tid = own_tid(), .gate = open_gate() };
     pid_t pid = start_child(&doorman.gate, status);
     cr_assert_eq(exitfd_add(x, pid, 0, x), 0);
     cr_assert_eq(pthread_create(&doorman.thread, NULL, let_through_when_asleep, &doorman), 0);
@@ -196,7 +197,7 @@ TEST(replaced, mask_unblocked_after_open)
     struct gate gate = open_gate();
     pid_t pid = start_child(&gate, 49);
     cr_assert_eq(exitfd_add(x, pid, 0, x), 0);
-    block_sigchld(SIG_UNBLOCK);
+    unblock_sigchld();
     expect_no_event(x);
     let_through(&gate, 1);
     wait_until_zombie(pid);
@@ -211,7 +212,7 @@ TEST(replaced, mask_unblocked_after_open)
 TEST(replaced, mask_unblocked_and_a_blocked_wait)
 {
     struct exitfd *x = open_for_truth();
-    block_sigchld(SIG_UNBLOCK);
+    unblock_sigchld();
     expect_event_while_blocked(x, 50);
     exitfd_close(x);
 }
@@ -223,11 +224,11 @@ TEST(replaced, mask_unblocked_and_blocked_again)
     pid_t pids[2] = { start_child(&gate, 51), start_child(&gate, 51) };
     cr_assert_eq(exitfd_add(x, pids[0], 0, x), 0);
     cr_assert_eq(exitfd_add(x, pids[1], 0, x), 0);
-    block_sigchld(SIG_UNBLOCK);
+    unblock_sigchld();
     let_through(&gate, 1);
     struct exitfd_event first = wait_event(x), second;
     if (backend_is("signalfd"))
-        block_sigchld(SIG_BLOCK);
+        block_sigchld();
     let_through(&gate, 1);
     second = wait_event(x);
     expect_exited(&first, first.pid, 51, x);
@@ -244,7 +245,7 @@ TEST(replaced, mask_blocked_after_open)
     struct gate gate = open_gate();
     pid_t pid = start_child(&gate, 52);
     cr_assert_eq(exitfd_add(x, pid, 0, x), 0);
-    block_sigchld(SIG_BLOCK);
+    block_sigchld();
     let_through(&gate, 1);
     wait_until_zombie(pid);
     int epipes = 0;

@@ -25,6 +25,12 @@ bool follows_by_pidfd(void)
     return backend_is("pidfd") || backend_is("io_uring");
 }
 
+void skip_without_pidfds(void)
+{
+    if (!backend_is("pidfd"))
+        SKIP("this back end opens no pidfds");
+}
+
 bool tells_stolen_status(void)
 {
     learn_what_is_recorded();
@@ -58,6 +64,24 @@ void expect_peeked(struct exitfd *x, pid_t pid, int code, int status)
     struct exitfd_event event = wait_event(x);
     expect_event(&event, pid, code, status, EXITFD_PEEKED, x);
     cr_assert_eq(exitfd_remove(x, pid), -ENOENT);
+}
+
+void expect_all_exited(struct exitfd *x, const pid_t *pids, int count, int first_status)
+{
+    enum {
+        MOST = 64
+    };
+    bool seen[MOST] = { false };
+    struct exitfd_event events[MOST];
+    cr_assert_leq(count, MOST);
+    wait_events(x, events, count);
+    for (int n = 0; n < count; n++) {
+        ptrdiff_t i = (const pid_t *)events[n].data - pids;
+        cr_assert_not(seen[i], "two events of child %td", i);
+        seen[i] = true;
+        expect_exited(&events[n], pids[i], first_status + (int)i, &pids[i]);
+    }
+    expect_quiet(x);
 }
 
 struct exitfd_event wait_event_by_calling(struct exitfd *x, int *epipes)
@@ -116,7 +140,7 @@ struct thief {
 static void *steal_in_thread(void *arg)
 {
     struct thief *thief = arg;
-    pid_t tid = gettid();
+    pid_t tid = own_tid();
     if (write(thief->tid_pipe[1], &tid, sizeof(tid)) == sizeof(tid))
         thief->status = steal(thief->pid);
     return NULL;
@@ -131,7 +155,7 @@ struct thief *start_thief(pid_t pid)
     cr_assert_eq(pthread_create(&thief->thread, NULL, steal_in_thread, thief), 0);
     pid_t tid;
     cr_assert_eq(read(thief->tid_pipe[0], &tid, sizeof(tid)), (ssize_t)sizeof(tid));
-    wait_until_state(getpid(), tid, 'S');
+    cr_assert(wait_until_asleep(tid));
     return thief;
 }
 
@@ -145,23 +169,23 @@ int join_thief(struct thief *thief)
     return status;
 }
 
-static char state_of(pid_t pid, pid_t tid)
+static bool is_dead(pid_t pid)
 {
     char path[64], stat[512];
-    snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", (int)pid, (int)tid);
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return '\0';
+        return false;
     ssize_t length = read(fd, stat, sizeof(stat) - 1);
     close(fd);
     stat[length > 0 ? length : 0] = '\0';
     const char *name_end = strrchr(stat, ')');
-    return name_end != NULL && name_end[1] == ' ' ? name_end[2] : '\0';
+    return name_end != NULL && strncmp(name_end, ") Z", 3) == 0;
 }
 
-void wait_until_state(pid_t pid, pid_t tid, char state)
+void wait_until_dead(pid_t pid)
 {
-    for (long long end = now_ms() + DEADLINE_MS; state_of(pid, tid) != state && now_ms() < end;)
+    for (long long end = now_ms() + DEADLINE_MS; !is_dead(pid) && now_ms() < end;)
         poll(NULL, 0, 1);
 }
 
@@ -179,12 +203,12 @@ char next_report(int fd)
     return byte;
 }
 
-void block_sigchld(int how)
+void unblock_sigchld(void)
 {
     sigset_t sigchld;
     sigemptyset(&sigchld);
     sigaddset(&sigchld, SIGCHLD);
-    cr_assert_eq(pthread_sigmask(how, &sigchld, NULL), 0);
+    cr_assert_eq(pthread_sigmask(SIG_UNBLOCK, &sigchld, NULL), 0);
 }
 
 void set_sigchld(void (*handler)(int), int flags)

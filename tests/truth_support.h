@@ -20,6 +20,8 @@ struct exitfd *open_for_truth(void);
 void learn_what_is_recorded(void);
 /* Whether this run gives one pidfd to each child. */
 bool follows_by_pidfd(void);
+/* For tests of what happens when pidfd_open fails. */
+void skip_without_pidfds(void);
 /* Whether a status that somebody else took can still be told in this run. */
 bool tells_stolen_status(void);
 
@@ -29,6 +31,9 @@ void expect_stolen(const struct exitfd_event *event, pid_t pid, int code, int st
 void expect_unknown(const struct exitfd_event *event, pid_t pid, const void *data);
 /* The next event, with x as its data: EXITFD_PEEKED, and the watch has ended. */
 void expect_peeked(struct exitfd *x, pid_t pid, int code, int status);
+
+/* One event each, EXITFD_REAPED, &pids[i] its data and first_status + i its status; then quiet. */
+void expect_all_exited(struct exitfd *x, const pid_t *pids, int count, int first_status);
 
 /* An event taken by calling exitfd_wait again and again, for when nothing makes the fd readable. */
 struct exitfd_event wait_event_by_calling(struct exitfd *x, int *epipes);
@@ -46,16 +51,16 @@ struct thief *start_thief(pid_t pid);
 int join_thief(struct thief *thief);
 
 /*
- * Returns once /proc shows the thread of any process in that state: 'S' asleep in the kernel, 'Z' a zombie. Gives up at
- * the deadline, saying nothing: the test will.
+ * Returns once /proc shows the process, anybody's, or only its leading thread, as a zombie. Gives up at the deadline,
+ * saying nothing: the test will.
  */
-void wait_until_state(pid_t pid, pid_t tid, char state);
+void wait_until_dead(pid_t pid);
 
 /* One byte through a pipe, from a child to the test: what happened, or that it went wrong. */
 void report(int fd, char byte);
 char next_report(int fd);
 
-void block_sigchld(int how);
+void unblock_sigchld(void); /* in this thread */
 void set_sigchld(void (*handler)(int), int flags);
 
 /*

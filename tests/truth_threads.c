@@ -58,7 +58,7 @@ static pid_t reported_tid(const struct threaded *child)
 
 static void report_tid(const struct threaded *child)
 {
-    pid_t tid = gettid();
+    pid_t tid = own_tid();
     if (write(child->reports[1], &tid, sizeof(tid)) != sizeof(tid))
         _exit(93);
 }
@@ -77,7 +77,7 @@ static void leader_exits_first(bool stolen, unsigned flags)
     struct threaded child;
     start_threaded(&child, exit_the_group, true);
     cr_assert_eq(exitfd_add(x, child.pid, flags, x), 0);
-    wait_until_state(child.pid, child.pid, 'Z');
+    wait_until_dead(child.pid);
     expect_no_event(x);
     expect_no_spin(x);
     let_through(&child.gate, 1);
@@ -115,7 +115,7 @@ TEST(threads, leader_is_a_zombie_before_the_add)
     struct exitfd *x = open_for_truth();
     struct threaded child;
     start_threaded(&child, exit_the_group, true);
-    wait_until_state(child.pid, child.pid, 'Z');
+    wait_until_dead(child.pid);
     cr_assert_eq(exitfd_add(x, child.pid, 0, x), 0);
     expect_no_event(x);
     expect_no_spin(x);
