@@ -12,6 +12,7 @@ void learn_what_is_recorded(void)
 {
     if (recorded < 0)
         recorded = have_exit_record();
+    follows_by_pidfd();
 }
 
 struct exitfd *open_for_truth(void)

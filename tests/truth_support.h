@@ -14,9 +14,12 @@
 #include <string.h>
 #include <unistd.h>
 
-/* open_exitfd, having asked the kernel first what it records: that takes a child and SIGCHLD at its default. */
+/*
+ * open_exitfd, having asked first which back end this is and what the kernel records: that takes an exitfd and a child of
+ * its own and must not happen in the middle of a test.
+ */
 struct exitfd *open_for_truth(void);
-/* The same question for tests that change SIGCHLD before they open. */
+/* The same questions for tests that change SIGCHLD before they open. */
 void learn_what_is_recorded(void);
 /* Whether this run gives one pidfd to each child. */
 bool follows_by_pidfd(void);
