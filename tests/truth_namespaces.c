@@ -4,6 +4,7 @@
 
 #include <poll.h>
 #include <sched.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 
 static const char no_namespaces[] =
@@ -14,6 +15,17 @@ static void unshare_pids(void)
 {
     if (unshare(CLONE_NEWPID) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWPID) != 0)
         _exit(CHECK_SKIPPED);
+}
+
+/* Not fork_guarded: from a new namespace a child cannot see its parent's pid. */
+static pid_t start_inside(const struct gate *gate, int status)
+{
+    pid_t pid = fork();
+    if (pid != 0)
+        return pid;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    wait_behind(gate);
+    _exit(status);
 }
 
 static struct exitfd *check_open(void)
@@ -57,7 +69,7 @@ static void check_reaped(const struct exitfd_event *event, pid_t pid, int code, 
     CHECK(event->origin == EXITFD_REAPED && event->pid == pid && event->code == code && event->status == status);
 }
 
-static void needs_answers_from(void (*body)(void))
+static void ask_first_and_run(void (*body)(void))
 {
     tells_stolen_status();
     follows_by_pidfd();
@@ -69,8 +81,9 @@ static void watch_children_of_a_new_namespace(void)
     unshare_pids();
     struct exitfd *x = check_open();
     struct gate gate = open_gate();
-    pid_t init = start_child(&gate, 130);
-    pid_t second = start_child(&gate, 131);
+    pid_t init = start_inside(&gate, 130);
+    pid_t second = start_inside(&gate, 131);
+    CHECK(init > 0 && second > 0);
     CHECK(exitfd_add(x, init, 0, x) == 0);
     CHECK(exitfd_add(x, second, 0, x) == 0);
     CHECK(exitfd_kill(x, second, SIGKILL) == 0);
@@ -85,7 +98,7 @@ static void watch_children_of_a_new_namespace(void)
 
 TEST(namespaces, children_in_a_new_one)
 {
-    needs_answers_from(watch_children_of_a_new_namespace);
+    ask_first_and_run(watch_children_of_a_new_namespace);
 }
 
 /* When its PID 1 ends, the kernel kills all others. */
@@ -93,23 +106,17 @@ static void watch_a_namespace_collapse(void)
 {
     unshare_pids();
     struct exitfd *x = check_open();
-    struct gate gate = open_gate();
-    pid_t init = start_child(&gate, 132);
+    struct gate gate = open_gate(), never = open_gate();
+    pid_t init = start_inside(&gate, 132);
+    CHECK(init > 0);
     pid_t others[20];
     CHECK(exitfd_add(x, init, 0, &init) == 0);
-    let_through(&gate, 1);
     int forked = 0;
-    while (forked < 20) {
-        others[forked] = fork();
-        if (others[forked] == 0) {
-            pause();
-            _exit(0);
-        }
-        if (others[forked] < 0)
-            break;
+    while (forked < 20 && (others[forked] = start_inside(&never, 0)) > 0) {
         CHECK(exitfd_add(x, others[forked], 0, &others[forked]) == 0);
         forked++;
     }
+    let_through(&gate, 1);
     for (int n = 0; n < forked + 1; n++) {
         struct exitfd_event event = check_event(x);
         pid_t *pid = event.data;
@@ -122,7 +129,7 @@ static void watch_a_namespace_collapse(void)
 
 TEST(namespaces, children_killed_with_their_PID_1)
 {
-    needs_answers_from(watch_a_namespace_collapse);
+    ask_first_and_run(watch_a_namespace_collapse);
 }
 
 static void (*pid_1_body)(void);
@@ -145,7 +152,7 @@ static void become_pid_1(void)
 static void as_pid_1(void (*body)(void))
 {
     pid_1_body = body;
-    needs_answers_from(become_pid_1);
+    ask_first_and_run(become_pid_1);
 }
 
 static void watch_as_pid_1(void)
@@ -240,7 +247,7 @@ static void look_inside(void)
     CHECK(parent >= 0);
     if (parent == 0) {
         unshare_pids();
-        pid_t inner = start_child(&gate, 137);
+        pid_t inner = start_inside(&gate, 137);
         CHECK(write(pids[1], &inner, sizeof(inner)) == sizeof(inner));
         _exit(steal(inner) == 137 << 8 ? 0 : 1);
     }
@@ -262,5 +269,5 @@ TEST(namespaces, a_process_inside_is_observed)
 {
     if (!follows_by_pidfd())
         SKIP("the SIGCHLD back ends see children only: foreign/is_ENOTSUP_by_SIGCHLD");
-    needs_answers_from(look_inside);
+    ask_first_and_run(look_inside);
 }

@@ -313,6 +313,39 @@ TEST(ptrace, an_unwatched_tracee_of_ours_hides_nobody)
     exitfd_close(x);
 }
 
+/* The stop is seen by whoever looks for the exit of another. */
+TEST(ptrace, by_ourselves_while_another_child_exits)
+{
+    struct exitfd *x = open_for_truth();
+    struct gate gate = open_gate();
+    pid_t tracee = fork_guarded();
+    if (tracee == 0) {
+        wait_behind(&gate);
+        ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+        raise(SIGUSR1);
+        _exit(0);
+    }
+    cr_assert_eq(exitfd_add(x, tracee, 0, x), 0);
+    let_through(&gate, 1);
+    siginfo_t info;
+    cr_assert_eq(waitid(P_PID, (id_t)tracee, &info, WSTOPPED | WNOWAIT), 0);
+    for (int i = 0; i < 5; i++) {
+        pid_t pid = start_tracee(x, &gate, 86, 0);
+        let_through(&gate, 1);
+        struct exitfd_event event = wait_event(x);
+        expect_exited(&event, pid, 86, x);
+        expect_no_spin(x);
+    }
+    int status;
+    cr_assert_eq(waitpid(tracee, &status, WNOHANG), tracee, "our own ptrace stop was taken from us");
+    cr_assert(WIFSTOPPED(status));
+    cr_assert_eq(exitfd_kill(x, tracee, SIGKILL), 0);
+    struct exitfd_event event = wait_event(x);
+    expect_event(&event, tracee, CLD_KILLED, SIGKILL, EXITFD_REAPED, x);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
 /* strace -D is a grandchild: the tracee itself is the watched child. */
 TEST(ptrace, under_strace)
 {
@@ -361,6 +394,7 @@ TEST(ptrace, under_gdb)
     snprintf(pid_text, sizeof(pid_text), "%d", (int)pid);
     char *const gdb_argv[] = { "gdb", "-nx", "-q", "-batch", "-p", pid_text, "-ex", "continue", NULL };
     posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addclose(&actions, gate.go_end);
     posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
     posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
