@@ -87,7 +87,7 @@ static struct tracer start_tracer(pid_t tracee, enum ending ending, long options
     return tracer;
 }
 
-static void expect_report(const struct tracer *tracer, char wanted)
+static void expect_tracer_report(const struct tracer *tracer, char wanted)
 {
     cr_assert_eq(next_report(tracer->reports[0]), wanted);
 }
@@ -122,12 +122,12 @@ static void traced_until_the_tracer(enum ending ending, unsigned flags)
     struct tracer tracer = start_tracer(pid, ending, 0);
     let_through(&tracer.orders, 1);
     if (ending == DETACHES)
-        expect_report(&tracer, 'd');
+        expect_tracer_report(&tracer, 'd');
     else if (ending == EXITS_BEFORE)
         wait_until_zombie(tracer.pid);
     let_through(&gate, 1);
     if (ending != DETACHES && ending != EXITS_BEFORE) {
-        expect_report(&tracer, 'z');
+        expect_tracer_report(&tracer, 'z');
         expect_no_event(x);
         expect_no_spin(x);
         if (ending == IS_KILLED)
@@ -135,7 +135,7 @@ static void traced_until_the_tracer(enum ending ending, unsigned flags)
         else
             let_through(&tracer.orders, 1);
         if (ending == REAPS)
-            expect_report(&tracer, 'r');
+            expect_tracer_report(&tracer, 'r');
     }
     struct exitfd_event event = wait_event(x);
     expect_event(&event, pid, CLD_EXITED, 81, flags & EXITFD_OBSERVE ? EXITFD_PEEKED : EXITFD_REAPED, x);
@@ -191,7 +191,7 @@ TEST(ptrace, killed_while_the_tracer_holds_it_stopped)
     let_through(&tracer.orders, 1);
     expect_no_spin(x);
     cr_assert_eq(exitfd_kill(x, pid, SIGKILL), 0);
-    expect_report(&tracer, 'z');
+    expect_tracer_report(&tracer, 'z');
     expect_no_event(x);
     expect_no_spin(x);
     let_through(&tracer.orders, 1);
@@ -228,7 +228,7 @@ TEST(ptrace, under_SIG_IGN_until_the_tracer_exits)
     set_sigchld(SIG_IGN, 0);
     let_through(&tracer.orders, 1);
     let_through(&gate, 1);
-    expect_report(&tracer, 'z');
+    expect_tracer_report(&tracer, 'z');
     struct exitfd_event event;
     int ret = exitfd_wait(x, &event, 1, 0);
     cr_assert(ret == 0 || (ret == -EPIPE && backend_is("self-pipe")));
