@@ -14,7 +14,7 @@
 static int get_info(int pidfd, uint64_t mask, struct pidfd_info_v0 *info)
 {
     *info = (struct pidfd_info_v0){ .mask = mask };
-    return ioctl(pidfd, PIDFD_GET_INFO_V0, info) < 0 ? -errno : 0;
+    return ioctl(pidfd, (int)PIDFD_GET_INFO_V0, info) < 0 ? -errno : 0;
 }
 
 bool xfd_record_get_status(int pidfd, int *wait_status)
