@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/* What the suites about the life of a child share beside support.h. */
+#ifndef EXITFD_TESTS_LIFE_SUPPORT_H
+#define EXITFD_TESTS_LIFE_SUPPORT_H
+
+#include "support.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+
+#define expect_result(call, wanted)                                                                                    \
+    do {                                                                                                               \
+        int result_ = (call), wanted_ = (wanted);                                                                      \
+        cr_assert_eq(result_, wanted_, "%s gave %d (%s), wanted %d", #call, result_,                                   \
+                     result_ < 0 ? strerror(-result_) : "no error", wanted_);                                          \
+    } while (0)
+
+/* Like wait_event, by blocking calls only: under SIG_IGN nothing makes the fd of a self-pipe exitfd readable. */
+struct exitfd_event call_until_event(struct exitfd *x);
+
+pid_t spawn_shell(struct exitfd *x, const char *script, unsigned flags, void *data);
+
+/* Runs argv by posix_spawnp, or through x if that is given, with attr, and returns all it wrote to stdout. */
+struct output {
+    char text[8192];
+};
+struct output output_of(struct exitfd *x, const posix_spawnattr_t *attr, char *const argv[]);
+
+/* A child that does nothing until it is killed. */
+pid_t start_paused(void);
+void kill_and_reap(pid_t pid);
+/* Returns once its parent can see it. */
+void stop_child(pid_t pid);
+void continue_child(pid_t pid);
+
+/* An orphan of this sub-reaper that ends like start_child. Its own parent is gone and reaped at the return. */
+pid_t start_orphan(const struct gate *gate, int ending);
+void become_subreaper(void);
+
+/* What a forked child found, for code that may not assert: the number of the first check that failed, or 0. */
+#define EXIT_UNLESS(n, condition)                                                                                      \
+    do {                                                                                                               \
+        if (!(condition))                                                                                              \
+            _exit(n);                                                                                                  \
+    } while (0)
+/* Reaps a child that used EXIT_UNLESS. */
+void expect_success(pid_t pid);
+
+/* A thread of the test. Asserts belong into the test's own. */
+struct helper {
+    pthread_t thread;
+    pid_t tid;
+};
+struct helper start_helper(void *(*work)(void *), void *argument);
+void *join_helper(struct helper *helper);
+/* Returns once it sleeps in the kernel. */
+void wait_until_asleep(const struct helper *helper);
+
+#endif
