@@ -32,21 +32,21 @@ static void kill_and_expect(struct exitfd *x, pid_t pid)
     expect_result(exitfd_kill(x, pid, SIGKILL), 0);
     struct exitfd_event event = wait_event(x);
     expect_event(&event, pid, CLD_KILLED, SIGKILL, EXITFD_REAPED, x);
-    expect_quiet(x);
+    expect_settled(x);
 }
 
 TEST(jobcontrol, stop_continue_and_exit_come_in_order)
 {
     struct exitfd *x = open_exitfd();
     pid_t pid = watch_paused(x, BOTH);
-    expect_quiet(x);
+    expect_settled(x);
     for (int i = 0; i < 20; i++) {
         expect_result(exitfd_kill(x, pid, SIGSTOP), 0);
         expect_stopped(x, pid);
-        expect_quiet(x);
+        expect_settled(x);
         expect_result(exitfd_kill(x, pid, SIGCONT), 0);
         expect_continued(x, pid);
-        expect_quiet(x);
+        expect_settled(x);
     }
     kill_and_expect(x, pid);
     exitfd_close(x);
@@ -85,11 +85,11 @@ TEST(jobcontrol, only_what_was_asked_for_is_reported)
     for (int i = 0; i < 3; i++)
         stop_child(all[i]);
     expect_stopped(x, stops);
-    expect_quiet(x);
+    expect_settled(x);
     for (int i = 0; i < 3; i++)
         continue_child(all[i]);
     expect_continued(x, continues);
-    expect_quiet(x);
+    expect_settled(x);
     for (int i = 0; i < 3; i++)
         kill_and_expect(x, all[i]);
     exitfd_close(x);
@@ -104,7 +104,7 @@ TEST(jobcontrol, a_child_stopped_and_continued_unseen_gives_the_continue_alone)
         continue_child(pid);
     }
     expect_continued(x, pid);
-    expect_quiet(x);
+    expect_settled(x);
     kill_and_expect(x, pid);
     exitfd_close(x);
 }
@@ -118,7 +118,7 @@ TEST(jobcontrol, a_child_continued_and_stopped_unseen_gives_the_stop_alone)
     continue_child(pid);
     stop_child(pid);
     expect_stopped(x, pid);
-    expect_quiet(x);
+    expect_settled(x);
     kill_and_expect(x, pid);
     exitfd_close(x);
 }
@@ -129,7 +129,7 @@ TEST(jobcontrol, a_stop_that_is_over_is_not_reported)
     pid_t pid = watch_paused(x, EXITFD_STOPPED);
     stop_child(pid);
     continue_child(pid);
-    expect_quiet(x);
+    expect_settled(x);
     kill_and_expect(x, pid);
     exitfd_close(x);
 }
@@ -143,7 +143,7 @@ TEST(jobcontrol, one_that_died_meanwhile_gives_only_its_exit)
     wait_until_zombie(pid);
     struct exitfd_event event = wait_event(x);
     expect_event(&event, pid, CLD_KILLED, SIGKILL, EXITFD_REAPED, x);
-    expect_quiet(x);
+    expect_settled(x);
     exitfd_close(x);
 }
 
@@ -154,7 +154,7 @@ TEST(jobcontrol, a_child_that_was_stopped_before_the_add_is_reported)
     stop_child(pid);
     expect_result(exitfd_add(x, pid, BOTH, x), 0);
     expect_stopped(x, pid);
-    expect_quiet(x);
+    expect_settled(x);
     kill_and_expect(x, pid);
     exitfd_close(x);
 }
@@ -166,18 +166,18 @@ TEST(jobcontrol, an_observer_sees_them_and_the_owner_can_wait_for_them)
     int status;
     kill(pid, SIGSTOP);
     expect_stopped(x, pid);
-    expect_quiet(x);
+    expect_settled(x);
     cr_assert_eq(waitpid(pid, &status, WUNTRACED), pid);
     cr_assert(WIFSTOPPED(status));
     kill(pid, SIGCONT);
     expect_continued(x, pid);
-    expect_quiet(x);
+    expect_settled(x);
     cr_assert_eq(waitpid(pid, &status, WCONTINUED), pid);
     cr_assert(WIFCONTINUED(status));
     kill(pid, SIGKILL);
     struct exitfd_event event = wait_event(x);
     expect_event(&event, pid, CLD_KILLED, SIGKILL, EXITFD_PEEKED, x);
-    expect_quiet(x);
+    expect_settled(x);
     reap(pid);
     exitfd_close(x);
 }
@@ -196,13 +196,13 @@ TEST(jobcontrol, owner_and_observers_are_each_told_once)
         for (int i = 3; i-- > 0;)
             expect_continued(all[i], pid);
         for (int i = 0; i < 3; i++)
-            expect_quiet(all[i]);
+            expect_settled(all[i]);
     }
     kill(pid, SIGTERM);
     for (int i = 3; i-- > 0;) {
         struct exitfd_event event = wait_event(all[i]);
         expect_event(&event, pid, CLD_KILLED, SIGTERM, i != 0 ? EXITFD_PEEKED : EXITFD_REAPED, all[i]);
-        expect_quiet(all[i]);
+        expect_settled(all[i]);
     }
     for (int i = 0; i < 3; i++)
         exitfd_close(all[i]);
@@ -228,7 +228,7 @@ TEST(jobcontrol, many_children_at_once_each_report_their_own)
             sum += events[i].pid - pids[i];
         }
         cr_assert_eq(sum, 0, "somebody was reported twice");
-        expect_quiet(x);
+        expect_settled(x);
     }
     exitfd_close(x);
 }

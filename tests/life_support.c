@@ -22,6 +22,15 @@ struct exitfd_event call_until_event(struct exitfd *x)
     return event;
 }
 
+void expect_settled(struct exitfd *x)
+{
+    int looks = 0;
+    do {
+        expect_no_event(x);
+        cr_assert_lt(looks++, 20, "the fd stays readable without an event");
+    } while (is_readable(exitfd_get_fd(x)));
+}
+
 pid_t spawn_shell(struct exitfd *x, const char *script, unsigned flags, void *data)
 {
     char *argv[] = { "sh", "-c", (char *)script, NULL };

@@ -21,6 +21,9 @@
 /* Like wait_event, by blocking calls only: under SIG_IGN nothing makes the fd of a self-pipe exitfd readable. */
 struct exitfd_event call_until_event(struct exitfd *x);
 
+/* expect_quiet for where a SIGCHLD may come after what it tells of was seen: it ends after a look or two. */
+void expect_settled(struct exitfd *x);
+
 pid_t spawn_shell(struct exitfd *x, const char *script, unsigned flags, void *data);
 
 /* Runs argv by posix_spawnp, or through x if that is given, with attr, and returns all it wrote to stdout. */
