@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "life_support.h"
+#include "thread_state.h"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -179,24 +180,10 @@ void *join_helper(struct helper *helper)
     return result;
 }
 
-static char state_of_thread(pid_t tid)
-{
-    char path[64], text[512];
-    snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)tid);
-    FILE *file = fopen(path, "re");
-    cr_assert_not_null(file, "%s: %s", path, strerror(errno));
-    size_t length = fread(text, 1, sizeof(text) - 1, file);
-    fclose(file);
-    text[length] = '\0';
-    const char *after_name = strrchr(text, ')');
-    cr_assert_not_null(after_name);
-    return after_name[2];
-}
-
 void wait_until_asleep(const struct helper *helper)
 {
     long long end = now_ms() + DEADLINE_MS;
-    while (state_of_thread(helper->tid) != 'S') {
+    while (!thread_sleeps(helper->tid)) {
         cr_assert_lt(now_ms(), end, "thread %d does not sleep", (int)helper->tid);
         sched_yield();
     }

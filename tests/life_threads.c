@@ -156,7 +156,7 @@ enum { ADDERS = 4, TAKERS = 2, CHILDREN_PER_ADDER = 100 };
 
 struct crowd {
     struct exitfd *x;
-    atomic_int failures, taken, expected;
+    atomic_int failures, taken;
     atomic_bool stop;
     atomic_int reported[ADDERS][CHILDREN_PER_ADDER];
 };
