@@ -3,8 +3,11 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,12 +82,8 @@ static void expect_no_children(void)
 
 void begin_test(void)
 {
-    if (strcmp(forced_backend(), "signalfd") == 0) {
-        sigset_t sigchld;
-        sigemptyset(&sigchld);
-        sigaddset(&sigchld, SIGCHLD);
-        cr_assert_eq(sigprocmask(SIG_BLOCK, &sigchld, NULL), 0);
-    }
+    if (strcmp(forced_backend(), "signalfd") == 0)
+        block_sigchld();
     list_fds(fds_before);
 }
 
@@ -95,6 +94,50 @@ void end_test(void)
 #ifdef WITH_LSAN
     cr_assert_eq(__lsan_do_recoverable_leak_check(), 0, "leaked memory: LeakSanitizer's report is on stderr");
 #endif
+}
+
+void block_sigchld(void)
+{
+    sigset_t sigchld;
+    sigemptyset(&sigchld);
+    sigaddset(&sigchld, SIGCHLD);
+    cr_assert_eq(pthread_sigmask(SIG_BLOCK, &sigchld, NULL), 0);
+}
+
+bool sigchld_is_blocked(void)
+{
+    sigset_t mask;
+    cr_assert_eq(pthread_sigmask(SIG_BLOCK, NULL, &mask), 0);
+    return sigismember(&mask, SIGCHLD) == 1;
+}
+
+static void set_fd_limit(rlim_t soft)
+{
+    struct rlimit limit;
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = soft < limit.rlim_max ? soft : limit.rlim_max;
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0, "RLIMIT_NOFILE: %s", strerror(errno));
+}
+
+struct rlimit forbid_new_fds(void)
+{
+    struct rlimit before;
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+    int lowest_free = dup(0);
+    cr_assert_geq(lowest_free, 0, "dup: %s", strerror(errno));
+    close(lowest_free);
+    set_fd_limit((rlim_t)lowest_free);
+    return before;
+}
+
+void allow_new_fds(const struct rlimit *before)
+{
+    set_fd_limit(before->rlim_cur);
+}
+
+void raise_fd_limit(void)
+{
+    set_fd_limit(RLIM_INFINITY);
 }
 
 bool build_is_posix(void)
@@ -143,14 +186,23 @@ bool backend_is(const char *name)
 #ifdef __linux__
 static const int idtype_pidfd = 3; /* P_PIDFD, which musl 1.2.3 does not name */
 
-static int open_pidfd(pid_t pid)
+static int try_pidfd_open(pid_t pid)
 {
     return (int)syscall(SYS_pidfd_open, pid, 0);
 }
 
+int open_pidfd(pid_t pid)
+{
+    int pidfd = try_pidfd_open(pid);
+    if (pidfd < 0 && !have_pidfd())
+        SKIP("no pidfd_open in this kernel");
+    cr_assert_geq(pidfd, 0, "pidfd_open(%d): %s", (int)pid, strerror(errno));
+    return pidfd;
+}
+
 bool have_pidfd(void)
 {
-    int pidfd = open_pidfd(getpid());
+    int pidfd = try_pidfd_open(getpid());
     if (pidfd < 0)
         return false;
     close(pidfd);
@@ -160,7 +212,7 @@ bool have_pidfd(void)
 bool have_pidfs(void)
 {
     const long pidfs_magic = 0x50494446;
-    int pidfd = open_pidfd(getpid());
+    int pidfd = try_pidfd_open(getpid());
     if (pidfd < 0)
         return false;
     struct statfs fs;
@@ -177,7 +229,7 @@ bool have_exit_record(void)
     } info = { .mask = 1 << 3 };
     const unsigned long get_info = _IOWR(0xFF, 11, info);
     pid_t pid = start_child_exit(0);
-    int pidfd = open_pidfd(pid);
+    int pidfd = try_pidfd_open(pid);
     reap(pid);
     if (pidfd < 0)
         return false;
@@ -185,7 +237,40 @@ bool have_exit_record(void)
     close(pidfd);
     return found;
 }
+
+pid_t own_tid(void)
+{
+    return (pid_t)syscall(SYS_gettid);
+}
+
+static char thread_state(pid_t tid)
+{
+    char path[64], stat[512];
+    snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)tid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return '?';
+    ssize_t length = read(fd, stat, sizeof(stat) - 1);
+    close(fd);
+    stat[length > 0 ? length : 0] = '\0';
+    const char *name_end = strrchr(stat, ')');
+    return name_end != NULL && name_end[1] == ' ' ? name_end[2] : '?';
+}
+
+bool wait_until_asleep(pid_t tid)
+{
+    for (long long end = now_ms() + DEADLINE_MS; now_ms() < end; sched_yield())
+        if (thread_state(tid) == 'S')
+            return true;
+    return false;
+}
 #else
+int open_pidfd(pid_t pid)
+{
+    (void)pid;
+    SKIP("no pidfd_open in this system");
+}
+
 bool have_pidfd(void)
 {
     return false;

@@ -19,6 +19,7 @@
 #include <exitfd.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 
@@ -54,6 +55,21 @@ bool build_is_posix(void);
 bool have_pidfd(void);       /* pidfd_open and waitid(P_PIDFD): Linux 5.4 */
 bool have_pidfs(void);       /* POLLHUP once reaped: Linux 6.9 */
 bool have_exit_record(void); /* PIDFD_GET_INFO with PIDFD_INFO_EXIT: Linux 6.15 */
+
+/* A pidfd of the test's own; skips the test where the kernel has none. */
+int open_pidfd(pid_t pid);
+
+/* From forbid to allow every new fd is EMFILE. */
+struct rlimit forbid_new_fds(void);
+void allow_new_fds(const struct rlimit *before);
+void raise_fd_limit(void);
+
+void block_sigchld(void); /* in this thread */
+bool sigchld_is_blocked(void);
+
+/* Waits until a thread of this process sleeps in the kernel; false if the deadline passed. For any thread. */
+pid_t own_tid(void);
+bool wait_until_asleep(pid_t tid);
 
 /* fork for a child that cannot outlive the test: it dies with the thread that forked it, and after two minutes. */
 pid_t fork_guarded(void);
