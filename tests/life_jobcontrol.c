@@ -285,10 +285,7 @@ TEST(jobcontrol, a_spawned_and_a_forked_child_report_them)
 TEST(jobcontrol, with_sigchld_blocked_in_every_thread_they_still_come)
 {
     struct exitfd *x = open_exitfd();
-    sigset_t sigchld;
-    sigemptyset(&sigchld);
-    sigaddset(&sigchld, SIGCHLD);
-    pthread_sigmask(SIG_BLOCK, &sigchld, NULL);
+    block_sigchld();
     pid_t pid = watch_paused(x, BOTH);
     kill(pid, SIGSTOP);
     struct exitfd_event event = call_until_event(x);

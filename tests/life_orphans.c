@@ -211,10 +211,7 @@ TEST(orphans, their_stops_are_not_reported)
 
 TEST(orphans, with_sigchld_blocked_in_every_thread_they_are_still_found)
 {
-    sigset_t sigchld;
-    sigemptyset(&sigchld);
-    sigaddset(&sigchld, SIGCHLD);
-    pthread_sigmask(SIG_BLOCK, &sigchld, NULL);
+    block_sigchld();
     struct exitfd *x = open_any_watch();
     pid_t orphan = start_orphan(NULL, 40);
     struct exitfd_event event = call_until_event(x);

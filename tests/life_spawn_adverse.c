@@ -5,7 +5,6 @@
 #include <dlfcn.h>
 #include <stdarg.h>
 #include <stdatomic.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 
 extern char **environ;
@@ -93,22 +92,10 @@ TEST(spawn_adverse, where_another_thread_reaps_any_child_there_is_one_event)
     exitfd_close(x);
 }
 
-static struct rlimit use_up_fds(void)
-{
-    struct rlimit before;
-    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
-    int lowest_free = dup(STDERR_FILENO);
-    cr_assert_geq(lowest_free, 0);
-    close(lowest_free);
-    struct rlimit none = { .rlim_cur = (rlim_t)lowest_free, .rlim_max = before.rlim_max };
-    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
-    return before;
-}
-
 TEST(spawn_adverse, with_no_fd_left_the_child_is_still_watched)
 {
     struct exitfd *x = open_exitfd();
-    struct rlimit before = use_up_fds();
+    struct rlimit before = forbid_new_fds();
     for (int i = 0; i < 20; i++) {
         pid_t pid;
         expect_result(spawn_exit_7(x, &pid), 0);
@@ -116,7 +103,7 @@ TEST(spawn_adverse, with_no_fd_left_the_child_is_still_watched)
         expect_exited(&event, pid, 7, x);
         expect_quiet(x);
     }
-    setrlimit(RLIMIT_NOFILE, &before);
+    allow_new_fds(&before);
     exitfd_close(x);
 }
 
@@ -149,7 +136,7 @@ TEST(spawn_adverse, without_signals_and_with_no_fd_left_it_is_watched_or_not_sta
 {
     skip_self_pipe();
     struct exitfd *x = open_exitfd_flags(EXITFD_NO_SIGNALS);
-    struct rlimit before = use_up_fds();
+    struct rlimit before = forbid_new_fds();
     pid_t pid = -77;
     int ret = spawn_exit_7(x, &pid);
     if (ret == 0) {
@@ -161,7 +148,7 @@ TEST(spawn_adverse, without_signals_and_with_no_fd_left_it_is_watched_or_not_sta
         cr_assert(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD);
     }
     expect_quiet(x);
-    setrlimit(RLIMIT_NOFILE, &before);
+    allow_new_fds(&before);
     exitfd_close(x);
 }
 

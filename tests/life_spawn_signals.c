@@ -57,7 +57,7 @@ TEST(spawn_signals, sigchld_is_default_and_unblocked)
 TEST(spawn_signals, sigchld_is_unblocked_also_where_the_parent_blocks_it)
 {
     struct exitfd *x = open_exitfd();
-    block(SIGCHLD);
+    block_sigchld();
     cr_assert_not(has(state_in_child(x, NULL).blocked, SIGCHLD));
     exitfd_close(x);
 }
@@ -149,7 +149,7 @@ TEST(spawn_signals, a_set_of_defaults_of_the_caller_wins)
 TEST(spawn_signals, of_mask_and_defaults_what_the_caller_left_open_is_ours)
 {
     struct exitfd *x = open_exitfd();
-    block(SIGCHLD);
+    block_sigchld();
     signal(SIGCHLD, SIG_IGN);
     struct signal_state state = state_with_attr(x, POSIX_SPAWN_SETSIGMASK, SIGCHLD, 0);
     cr_assert(has(state.blocked, SIGCHLD));

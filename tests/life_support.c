@@ -1,14 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "life_support.h"
-#include "thread_state.h"
 
 #include <fcntl.h>
-#include <sched.h>
 #include <semaphore.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 
 extern char **environ;
 
@@ -155,7 +150,7 @@ static void *run_helper(void *argument)
     struct start *start = argument;
     void *(*work)(void *) = start->work;
     void *work_argument = start->argument;
-    start->tid = (pid_t)syscall(SYS_gettid);
+    start->tid = own_tid();
     sem_post(&start->started);
     return work(work_argument);
 }
@@ -178,13 +173,4 @@ void *join_helper(struct helper *helper)
     void *result;
     cr_assert_eq(pthread_join(helper->thread, &result), 0);
     return result;
-}
-
-void wait_until_asleep(const struct helper *helper)
-{
-    long long end = now_ms() + DEADLINE_MS;
-    while (!thread_sleeps(helper->tid)) {
-        cr_assert_lt(now_ms(), end, "thread %d does not sleep", (int)helper->tid);
-        sched_yield();
-    }
 }

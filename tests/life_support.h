@@ -59,7 +59,5 @@ struct helper {
 };
 struct helper start_helper(void *(*work)(void *), void *argument);
 void *join_helper(struct helper *helper);
-/* Returns once it sleeps in the kernel. */
-void wait_until_asleep(const struct helper *helper);
 
 #endif

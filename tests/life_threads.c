@@ -22,7 +22,7 @@ static void *wait_for_one(void *argument)
 static struct helper start_blocked(struct waiter *waiter)
 {
     struct helper helper = start_helper(wait_for_one, waiter);
-    wait_until_asleep(&helper);
+    cr_assert(wait_until_asleep(helper.tid));
     return helper;
 }
 
@@ -65,7 +65,7 @@ TEST(threads, an_add_reaches_a_blocked_wait)
     struct helper helper = start_blocked(&waiter);
     pid_t pid = start_child(&gate, 42);
     expect_result(exitfd_add(x, pid, 0, x), 0);
-    wait_until_asleep(&helper);
+    cr_assert(wait_until_asleep(helper.tid));
     let_through(&gate, 1);
     expect_taken(&helper, &waiter, pid, 42);
     close_gate(&gate);

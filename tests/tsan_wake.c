@@ -1,13 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /* A thread blocked in exitfd_wait delays no add, and is woken by what the add brings, be it dead already. */
 #include "plain.h"
-#include "thread_state.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <sys/syscall.h>
 
 enum { ROUNDS = 100 };
+
+/* Whether a thread of this process sleeps in the kernel. */
+static inline bool thread_sleeps(pid_t tid)
+{
+    char path[64], text[512];
+    snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)tid);
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return false;
+    text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
+    fclose(file);
+    const char *name_end = strrchr(text, ')');
+    return name_end != NULL && strncmp(name_end, ") S", 3) == 0;
+}
 
 struct waiter {
     struct exitfd *x;
