@@ -249,7 +249,9 @@ static bool have_children(void)
 
 TEST(discard, hundreds_go_between_those_that_are_reported)
 {
-    enum { PAIRS = 200 };
+    enum {
+        PAIRS = 200
+    };
     struct exitfd *x = open_exitfd();
     static struct exitfd_event events[PAIRS];
     struct gate gate = open_gate();

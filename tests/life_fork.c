@@ -164,7 +164,9 @@ TEST(fork, every_function_is_stale_in_a_child_of_the_system_call)
 
 TEST(fork, a_close_in_the_child_harms_nothing_in_the_parent)
 {
-    enum { WATCHED = 20 };
+    enum {
+        WATCHED = 20
+    };
     struct exitfd *x = open_exitfd();
     struct gate gate = open_gate();
     struct exitfd_event events[WATCHED];

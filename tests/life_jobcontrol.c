@@ -4,7 +4,9 @@
 
 #include <fcntl.h>
 
-enum { BOTH = EXITFD_STOPPED | EXITFD_CONTINUED };
+enum {
+    BOTH = EXITFD_STOPPED | EXITFD_CONTINUED
+};
 
 extern char **environ;
 
@@ -210,7 +212,9 @@ TEST(jobcontrol, owner_and_observers_are_each_told_once)
 
 TEST(jobcontrol, many_children_at_once_each_report_their_own)
 {
-    enum { CHILDREN = 50 };
+    enum {
+        CHILDREN = 50
+    };
     struct exitfd *x = open_exitfd();
     pid_t pids[CHILDREN];
     struct exitfd_event events[CHILDREN];

@@ -44,7 +44,9 @@ TEST(orphans, a_child_forked_by_hand_is_reported_too)
 
 TEST(orphans, those_that_were_zombies_before_the_add_are_reported)
 {
-    enum { ZOMBIES = 5 };
+    enum {
+        ZOMBIES = 5
+    };
     become_subreaper();
     struct exitfd *x = open_exitfd();
     struct exitfd_event events[ZOMBIES];
@@ -246,7 +248,9 @@ TEST(orphans, without_signals_it_is_not_to_be_had)
 
 TEST(orphans, five_hundred_at_once_are_all_found)
 {
-    enum { ORPHANS = 500 };
+    enum {
+        ORPHANS = 500
+    };
     static struct exitfd_event events[ORPHANS];
     struct exitfd *x = open_any_watch();
     struct gate gate = open_gate();
@@ -301,7 +305,9 @@ static pid_t start_watched(struct exitfd *x, int i, void *data)
 
 TEST(orphans, no_spawn_or_fork_in_one_thread_is_taken_for_an_orphan_in_another)
 {
-    enum { CHILDREN = 300 };
+    enum {
+        CHILDREN = 300
+    };
     struct exitfd *x = open_exitfd(), *y = open_exitfd();
     struct taker taker = { .x = x };
     expect_result(exitfd_add(x, -1, 0, &taker), 0);
@@ -321,7 +327,9 @@ TEST(orphans, no_spawn_or_fork_in_one_thread_is_taken_for_an_orphan_in_another)
 
 TEST(orphans, nor_where_both_are_behind_the_same_exitfd)
 {
-    enum { CHILDREN = 300 };
+    enum {
+        CHILDREN = 300
+    };
     struct exitfd *x = open_exitfd();
     struct taker taker = { .x = x };
     expect_result(exitfd_add(x, -1, 0, &taker), 0);

@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* PID 1 of a pid namespace with 10,000 orphans: each is reported once, truly, and there is no zombie at the end. */
-#include "pid_namespace.h"
+#include "life_support.h"
 
-#include <poll.h>
+enum {
+    PARENTS = 40,
+    ORPHANS_OF_EACH = 250,
+    PARENTS_AT_ONCE = 4,
+    STATUSES = 200
+};
 
-enum { PARENTS = 40, ORPHANS_OF_EACH = 250, PARENTS_AT_ONCE = 4, STATUSES = 200 };
+static struct {
+    int parents, orphans, of_status[STATUSES];
+} seen;
 
 /* Half of them die before their parent and are zombies when they land here, half lose it while they live. */
 static void breed(void)
@@ -25,45 +32,54 @@ static void breed(void)
     _exit(0);
 }
 
-static void start_parent(struct exitfd *x, int *parents)
+static void start_parent(struct exitfd *x)
 {
-    pid_t pid = exitfd_fork(x, 0, parents);
+    pid_t pid = exitfd_fork(x, 0, &seen.parents);
     if (pid == 0)
         breed();
     CHECK(pid > 0);
 }
 
-int main(void)
+static void account_for(struct exitfd *x, const struct exitfd_event *event)
 {
-    int parents = 0, orphans = 0, of_status[STATUSES] = { 0 };
-    begin();
-    become_pid_1();
-    struct exitfd *x = open_or_skip();
-    CHECK_RESULT(exitfd_add(x, -1, 0, &orphans), 0);
+    CHECK(event->origin == EXITFD_REAPED && event->code == CLD_EXITED && event->status < STATUSES);
+    if (event->data == &seen.orphans) {
+        seen.orphans++;
+        seen.of_status[event->status]++;
+        return;
+    }
+    CHECK(event->data == &seen.parents && event->status == 0);
+    if (++seen.parents <= PARENTS - PARENTS_AT_ONCE)
+        start_parent(x);
+}
+
+static void reap_10000_orphans(void)
+{
+    struct exitfd *x;
+    CHECK(exitfd_open(&x, 0) == 0);
+    CHECK(exitfd_add(x, -1, 0, &seen.orphans) == 0);
     for (int i = 0; i < PARENTS_AT_ONCE; i++)
-        start_parent(x, &parents);
+        start_parent(x);
 
     struct pollfd readable = { .fd = exitfd_get_fd(x), .events = POLLIN };
-    while (parents < PARENTS || orphans < PARENTS * ORPHANS_OF_EACH) {
+    while (seen.parents < PARENTS || seen.orphans < PARENTS * ORPHANS_OF_EACH) {
         struct exitfd_event events[16];
         int n = exitfd_wait(x, events, 16, 0);
         CHECK(n >= 0);
         if (n == 0)
-            CHECK(poll(&readable, 1, 60000) > 0 || errno == EINTR);
-        for (int i = 0; i < n; i++) {
-            CHECK(events[i].origin == EXITFD_REAPED && events[i].code == CLD_EXITED);
-            ++*(int *)events[i].data;
-            if (events[i].data == &orphans)
-                of_status[events[i].status]++;
-            else if (parents + PARENTS_AT_ONCE <= PARENTS)
-                start_parent(x, &parents);
-        }
+            CHECK(poll(&readable, 1, DEADLINE_MS) == 1 || errno == EINTR);
+        for (int i = 0; i < n; i++)
+            account_for(x, &events[i]);
     }
-    CHECK_RESULT(parents, PARENTS);
-    CHECK_RESULT(orphans, PARENTS * ORPHANS_OF_EACH);
+    CHECK(seen.parents == PARENTS && seen.orphans == PARENTS * ORPHANS_OF_EACH);
     for (int i = 0; i < STATUSES; i++)
-        CHECK_RESULT(of_status[i], PARENTS * (i < ORPHANS_OF_EACH - STATUSES ? 2 : 1));
+        CHECK(seen.of_status[i] == PARENTS * (i < ORPHANS_OF_EACH - STATUSES ? 2 : 1));
     CHECK(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD);
     exitfd_close(x);
-    return 0;
+}
+
+TEST(pid1, of_ten_thousand_orphans_none_stays_a_zombie)
+{
+    exitfd_close(open_exitfd());
+    run_as_pid_1(reap_10000_orphans, "unshare(CLONE_NEWPID): not permitted here");
 }

@@ -121,8 +121,8 @@ TEST(spawn, pid_may_be_null)
 TEST(spawn, arguments_and_environment_are_handed_over)
 {
     struct exitfd *x = open_exitfd();
-    char *argv[] = { "sh", "-c", "test \"$0 $1 $EXITFD_WORD\" = 'zero a  b there' && test -z \"$HOME\"", "zero", "a  b",
-                     NULL };
+    char *argv[] = { "sh",   "-c",   "test \"$0 $1 $EXITFD_WORD\" = 'zero a  b there' && test -z \"$HOME\"",
+                     "zero", "a  b", NULL };
     char *envp[] = { "EXITFD_WORD=there", NULL };
     expect_result(exitfd_spawn(x, NULL, "sh", NULL, NULL, argv, envp, 0, NULL), 0);
     cr_assert_eq(wait_event(x).status, 0);
@@ -207,7 +207,9 @@ TEST(spawn, no_fd_of_ours_reaches_the_child)
 
 TEST(spawn, five_hundred_at_once_each_report_once)
 {
-    enum { CHILDREN = 500 };
+    enum {
+        CHILDREN = 500
+    };
     struct exitfd *x = open_exitfd();
     static pid_t pids[CHILDREN];
     static struct exitfd_event events[CHILDREN];

@@ -2,6 +2,7 @@
 #include "life_support.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <sys/prctl.h>
 
@@ -9,13 +10,8 @@ extern char **environ;
 
 struct exitfd_event call_until_event(struct exitfd *x)
 {
-    struct exitfd_event event;
-    long long end = now_ms() + DEADLINE_MS;
-    int ret;
-    while ((ret = exitfd_wait(x, &event, 1, 10)) == 0 || ret == -EINTR || ret == -EPIPE)
-        cr_assert_lt(now_ms(), end, "no event within %d ms", DEADLINE_MS);
-    expect_result(ret, 1);
-    return event;
+    int epipes = 0;
+    return wait_event_by_calling(x, &epipes);
 }
 
 void expect_settled(struct exitfd *x)
@@ -136,6 +132,31 @@ void expect_success(pid_t pid)
 {
     int status = reap(pid);
     cr_assert_eq(status, 0, "child %d: wait status %#x: check %d failed", (int)pid, status, WEXITSTATUS(status));
+}
+
+static void (*pid_1_body)(void);
+
+static void become_pid_1(void)
+{
+    if (unshare(CLONE_NEWPID) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWPID) < 0)
+        _exit(CHECK_SKIPPED);
+    pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        alarm(120);
+        CHECK(getpid() == 1);
+        pid_1_body();
+        _exit(0);
+    }
+    int status;
+    CHECK(waitpid(pid, &status, 0) == pid);
+    _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+}
+
+void run_as_pid_1(void (*body)(void), const char *skip_reason)
+{
+    pid_1_body = body;
+    run_in_process(become_pid_1, skip_reason);
 }
 
 struct start {

@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What the suites about the life of a child share beside support.h. */
+/* What the suites about the life of a child share beside support.h and truth_support.h. */
 #ifndef EXITFD_TESTS_LIFE_SUPPORT_H
 #define EXITFD_TESTS_LIFE_SUPPORT_H
 
-#include "support.h"
+#include "truth_support.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <string.h>
-#include <unistd.h>
 
 #define expect_result(call, wanted)                                                                                    \
     do {                                                                                                               \
@@ -18,9 +15,8 @@
                      result_ < 0 ? strerror(-result_) : "no error", wanted_);                                          \
     } while (0)
 
-/* Like wait_event, by blocking calls only: under SIG_IGN nothing makes the fd of a self-pipe exitfd readable. */
+/* wait_event for where nothing makes the fd readable, as under SIG_IGN on the self-pipe back end. */
 struct exitfd_event call_until_event(struct exitfd *x);
-
 /* expect_quiet for where a SIGCHLD may come after what it tells of was seen: it ends after a look or two. */
 void expect_settled(struct exitfd *x);
 
@@ -42,6 +38,9 @@ void continue_child(pid_t pid);
 /* An orphan of this sub-reaper that ends like start_child. Its own parent is gone and reaped at the return. */
 pid_t start_orphan(const struct gate *gate, int ending);
 void become_subreaper(void);
+
+/* run_in_process, as PID 1 of a new pid namespace. */
+void run_as_pid_1(void (*body)(void), const char *skip_reason);
 
 /* What a forked child found, for code that may not assert: the number of the first check that failed, or 0. */
 #define EXIT_UNLESS(n, condition)                                                                                      \

@@ -113,7 +113,9 @@ TEST(threads, a_kill_wakes_a_blocked_wait_by_its_effect)
 
 TEST(threads, of_several_blocked_waits_each_gets_an_event_of_its_own)
 {
-    enum { WAITERS = 8 };
+    enum {
+        WAITERS = 8
+    };
     struct exitfd *x = open_exitfd();
     struct gate gate = open_gate();
     struct waiter waiters[WAITERS];
@@ -152,7 +154,11 @@ TEST(threads, a_timed_wait_ends_though_others_take_the_events)
 }
 
 /* The adders fork, add and sometimes kill or discard; the takers take until all that is to be reported was. */
-enum { ADDERS = 4, TAKERS = 2, CHILDREN_PER_ADDER = 100 };
+enum {
+    ADDERS = 4,
+    TAKERS = 2,
+    CHILDREN_PER_ADDER = 100
+};
 
 struct crowd {
     struct exitfd *x;

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* fork while other threads are inside the library: the child is told, both go on, each with its own. */
-#include "plain.h"
+/* fork while other threads are inside the library: the child is told, and both go on, each with its own. */
+#include "tap.h"
 
+#include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
-#include <stdbool.h>
+#include <unistd.h>
 
-enum { INSIDE = 2, FORKS = 60 };
+#define INSIDE 2
+#define FORKS 60
 
 struct inside {
     struct exitfd *x;
@@ -14,66 +17,90 @@ struct inside {
     pthread_t thread;
 };
 
-static atomic_bool stop;
+static atomic_bool finished;
 
 static void *stay_inside(void *argument)
 {
     struct inside *inside = argument;
     struct exitfd_event event;
-    while (!atomic_load(&stop)) {
-        CHECK_RESULT(exitfd_remove(inside->x, inside->watched), 0);
-        CHECK_RESULT(exitfd_add(inside->x, inside->watched, 0, inside), 0);
-        CHECK_RESULT(exitfd_kill(inside->x, inside->watched, 0), 0);
-        CHECK_RESULT(exitfd_wait(inside->x, &event, 1, 0), 0);
+    while (!finished) {
+        CHECK(exitfd_remove(inside->x, inside->watched) == 0);
+        CHECK(exitfd_add(inside->x, inside->watched, 0, NULL) == 0);
+        CHECK(exitfd_kill(inside->x, inside->watched, 0) == 0);
+        CHECK(exitfd_wait(inside->x, &event, 1, 0) == 0);
     }
     return NULL;
 }
 
-static void live_as_child(struct exitfd *x, pid_t watched)
+/* The number of the step that went wrong, or 0. */
+static int live_as_child(struct exitfd *x, pid_t watched)
 {
     struct exitfd_event event;
-    CHECK_RESULT(exitfd_wait(x, &event, 1, -1), -ESTALE);
-    CHECK_RESULT(exitfd_add(x, watched, EXITFD_OBSERVE, NULL), -ESTALE);
-    CHECK_RESULT(exitfd_kill(x, watched, SIGKILL), -ESTALE);
-    CHECK(exitfd_close(x) == NULL);
+    if (exitfd_wait(x, &event, 1, -1) != -ESTALE || exitfd_add(x, watched, EXITFD_OBSERVE, NULL) != -ESTALE ||
+        exitfd_kill(x, watched, SIGKILL) != -ESTALE || exitfd_remove(x, watched) != -ESTALE)
+        return 1;
+    if (exitfd_close(x) != NULL)
+        return 2;
 
-    struct exitfd *own = open_or_skip();
-    pid_t pid = fork_exiting(5);
-    CHECK_RESULT(exitfd_add(own, pid, 0, own), 0);
+    struct exitfd *own;
+    if (exitfd_open(&own, 0) != 0)
+        return 3;
+    pid_t pid = exitfd_fork(own, 0, own);
+    if (pid == 0)
+        _exit(5);
     event = next_event(own);
-    CHECK(event.pid == pid && event.status == 5 && event.data == own);
+    if (event.pid != pid || event.status != 5 || event.data != own)
+        return 4;
     exitfd_close(own);
-    _exit(0);
+    return 0;
 }
 
-int main(void)
+static pid_t fork_watched(struct exitfd *forks, bool by_hand)
+{
+    pid_t pid = by_hand ? fork() : exitfd_fork(forks, 0, NULL);
+    tap_require(pid >= 0, "fork");
+    if (pid > 0 && by_hand)
+        CHECK(exitfd_add(forks, pid, 0, NULL) == 0);
+    return pid;
+}
+
+static void both_go_on(void)
 {
     struct inside inside[INSIDE];
-    begin();
-    struct exitfd *x = open_or_skip(), *forks = open_or_skip();
+    struct exitfd *x = open_exitfd(), *forks = open_exitfd();
     for (int i = 0; i < INSIDE; i++) {
-        inside[i] = (struct inside){ .x = x, .watched = fork_paused() };
-        CHECK_RESULT(exitfd_add(x, inside[i].watched, 0, &inside[i]), 0);
+        inside[i] = (struct inside){ .x = x, .watched = start_sleeper() };
+        CHECK(exitfd_add(x, inside[i].watched, 0, NULL) == 0);
     }
-    for (int i = 0; i < INSIDE; i++)
-        CHECK(pthread_create(&inside[i].thread, NULL, stay_inside, &inside[i]) == 0);
+    for (int i = 0; i < INSIDE; i++) {
+        errno = pthread_create(&inside[i].thread, NULL, stay_inside, &inside[i]);
+        tap_require(errno == 0, "pthread_create");
+    }
     for (int i = 0; i < FORKS; i++) {
-        pid_t pid = i % 2 ? exitfd_fork(forks, 0, forks) : fork();
-        CHECK(pid >= 0);
-        if (pid == 0)
-            live_as_child(x, inside[0].watched);
-        if (i % 2 == 0)
-            CHECK_RESULT(exitfd_add(forks, pid, 0, forks), 0);
+        pid_t pid = fork_watched(forks, i % 2 != 0);
+        if (pid == 0) {
+            alarm(120);
+            _exit(live_as_child(x, inside[0].watched));
+        }
         struct exitfd_event event = next_event(forks);
-        CHECK(event.pid == pid && event.code == CLD_EXITED && event.status == 0);
+        CHECK(is_event(&event, pid, CLD_EXITED, 0, EXITFD_REAPED));
     }
-    atomic_store(&stop, true);
+    finished = true;
     for (int i = 0; i < INSIDE; i++) {
         pthread_join(inside[i].thread, NULL);
-        CHECK_RESULT(exitfd_kill(x, inside[i].watched, SIGTERM), 0);
-        CHECK(next_event(x).status == SIGTERM);
+        CHECK(exitfd_kill(x, inside[i].watched, SIGTERM) == 0);
+        struct exitfd_event event = next_event(x);
+        CHECK(is_event(&event, inside[i].watched, CLD_KILLED, SIGTERM, EXITFD_REAPED));
     }
     exitfd_close(forks);
     exitfd_close(x);
-    return 0;
+}
+
+static const struct tap_case cases[] = {
+    { "both_go_on", both_go_on },
+};
+
+int main(int argc, char *argv[])
+{
+    return tap_main(argc, argv, cases, sizeof(cases) / sizeof(cases[0]));
 }

@@ -1,73 +1,102 @@
 /* SPDX-License-Identifier: MIT */
 /* A thread blocked in exitfd_wait delays no add, and is woken by what the add brings, be it dead already. */
-#include "plain.h"
+#include "tap.h"
 
+#include <errno.h>
 #include <pthread.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
-#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
-enum { ROUNDS = 100 };
-
-/* Whether a thread of this process sleeps in the kernel. */
-static inline bool thread_sleeps(pid_t tid)
-{
-    char path[64], text[512];
-    snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)tid);
-    FILE *file = fopen(path, "re");
-    if (file == NULL)
-        return false;
-    text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
-    fclose(file);
-    const char *name_end = strrchr(text, ')');
-    return name_end != NULL && strncmp(name_end, ") S", 3) == 0;
-}
+#define ROUNDS 60
 
 struct waiter {
     struct exitfd *x;
     atomic_int tid;
+    pthread_t thread;
     struct exitfd_event event;
 };
 
 static void *wait_blocked(void *argument)
 {
     struct waiter *waiter = argument;
-    atomic_store(&waiter->tid, (int)syscall(SYS_gettid));
-    waiter->event = next_event(waiter->x);
+    int ret;
+    waiter->tid = (int)syscall(SYS_gettid);
+    do
+        ret = exitfd_wait(waiter->x, &waiter->event, 1, -1);
+    while (ret == -EINTR);
+    CHECK(ret == 1);
     return NULL;
 }
 
-static pthread_t start_waiter(struct waiter *waiter)
+static bool sleeps(int tid)
 {
-    pthread_t thread;
-    CHECK(pthread_create(&thread, NULL, wait_blocked, waiter) == 0);
-    while (atomic_load(&waiter->tid) == 0 || !thread_sleeps(atomic_load(&waiter->tid)))
-        usleep(100);
-    return thread;
+    char path[64], text[512];
+    snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
+    FILE *file = fopen(path, "re");
+    tap_require(file != NULL, path);
+    text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
+    fclose(file);
+    const char *name_end = strrchr(text, ')');
+    return name_end != NULL && strncmp(name_end, ") S", 3) == 0;
 }
 
-int main(void)
+static void start_blocked(struct waiter *waiter)
 {
-    begin();
-    struct exitfd *x = open_or_skip();
+    errno = pthread_create(&waiter->thread, NULL, wait_blocked, waiter);
+    tap_require(errno == 0, "pthread_create");
+    while (waiter->tid == 0 || !sleeps(waiter->tid))
+        sched_yield();
+}
+
+static void expect_taken(struct waiter *waiter, pid_t pid, int code, int status)
+{
+    pthread_join(waiter->thread, NULL);
+    CHECK(is_event(&waiter->event, pid, code, status, EXITFD_REAPED));
+}
+
+static void a_blocked_wait_delays_no_call(void)
+{
+    struct exitfd *x = open_exitfd();
     for (int round = 0; round < ROUNDS; round++) {
         struct waiter waiter = { .x = x };
-        pid_t alive = fork_paused(), next = round % 2 ? fork_exiting(9) : fork_paused();
-        if (round % 2)
-            wait_for_zombie(next);
-        pthread_t thread = start_waiter(&waiter);
-        CHECK_RESULT(exitfd_add(x, alive, 0, &alive), 0);
-        CHECK_RESULT(exitfd_kill(x, alive, 0), 0);
-        CHECK_RESULT(exitfd_remove(x, alive), 0);
-        CHECK_RESULT(exitfd_add(x, next, 0, &next), 0);
-        if (round % 2 == 0)
-            CHECK_RESULT(exitfd_kill(x, next, SIGTERM), 0);
-        pthread_join(thread, NULL);
-        CHECK(waiter.event.pid == next && waiter.event.data == &next);
-        CHECK(waiter.event.status == (round % 2 ? 9 : SIGTERM));
-        kill(alive, SIGKILL);
-        exit_status_of(alive);
+        pid_t kept = start_sleeper(), ends = start_sleeper();
+        start_blocked(&waiter);
+        CHECK(exitfd_add(x, kept, 0, NULL) == 0);
+        CHECK(exitfd_kill(x, kept, 0) == 0);
+        CHECK(exitfd_remove(x, kept) == 0);
+        CHECK(exitfd_add(x, ends, 0, NULL) == 0);
+        CHECK(exitfd_kill(x, ends, SIGTERM) == 0);
+        expect_taken(&waiter, ends, CLD_KILLED, SIGTERM);
+        kill_and_reap(kept);
     }
     exitfd_close(x);
-    return 0;
+}
+
+static void an_add_of_a_dead_child_wakes_a_blocked_wait(void)
+{
+    struct exitfd *x = open_exitfd();
+    for (int round = 0; round < ROUNDS; round++) {
+        struct waiter waiter = { .x = x };
+        pid_t pid = start_exit(9);
+        wait_until_zombie(pid);
+        start_blocked(&waiter);
+        CHECK(exitfd_add(x, pid, 0, NULL) == 0);
+        expect_taken(&waiter, pid, CLD_EXITED, 9);
+    }
+    exitfd_close(x);
+}
+
+static const struct tap_case cases[] = {
+    { "a_blocked_wait_delays_no_call", a_blocked_wait_delays_no_call },
+    { "an_add_of_a_dead_child_wakes_a_blocked_wait", an_add_of_a_dead_child_wakes_a_blocked_wait },
+};
+
+int main(int argc, char *argv[])
+{
+    return tap_main(argc, argv, cases, sizeof(cases) / sizeof(cases[0]));
 }
