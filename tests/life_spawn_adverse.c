@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* exitfd_spawn where the world is against it: SIGCHLD ignored, fds used up, no signals allowed, a thief in the process. */
 #include "life_support.h"
+#include "truth_inject.h"
 
-#include <dlfcn.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <sys/syscall.h>
 
 extern char **environ;
 
@@ -27,15 +25,9 @@ static void expect_one_true_or_unknown(struct exitfd *x, pid_t pid)
     expect_no_event(x);
 }
 
-static void ignore_sigchld(int flags)
-{
-    struct sigaction action = { .sa_handler = flags != 0 ? SIG_DFL : SIG_IGN, .sa_flags = flags };
-    cr_assert_eq(sigaction(SIGCHLD, &action, NULL), 0);
-}
-
 TEST(spawn_adverse, where_sigchld_is_ignored_there_is_one_event)
 {
-    ignore_sigchld(0);
+    set_sigchld(SIG_IGN, 0);
     struct exitfd *x = open_exitfd();
     for (int i = 0; i < 20; i++) {
         pid_t pid;
@@ -49,7 +41,7 @@ TEST(spawn_adverse, where_sigchld_is_ignored_later_there_is_one_event)
 {
     struct exitfd *x = open_exitfd();
     pid_t pid;
-    ignore_sigchld(0);
+    set_sigchld(SIG_IGN, 0);
     for (int i = 0; i < 20; i++) {
         expect_result(spawn_exit_7(x, &pid), 0);
         expect_one_true_or_unknown(x, pid);
@@ -60,7 +52,7 @@ TEST(spawn_adverse, where_sigchld_is_ignored_later_there_is_one_event)
 TEST(spawn_adverse, with_sa_nocldwait_there_is_one_event)
 {
     struct exitfd *x = open_exitfd();
-    ignore_sigchld(SA_NOCLDWAIT);
+    set_sigchld(SIG_DFL, SA_NOCLDWAIT);
     for (int i = 0; i < 20; i++) {
         pid_t pid;
         expect_result(spawn_exit_7(x, &pid), 0);
@@ -163,38 +155,15 @@ TEST(spawn_adverse, without_signals_stops_are_refused_before_anything_starts)
     exitfd_close(x);
 }
 
-/* The library's own system calls come through here: pidfd_open fails for the children a test picks. */
-static int refuse_pidfds_with;
-
-long syscall(long number, ...)
-{
-    static long (*next)(long, ...);
-    if (next == NULL)
-        *(void **)&next = dlsym(RTLD_NEXT, "syscall");
-    va_list list;
-    long a[6];
-    va_start(list, number);
-    for (int i = 0; i < 6; i++)
-        a[i] = va_arg(list, long);
-    va_end(list);
-#ifdef SYS_pidfd_open
-    if (number == SYS_pidfd_open && refuse_pidfds_with != 0) {
-        errno = refuse_pidfds_with;
-        return -1;
-    }
-#endif
-    return next(number, a[0], a[1], a[2], a[3], a[4], a[5]);
-}
-
 TEST(spawn_adverse, where_no_pidfd_is_given_for_the_child_it_is_still_watched)
 {
-    struct exitfd *x = open_exitfd();
+    struct exitfd *x = open_for_truth();
     int refusals[] = { EPERM, EACCES, ENOSYS, EMFILE, ENFILE, ENOMEM };
     for (size_t i = 0; i < sizeof(refusals) / sizeof(*refusals); i++) {
         pid_t pid;
-        refuse_pidfds_with = refusals[i];
+        inject_pidfd_open = (struct injection){ .error = refusals[i], .times = 1 };
         expect_result(spawn_exit_7(x, &pid), 0);
-        refuse_pidfds_with = 0;
+        cr_assert_eq(inject_pidfd_open.failed, follows_by_pidfd());
         struct exitfd_event event = wait_event(x);
         expect_exited(&event, pid, 7, x);
         expect_quiet(x);
@@ -206,10 +175,10 @@ TEST(spawn_adverse, without_signals_a_started_child_is_watched_also_without_a_pi
 {
     skip_self_pipe();
     struct exitfd *x = open_exitfd_flags(EXITFD_NO_SIGNALS);
-    refuse_pidfds_with = EPERM;
+    inject_pidfd_open = (struct injection){ .error = EPERM, .times = 1 };
     pid_t pid = -77;
     int ret = spawn_exit_7(x, &pid);
-    refuse_pidfds_with = 0;
+    inject_pidfd_open.times = 0;
     if (ret == 0) {
         struct exitfd_event event = wait_event(x);
         expect_exited(&event, pid, 7, x);
