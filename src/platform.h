@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* What platforms do in different ways; what one cannot do is -ENOTSUP there. */
+#ifndef EXITFD_PLATFORM_H
+#define EXITFD_PLATFORM_H
+
+#include <spawn.h>
+#include <sys/types.h>
+
+/* -EBADF: no pidfd of a process; -ESRCH: reaped, or not visible from this pid namespace. */
+pid_t xfd_platform_pid_of(int pidfd);
+
+int xfd_platform_kill(int pidfd, int signum);
+
+/* An attribute object of its own, alike, to be destroyed by the caller. attr may be NULL. 0 or a negative errno. */
+int xfd_platform_copy_attributes(posix_spawnattr_t *copy, const posix_spawnattr_t *attr);
+
+#endif
