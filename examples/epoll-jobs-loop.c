@@ -25,7 +25,8 @@ static void list_remove(struct source *source)
 
 static int set_epoll(int operation, struct source *source, uint32_t events)
 {
-    return epoll_ctl(epoll_fd, operation, source->fd, &(struct epoll_event){ .events = events, .data.ptr = source });
+    struct epoll_event interest = { .events = events, .data.ptr = source };
+    return epoll_ctl(epoll_fd, operation, source->fd, &interest) < 0 ? -errno : 0;
 }
 
 int watch(struct source *source, int fd, void (*ready)(struct source *, uint32_t), uint32_t events)
@@ -40,10 +41,13 @@ int rewatch(struct source *source, uint32_t events)
     return set_epoll(EPOLL_CTL_MOD, source, events);
 }
 
+/* close alone leaves it in the epoll set while a child that has yet to exec holds a copy, and events of it keep coming. */
 void close_source(struct source *source)
 {
-    if (source->fd >= 0)
-        close(source->fd);
+    if (source->fd < 0)
+        return;
+    set_epoll(EPOLL_CTL_DEL, source, 0);
+    close(source->fd);
     source->fd = -1;
 }
 

@@ -51,10 +51,13 @@ static struct source *clients;
 static int n_running; /* jobs whose exit is still to be reported to us */
 static bool accepting = true, stopping;
 
-static void die(const char *what, int error)
+static int must(int r, const char *what)
 {
-    fprintf(stderr, "epoll-jobs: %s: %s\n", what, strerror(error));
-    exit(1);
+    if (r < 0) {
+        fprintf(stderr, "epoll-jobs: %s: %s\n", what, strerror(-r));
+        exit(1);
+    }
+    return r;
 }
 
 /* EPOLLONESHOT: a pipe without writers reports EPOLLHUP whatever is asked for, and must be silent while held back. */
@@ -141,9 +144,7 @@ static void exits_ready(struct source *source, uint32_t events)
 {
     (void)source, (void)events;
     struct exitfd_event ends[64];
-    int n = exitfd_wait(exits, ends, 64, 0);
-    if (n < 0)
-        die("exitfd_wait", -n);
+    int n = must(exitfd_wait(exits, ends, 64, 0), "exitfd_wait");
     for (int i = 0; i < n; i++)
         job_exited(ends[i].data, &ends[i]);
 }
@@ -164,40 +165,50 @@ static int spawn_shell(struct job *job, char *command_line, int output_fd)
     return r;
 }
 
-static int spawn_job(struct client *client, char *command_line)
+static int spawn_job(struct job *job, char *command_line)
 {
     int output[2];
     if (pipe2(output, O_CLOEXEC) < 0)
         return -errno;
-    struct job *job = calloc(1, sizeof *job);
-    int r = -ENOMEM;
-    if (job != NULL && fcntl(output[0], F_SETFL, O_NONBLOCK) == 0 &&
-        watch(&job->source, output[0], output_ready, EPOLLIN | EPOLLONESHOT) == 0)
+    fcntl(output[0], F_SETFL, O_NONBLOCK);
+    int r = watch(&job->source, output[0], output_ready, EPOLLIN | EPOLLONESHOT);
+    if (r == 0)
         r = spawn_shell(job, command_line, output[1]);
     close(output[1]);
-    if (r < 0) {
-        close(output[0]);
-        free(job);
-        return r;
+    return r;
+}
+
+static struct job *new_job(struct client *client)
+{
+    struct job *job = calloc(1, sizeof *job);
+    if (job != NULL) {
+        job->source.fd = -1;
+        job->client = client;
+        client->n_jobs++;
+        list_add(&client->jobs, &job->source);
     }
-    job->client = client;
-    list_add(&client->jobs, &job->source);
-    client->n_jobs++;
-    n_running++;
-    reply(client, "started %d", (int)job->pid);
-    return 0;
+    return job;
 }
 
 void start_job(struct client *client, char *command_line)
 {
     if (stopping) {
         reply(client, "error: shutting down, not run");
-    } else if (client->n_jobs == JOBS_PER_CLIENT) {
+        return;
+    }
+    if (client->n_jobs == JOBS_PER_CLIENT) {
         reply(client, "error: %d jobs of this connection are running, not run: wait for one to end", JOBS_PER_CLIENT);
+        return;
+    }
+    struct job *job = new_job(client);
+    int r = job == NULL ? -ENOMEM : spawn_job(job, command_line);
+    if (r == 0) {
+        n_running++;
+        reply(client, "started %d", (int)job->pid);
     } else {
-        int r = spawn_job(client, command_line);
-        if (r < 0)
-            reply(client, "error: cannot start a job: %s", strerror(-r));
+        if (job != NULL)
+            forget_job(job);
+        reply(client, "error: cannot start a job: %s", strerror(-r));
     }
 }
 
@@ -277,15 +288,15 @@ static int listen_on(const char *path)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     if (strlen(path) >= sizeof address.sun_path)
-        die(path, ENAMETOOLONG);
+        must(-ENAMETOOLONG, path);
     strcpy(address.sun_path, path);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     mode_t mask = umask(0177); /* whoever can connect can run commands as this user */
-    int r = bind(fd, (struct sockaddr *)&address, sizeof address);
-    if (r < 0 && errno == EADDRINUSE)
-        fprintf(stderr, "epoll-jobs: %s exists: if no daemon serves it any more, remove it\n", path);
-    if (r < 0 || listen(fd, SOMAXCONN) < 0)
-        die(path, errno);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, SOMAXCONN) < 0) {
+        if (errno == EADDRINUSE)
+            fprintf(stderr, "epoll-jobs: if no daemon serves %s any more, remove it\n", path);
+        must(-errno, path);
+    }
     umask(mask);
     return fd;
 }
@@ -304,22 +315,18 @@ static int block_signals(void)
     posix_spawnattr_setsigmask(&job_attributes, &none);
     posix_spawnattr_setsigdefault(&job_attributes, &all);
     sigprocmask(SIG_BLOCK, &stops, NULL);
-    return signalfd(-1, &stops, SFD_NONBLOCK | SFD_CLOEXEC);
+    int fd = signalfd(-1, &stops, SFD_NONBLOCK | SFD_CLOEXEC);
+    return fd < 0 ? must(-errno, "signalfd") : fd;
 }
 
 static void start(void)
 {
     int signals = block_signals();
-    int r = open_loop();
-    if (r < 0)
-        die("epoll_create1", -r);
-    r = exitfd_open(&exits, 0);
-    if (r < 0)
-        die("exitfd_open", -r);
-    if (watch(&signals_source, signals, signals_ready, EPOLLIN) < 0 ||
-        watch(&exits_source, exitfd_get_fd(exits), exits_ready, EPOLLIN) < 0 ||
-        watch(&listener, listen_on(socket_path), listener_ready, EPOLLIN) < 0)
-        die("epoll", errno);
+    must(open_loop(), "epoll_create1");
+    must(exitfd_open(&exits, 0), "exitfd_open");
+    must(watch(&signals_source, signals, signals_ready, EPOLLIN), "watching the signals");
+    must(watch(&exits_source, exitfd_get_fd(exits), exits_ready, EPOLLIN), "watching the exits");
+    must(watch(&listener, listen_on(socket_path), listener_ready, EPOLLIN), "watching the socket");
     printf("epoll-jobs: listening on %s, child exits from %s\n", socket_path, exitfd_get_backend(exits));
     fflush(stdout);
 }
@@ -327,9 +334,7 @@ static void start(void)
 static void run(void)
 {
     while (!stopping || n_running > 0) {
-        int r = run_round(accepting ? -1 : ACCEPT_AGAIN_MS);
-        if (r < 0)
-            die("epoll_wait", -r);
+        must(run_round(accepting ? -1 : ACCEPT_AGAIN_MS), "epoll_wait");
         accept_again();
     }
 }

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 
-DEADLINE_S = 4
+DEADLINE_S = 60
 
 ENDED = re.compile(
     r"(?P<how>exited|killed|dumped) (?P<status>\d+)(?: \((?P<name>.*)\))?, cpu (?P<cpu>[0-9.]+) s, memory (?P<kb>\d+) kB")

@@ -107,7 +107,7 @@ class Input(EdgeTest):
     def test_socket_in_use(self):
         run = subprocess.run([PROGRAM, self.daemon.path], capture_output=True, text=True, check=False)
         self.assertEqual(run.returncode, 1)
-        self.assertIn("if no daemon serves it any more, remove it", run.stderr)
+        self.assertIn(f"if no daemon serves {self.daemon.path} any more, remove it", run.stderr)
         self.assert_serves(self.client)
 
 
