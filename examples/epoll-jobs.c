@@ -5,7 +5,8 @@
  * A client connects to the Unix socket and sends lines, each answered in turn:
  *
  *   COMMAND LINE   "started PID", then "output PID BYTES" with that many bytes of its standard output and error, as often
- *                  as there are some, and last, once, "ended PID ..." with how it ended, its CPU time and its memory
+ *                  as there are some, and last, once, "ended PID ..." with how it ended, its CPU time and its peak memory
+ *                  (which is at least the daemon's own: the kernel counts what it was spawned from)
  *   kill PID       "killing PID": SIGTERM to one of this connection's own jobs, with its process group
  *   other input    "error: ..."
  *

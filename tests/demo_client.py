@@ -21,7 +21,7 @@ class Job:
     def __init__(self, line):
         self.line = line
         self.pid = None
-        self.output = b""
+        self.output = bytearray()
         self.how = None  # "exited 3", "killed 15", "dumped 6"
         self.cpu = self.kb = None
 

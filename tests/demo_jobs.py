@@ -13,7 +13,7 @@ import demo_client
 CONNECTIONS = 4
 SHORT_JOBS_EACH = 100
 DUMP = "ulimit -c unlimited 2>/dev/null; kill -ABRT $$"
-ROW = "{:<47} {:>7}  {:<11} {:>7} {:>10}  {}"
+ROW = "{:<49} {:>7}  {:<11} {:>7} {:>10}  {}"
 
 check = demo_client.Checks()
 
