@@ -183,6 +183,11 @@ class Output(EdgeTest):
         self.addCleanup(os.kill, int(job.output), signal.SIGKILL)
         self.assertEqual(job.how, "exited 0")
 
+    def test_background_process_that_never_stops_writing(self):
+        jobs = self.client.submit(*["printf x; yes & exit 4"] * 10)
+        self.client.finish(*jobs)
+        self.assertEqual({job.how for job in jobs}, {"exited 4"})
+
     def test_job_that_closes_its_output(self):
         path = self.fifo()
         self.assert_serves(self.client)
@@ -300,9 +305,11 @@ class GoneClients(EdgeTest):
     def test_many_come_and_go(self):
         self.assert_serves(self.client)
         fds = self.daemon.count_fds()
-        for _ in range(100):
+        for n in range(100):
             leaving = self.connect()
             leaving.submit("echo unread; sleep 1000")
+            if n % 2:
+                leaving.expect("started")
             leaving.close()
         self.assert_nothing_stays(fds)
 
