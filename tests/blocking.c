@@ -4,7 +4,9 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -70,7 +72,8 @@ struct disturber {
     pthread_t thread;
     pthread_t sleeper;
     pid_t sleeper_tid;
-    int sig;       /* sent first, unless 0 */
+    int sig; /* sent first, unless 0; again and again if nothing else follows */
+    atomic_bool returned;
     int strangers; /* then so many children that nobody watches are let through and reaped */
     struct gate stranger_gate;
     pid_t stranger_pids[8];
@@ -83,6 +86,8 @@ static void *disturb(void *arg)
     struct disturber *me = arg;
     me->saw_sleep = wait_until_asleep(me->sleeper_tid);
     if (me->sig != 0)
+        pthread_kill(me->sleeper, me->sig);
+    for (; me->sig != 0 && me->gate == NULL && !me->returned; sched_yield())
         pthread_kill(me->sleeper, me->sig);
     for (int i = 0; i < me->strangers; i++) {
         siginfo_t info;
@@ -112,6 +117,7 @@ static void start_disturber(struct disturber *me)
 
 static void join_disturber(struct disturber *me)
 {
+    me->returned = true;
     pthread_join(me->thread, NULL);
     close_gate(&me->stranger_gate);
     cr_assert(me->saw_sleep, "the test's thread never slept");

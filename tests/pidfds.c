@@ -12,7 +12,7 @@
 static void skip_in_posix_build(void)
 {
     if (build_is_posix())
-        SKIP("-Dbackend=posix knows no pidfds");
+        SKIP("-Dbackends=posix knows no pidfds");
 }
 
 TEST(pidfds, are_not_known_to_a_posix_build)

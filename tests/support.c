@@ -486,3 +486,11 @@ void expect_exited(const struct exitfd_event *event, pid_t pid, int status, cons
 {
     expect_event(event, pid, CLD_EXITED, status, EXITFD_REAPED, data);
 }
+
+void expect_report(struct exitfd *x)
+{
+    pid_t pid = start_child_exit(42);
+    cr_assert_eq(exitfd_add(x, pid, 0, x), 0);
+    struct exitfd_event event = wait_event(x);
+    expect_exited(&event, pid, 42, x);
+}

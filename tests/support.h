@@ -48,7 +48,7 @@ struct exitfd *open_exitfd(void);
 struct exitfd *open_exitfd_flags(unsigned flags);
 /* Which back end open_exitfd gives in this run: "pidfd", "io_uring", "signalfd" or "self-pipe". */
 bool backend_is(const char *name);
-/* Whether the library was built with -Dbackend=posix. */
+/* Whether the library was built with -Dbackends=posix. */
 bool build_is_posix(void);
 
 /* What the running kernel can do, asked without the library. */
@@ -104,6 +104,9 @@ void expect_quiet(struct exitfd *x);
 void expect_event(const struct exitfd_event *event, pid_t pid, int code, int status, int origin, const void *data);
 /* The usual one: EXITFD_REAPED, CLD_EXITED. */
 void expect_exited(const struct exitfd_event *event, pid_t pid, int status, const void *data);
+
+/* One more child, from its start to its event. */
+void expect_report(struct exitfd *x);
 
 bool is_readable(int fd);
 void wait_readable(int fd);

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+#include "process.h"
+
+#include <unistd.h>
+
+void xfd_epoch_init(void)
+{
+}
+
+void xfd_epoch_forked(void)
+{
+}
+
+uint64_t xfd_process_epoch(void)
+{
+    return (uint64_t)getpid();
+}
