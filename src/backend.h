@@ -45,9 +45,6 @@ struct backend {
     /* Whether it lives on SIGCHLD: then it listens from open to close, and EXITFD_NO_SIGNALS does not forbid that. */
     bool by_sigchld;
 
-    /* Whether a child started by us should come with a pidfd if it can. */
-    bool by_pidfd;
-
     /* Optional: make wait look for followed children every 100 ms, because SIGCHLD does not reach us; or no longer. */
     void (*tick)(struct exitfd *x, bool on);
 };

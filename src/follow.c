@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "follow.h"
 
+#include "posix/disposition.h"
 #include "posix/sigchld.h"
 #include "status.h"
 #include "wake.h"
@@ -96,7 +97,7 @@ bool xfd_follow_check(struct exitfd *x)
     bool no_zombies, reached = true;
 
     if (needs_sigchld(x)) {
-        enum sigchld_state state = xfd_sigchld_get_state(&no_zombies);
+        enum sigchld_state state = xfd_disposition_get(&no_zombies);
         if (x->signal_fd >= 0)
             reached = state != SIGCHLD_IGNORED && xfd_sigchld_is_blocked();
         else
@@ -268,7 +269,7 @@ static bool somebody_else_reaps(struct exitfd *x)
     bool moved = foreign_reaps != x->foreign_reaps;
 
     x->foreign_reaps = foreign_reaps;
-    xfd_sigchld_get_state(&no_zombies);
+    xfd_disposition_get(&no_zombies);
     return moved || no_zombies;
 }
 

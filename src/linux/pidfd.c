@@ -4,8 +4,8 @@
  *
  * One-shot, because the reap makes another edge, and because closing a pidfd does not take it out of the set while a
  * forked child still holds a copy: an entry that has fired is off, and nothing more comes of it, without the system
- * call that would take it out. Edge-triggered, because a pidfd is readable before waitid finds anything while a tracer holds
- * the child, and a zombie that is not ours to reap stays readable for as long as its parent likes.
+ * call that would take it out. Edge-triggered, because a pidfd is readable before waitid finds anything while a tracer
+ * holds the child, and a zombie that is not ours to reap stays readable for as long as its parent likes.
  */
 #include "follow.h"
 #include "linux/child.h"
@@ -131,6 +131,5 @@ const struct backend xfd_pidfd_backend = {
     .add = add,
     .remove = remove_watch,
     .wait = wait_pidfd,
-    .by_pidfd = true,
     .tick = xfd_set_tick,
 };
