@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -52,10 +54,10 @@ struct io_uring open_ring_with_eventfd(unsigned setup_flags, int *event_fd)
     return ring;
 }
 
-bool kernel_has_waitid_requests(void)
+bool has_waitid_requests(struct io_uring *ring)
 {
     const int op_waitid = 50;
-    struct io_uring_probe *probe = io_uring_get_probe();
+    struct io_uring_probe *probe = io_uring_get_probe_ring(ring);
     bool has = probe != NULL && io_uring_opcode_supported(probe, op_waitid);
     io_uring_free_probe(probe);
     return has;

@@ -381,7 +381,6 @@ const struct backend xfd_uring_backend = {
     .add = add,
     .remove = remove_watch,
     .wait = wait_uring,
-    .by_pidfd = true,
     .tick = tick,
     .check = check_thread,
 };
