@@ -79,28 +79,32 @@ void submit(struct io_uring *ring)
     cr_assert_eq(submitted, (int)wanted, "io_uring_submit: %d of %u", submitted, wanted);
 }
 
-bool take_cqe(struct io_uring *ring, struct io_uring_cqe *cqe)
+static struct completion take(struct io_uring *ring, struct io_uring_cqe *cqe)
 {
-    struct io_uring_cqe *first;
-    if (io_uring_peek_cqe(ring, &first) < 0)
+    struct completion completion = { .user_data = cqe->user_data, .res = cqe->res, .flags = cqe->flags };
+    io_uring_cqe_seen(ring, cqe);
+    return completion;
+}
+
+bool take_completion(struct io_uring *ring, struct completion *completion)
+{
+    struct io_uring_cqe *cqe;
+    if (io_uring_peek_cqe(ring, &cqe) < 0)
         return false;
-    *cqe = *first;
-    io_uring_cqe_seen(ring, first);
+    *completion = take(ring, cqe);
     return true;
 }
 
-struct io_uring_cqe next_cqe(struct io_uring *ring)
+struct completion next_completion(struct io_uring *ring)
 {
     struct __kernel_timespec limit = { .tv_sec = DEADLINE_MS / 1000 };
-    struct io_uring_cqe *first, cqe;
+    struct io_uring_cqe *cqe;
     int error;
     do
-        error = io_uring_wait_cqe_timeout(ring, &first, &limit);
+        error = io_uring_wait_cqe_timeout(ring, &cqe, &limit);
     while (error == -EINTR);
     cr_assert_eq(error, 0, "no completion: %s", strerror(-error));
-    cqe = *first;
-    io_uring_cqe_seen(ring, first);
-    return cqe;
+    return take(ring, cqe);
 }
 
 static bool sleeps(const char *stat_path)
@@ -135,7 +139,6 @@ int count_interruptions(struct io_uring *ring, int rounds)
     struct epoll_event unused;
     cr_assert_geq(epfd, 0);
     for (int i = 0; i < rounds; i++) {
-        struct io_uring_cqe cqe;
         pid_t pid = start_child_that_awaits_sleep();
         int pidfd = open_pidfd(pid);
         io_uring_prep_poll_add(get_sqe(ring, 0), pidfd, POLLIN);
@@ -143,8 +146,8 @@ int count_interruptions(struct io_uring *ring, int rounds)
         int n = epoll_wait(epfd, &unused, 1, 50);
         interrupted += n < 0 && errno == EINTR;
         reap(pid);
-        cqe = next_cqe(ring);
-        cr_assert(cqe.res > 0 && cqe.res & POLLIN, "poll of a pidfd: %d", cqe.res);
+        struct completion polled = next_completion(ring);
+        cr_assert(polled.res > 0 && polled.res & POLLIN, "poll of a pidfd: %d", polled.res);
         close(pidfd);
     }
     close(epfd);

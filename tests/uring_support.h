@@ -22,10 +22,15 @@ bool has_waitid_requests(struct io_uring *ring); /* Linux 6.7 */
 struct io_uring_sqe *get_sqe(struct io_uring *ring, unsigned long long user_data);
 void submit(struct io_uring *ring);
 
+struct completion {
+    unsigned long long user_data;
+    int res;
+    unsigned flags;
+};
 /* The next completion, which must come before the deadline. */
-struct io_uring_cqe next_cqe(struct io_uring *ring);
+struct completion next_completion(struct io_uring *ring);
 /* One that is there already. False: none. */
-bool take_cqe(struct io_uring *ring, struct io_uring_cqe *cqe);
+bool take_completion(struct io_uring *ring, struct completion *completion);
 
 /* A child that exits with status 0 once the calling thread sleeps in the kernel. */
 pid_t start_child_that_awaits_sleep(void);

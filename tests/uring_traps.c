@@ -109,12 +109,12 @@ static struct io_uring ring_with_work(int *event_fd)
 TEST(uring_traps, the_eventfd_is_signalled_for_the_work_and_again_for_its_completion)
 {
     int event_fd;
-    struct io_uring_cqe cqe;
+    struct completion done;
     struct io_uring ring = ring_with_work(&event_fd);
     cr_assert(read_eventfd(event_fd));
     cr_assert_not(is_readable(event_fd));
     io_uring_get_events(&ring);
-    cr_assert(take_cqe(&ring, &cqe));
+    cr_assert(take_completion(&ring, &done));
     cr_assert(is_readable(event_fd), "the second wake-up is gone");
     close(event_fd);
     close_ring(&ring);
@@ -123,11 +123,11 @@ TEST(uring_traps, the_eventfd_is_signalled_for_the_work_and_again_for_its_comple
 TEST(uring_traps, an_eventfd_read_after_the_work_stays_quiet)
 {
     int event_fd;
-    struct io_uring_cqe cqe;
+    struct completion done;
     struct io_uring ring = ring_with_work(&event_fd);
     io_uring_get_events(&ring);
     cr_assert(read_eventfd(event_fd));
-    cr_assert(take_cqe(&ring, &cqe));
+    cr_assert(take_completion(&ring, &done));
     cr_assert_not(is_readable(event_fd));
     cr_assert_not(work_is_left(&ring));
     close(event_fd);
@@ -153,7 +153,7 @@ TEST(uring_traps, what_one_enter_leaves_undone_shows_in_the_flag)
     enum {
         children = 60
     };
-    int event_fd, pidfds[children], done = 0;
+    int event_fd, pidfds[children], count = 0;
     pid_t pids[children];
     struct gate gate = open_gate();
     struct io_uring ring = open_ring_with_eventfd(DEFERRED, &event_fd);
@@ -167,12 +167,12 @@ TEST(uring_traps, what_one_enter_leaves_undone_shows_in_the_flag)
     for (int i = 0; i < children; i++)
         wait_until_zombie(pids[i]);
     while (work_is_left(&ring)) {
-        struct io_uring_cqe cqe;
+        struct completion done;
         io_uring_get_events(&ring);
-        while (take_cqe(&ring, &cqe))
-            done++;
+        while (take_completion(&ring, &done))
+            count++;
     }
-    cr_assert_eq(done, children);
+    cr_assert_eq(count, children);
     for (int i = 0; i < children; i++) {
         reap(pids[i]);
         close(pidfds[i]);
@@ -186,7 +186,7 @@ TEST(uring_traps, what_one_enter_leaves_undone_shows_in_the_flag)
 TEST(uring_traps, a_poll_of_a_dead_childs_pidfd_completes_at_its_submission)
 {
     int event_fd;
-    struct io_uring_cqe cqe;
+    struct completion done;
     struct io_uring ring = open_ring_with_eventfd(DEFERRED, &event_fd);
     pid_t pid = start_child_exit(0);
     int pidfd = open_pidfd(pid);
@@ -194,8 +194,8 @@ TEST(uring_traps, a_poll_of_a_dead_childs_pidfd_completes_at_its_submission)
     io_uring_prep_poll_add(get_sqe(&ring, 7), pidfd, POLLIN);
     submit(&ring);
     cr_assert(is_readable(event_fd));
-    cr_assert(take_cqe(&ring, &cqe));
-    cr_assert(cqe.user_data == 7 && cqe.res == POLLIN, "user_data %llu, res %#x", cqe.user_data, cqe.res);
+    cr_assert(take_completion(&ring, &done));
+    cr_assert(done.user_data == 7 && done.res == POLLIN, "user_data %llu, res %#x", done.user_data, done.res);
     reap(pid);
     close(pidfd);
     close(event_fd);
@@ -205,20 +205,20 @@ TEST(uring_traps, a_poll_of_a_dead_childs_pidfd_completes_at_its_submission)
 /* So what is found readable too early is polled again by a multishot request: one look at once, then only changes. */
 TEST(uring_traps, a_multishot_poll_tells_of_the_state_once_and_then_of_changes)
 {
-    struct io_uring_cqe cqe;
+    struct completion done;
     struct io_uring ring = open_ring(DEFERRED);
     pid_t pid = start_child_exit(0);
     int pidfd = open_pidfd(pid);
     wait_until_zombie(pid);
     io_uring_prep_poll_multishot(get_sqe(&ring, 0), pidfd, POLLIN);
     submit(&ring);
-    cqe = next_cqe(&ring);
-    cr_assert(cqe.res == POLLIN && cqe.flags & IORING_CQE_F_MORE);
+    done = next_completion(&ring);
+    cr_assert(done.res == POLLIN && done.flags & IORING_CQE_F_MORE);
     io_uring_get_events(&ring);
-    cr_assert_not(take_cqe(&ring, &cqe), "a readable pidfd was told twice");
+    cr_assert_not(take_completion(&ring, &done), "a readable pidfd was told twice");
     reap(pid);
-    cqe = next_cqe(&ring);
-    cr_assert(cqe.res & POLLIN && cqe.flags & IORING_CQE_F_MORE, "the reap, which makes an edge on the pidfd");
+    done = next_completion(&ring);
+    cr_assert(done.res & POLLIN && done.flags & IORING_CQE_F_MORE, "the reap, which makes an edge on the pidfd");
     close(pidfd);
     close_ring(&ring);
 }
@@ -313,8 +313,8 @@ TEST(uring_traps, a_multishot_poll_is_dropped_when_another_ring_signals_the_even
     submit(&ring);
     io_uring_prep_poll_multishot(get_sqe(&callers, 0), event_fd, POLLIN);
     submit(&callers);
-    struct io_uring_cqe cqe = next_cqe(&callers);
-    cr_assert(cqe.res == POLLIN && !(cqe.flags & IORING_CQE_F_MORE), "res %#x, flags %#x", cqe.res, cqe.flags);
+    struct completion done = next_completion(&callers);
+    cr_assert(done.res == POLLIN && !(done.flags & IORING_CQE_F_MORE), "res %#x, flags %#x", done.res, done.flags);
     reap(pid);
     close(pidfd);
     close(event_fd);
@@ -336,7 +336,7 @@ TEST(uring_traps, waitid_leaves_the_zombie_and_needs_no_siginfo)
 {
     pid_t pid = start_child_that_awaits_sleep();
     struct io_uring ring = ring_waiting_for(pid);
-    cr_assert_eq(next_cqe(&ring).res, 0);
+    cr_assert_eq(next_completion(&ring).res, 0);
     cr_assert(is_zombie(pid));
     reap(pid);
     close_ring(&ring);
@@ -350,7 +350,7 @@ TEST(uring_traps, waitid_tells_of_a_stolen_child_by_echild)
     struct io_uring ring = ring_waiting_for(pid);
     let_through(&gate, 1);
     reap(pid);
-    cr_assert_eq(next_cqe(&ring).res, -ECHILD);
+    cr_assert_eq(next_completion(&ring).res, -ECHILD);
     close_gate(&gate);
     close_ring(&ring);
 }
@@ -361,7 +361,7 @@ TEST(uring_traps, waitid_tells_of_a_child_that_the_kernel_reaped_by_echild)
     signal(SIGCHLD, SIG_IGN);
     pid_t pid = start_child_that_awaits_sleep();
     struct io_uring ring = ring_waiting_for(pid);
-    cr_assert_eq(next_cqe(&ring).res, -ECHILD);
+    cr_assert_eq(next_completion(&ring).res, -ECHILD);
     close_ring(&ring);
     signal(SIGCHLD, SIG_DFL);
 }

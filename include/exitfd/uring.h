@@ -71,7 +71,8 @@ static inline int exitfd_uring_prep_poll(struct io_uring_sqe *sqe, const struct 
  * -ECANCELED   the poll was cancelled, and stays so
  * and what exitfd_get_fd gives.
  */
-static inline int exitfd_uring_keep_polling(struct io_uring *ring, const struct io_uring_cqe *cqe, const struct exitfd *x)
+static inline int exitfd_uring_keep_polling(struct io_uring *ring, const struct io_uring_cqe *cqe,
+                                            const struct exitfd *x)
 {
     struct io_uring_sqe *sqe;
     int error;

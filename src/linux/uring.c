@@ -37,8 +37,8 @@
 
 struct uring {
     struct io_uring ring;
-    uint64_t thread;   /* the only one that the kernel lets near the ring */
-    unsigned adds;     /* since the last wait */
+    uint64_t thread; /* the only one that the kernel lets near the ring */
+    unsigned adds;   /* since the last wait */
     bool has_waitid;
     bool tick_armed;
     bool told_to_wait; /* the fd was made readable for what is held back */
