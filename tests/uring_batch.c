@@ -4,6 +4,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* Between the library and liburing: counts the calls that enter the kernel, and fails those of submission. */
@@ -29,6 +30,20 @@ int io_uring_submit(struct io_uring *ring)
 int io_uring_submit_and_get_events(struct io_uring *ring)
 {
     return pass_on("io_uring_submit_and_get_events", ring);
+}
+
+/* Run once, just before the library reads its eventfd. */
+static void (*before_reading)(void);
+static int read_fd;
+
+ssize_t read(int fd, void *buffer, size_t size)
+{
+    void (*hook)(void) = before_reading;
+    if (hook != NULL && fd == read_fd) {
+        before_reading = NULL;
+        hook();
+    }
+    return syscall(SYS_read, fd, buffer, size);
 }
 
 enum {
@@ -214,4 +229,41 @@ TEST(uring_batch, a_full_queue_that_cannot_be_submitted)
     close_gate(&gate);
     exitfd_close(x);
     cr_assert_eq(exitfd_is_default_handler(), 1);
+}
+
+static struct gate second_gate;
+static pid_t second_child;
+
+static void let_second_child_die(void)
+{
+    let_through(&second_gate, 1);
+    wait_until_zombie(second_child);
+}
+
+/* The wake-up of an exit between io_uring_enter and the read is read away with those before it. */
+TEST(uring_batch, an_exit_while_the_eventfd_is_being_read)
+{
+    for (int max = 1; max <= 2; max++) {
+        struct exitfd *x = open_exitfd();
+        struct exitfd_event events[2];
+        pid_t first = start_child_exit(1);
+        second_gate = open_gate();
+        second_child = start_child(&second_gate, 2);
+        cr_assert_eq(exitfd_add(x, first, 0, NULL), 0);
+        cr_assert_eq(exitfd_add(x, second_child, 0, NULL), 0);
+        wait_until_zombie(first);
+        read_fd = exitfd_get_fd(x);
+        before_reading = let_second_child_die;
+        cr_assert_eq(exitfd_wait(x, events, max, 0), max);
+        cr_assert_null(before_reading, "nothing was read, so this shows nothing");
+        expect_exited(&events[0], first, 1, NULL);
+        if (max == 1) {
+            cr_assert(is_readable(exitfd_get_fd(x)), "the second event is lost");
+            events[1] = wait_event(x);
+        }
+        expect_exited(&events[1], second_child, 2, NULL);
+        expect_quiet(x);
+        close_gate(&second_gate);
+        exitfd_close(x);
+    }
 }

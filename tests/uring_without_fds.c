@@ -4,9 +4,12 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <linux/sched.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdint.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* Between the library and liburing: a kernel without IORING_OP_WAITID. */
@@ -183,6 +186,42 @@ TEST(uring_without_fds, reaped_by_the_kernel_it_is_unknown_and_at_once)
     signal(SIGCHLD, SIG_DFL);
     close_gate(&gate);
     exitfd_close(x);
+}
+
+/* A live child of that very pid. */
+static pid_t start_child_with_pid(pid_t pid, const struct gate *gate)
+{
+    struct clone_args args = { .exit_signal = SIGCHLD, .set_tid = (uintptr_t)&pid, .set_tid_size = 1 };
+    pid_t child = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+    if (child != 0)
+        return child;
+    alarm(120);
+    wait_behind(gate);
+    _exit(9);
+}
+
+/* It was seen dead, then stolen, then its pid given to another: who must not be mistaken for it. */
+TEST(uring_without_fds, stolen_and_its_pid_used_again)
+{
+    struct exitfd *x = open_where_fds_may_lack();
+    struct gate gate = open_gate();
+    pid_t pid = watch_child(x, &gate, 7, 0);
+    let_through(&gate, 1);
+    reap(pid);
+    pid_t second = start_child_with_pid(pid, &gate);
+    bool reused = second == pid;
+    if (reused)
+        let_through(&gate, 1);
+    if (reused)
+        wait_until_zombie(pid);
+    struct exitfd_event event = wait_event(x);
+    expect_event(&event, pid, 0, 0, EXITFD_UNKNOWN, x);
+    if (reused)
+        cr_assert_eq(WEXITSTATUS(reap(pid)), 9, "the new child was reaped in its place");
+    close_gate(&gate);
+    exitfd_close(x);
+    if (!reused)
+        SKIP("clone3 may not choose a pid here: it takes CAP_CHECKPOINT_RESTORE");
 }
 
 static void block(int signum)

@@ -28,8 +28,7 @@
 #define TEAR_DOWN_NANOSECONDS 200000000
 #define OP_WAITID 50 /* IORING_OP_WAITID, absent from liburing 2.3 */
 #define JOB_FLAGS (EXITFD_STOPPED | EXITFD_CONTINUED)
-#define SETUP_FLAGS                                                                                                    \
-    (IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL)
+#define SETUP_FLAGS (IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG)
 
 /* No slot has these numbers (watches.h). */
 #define TOKEN_NONE UINT64_MAX
