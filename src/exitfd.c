@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #define JOB_FLAGS (EXITFD_STOPPED | EXITFD_CONTINUED)
 #define ANY_CHILD ((pid_t)-1)

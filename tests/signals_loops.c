@@ -5,35 +5,13 @@
  */
 #include "signals.h"
 #include "support.h"
+#include "truth_inject.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <glib.h>
-#include <stdarg.h>
+#include <limits.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <uv.h>
-
-/* GLib takes pidfds where it can. Without them it installs a SIGCHLD handler, which is what is wanted here. */
-static bool hide_pidfd_open;
-
-long syscall(long number, ...)
-{
-    static long (*next)(long, ...);
-    va_list list;
-    long a[6];
-    va_start(list, number);
-    for (int i = 0; i < 6; i++)
-        a[i] = va_arg(list, long);
-    va_end(list);
-    if (next == NULL)
-        *(void **)&next = dlsym(RTLD_NEXT, "syscall");
-    if (number == SYS_pidfd_open && hide_pidfd_open) {
-        errno = ENOSYS;
-        return -1;
-    }
-    return next(number, a[0], a[1], a[2], a[3], a[4], a[5]);
-}
 
 /* Also where the handler was replaced: -EPIPE once, and then every exitfd_wait still reports. */
 static void expect_reported(struct exitfd *x, pid_t pid, int status)
@@ -170,7 +148,9 @@ static void glib_start(struct gate *gate, int *ending)
 /* GLib's worker thread and its eventfds stay for the life of the process: they are no leak of the test. */
 static void warm_up_glib(void)
 {
-    hide_pidfd_open = backend_is("self-pipe");
+    /* GLib takes pidfds where it can. Without them it installs a SIGCHLD handler, which is what is wanted here. */
+    if (backend_is("self-pipe"))
+        inject_pidfd_open = (struct injection){ .error = ENOSYS, .times = INT_MAX };
     int ending;
     struct gate gate = open_gate();
     glib_start(&gate, &ending);

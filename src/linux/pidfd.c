@@ -98,15 +98,6 @@ static int add_to_set(struct exitfd *x, struct watch *w, int pidfd)
     return xfd_set_add(x, pidfd, EPOLLIN | EPOLLET | EPOLLONESHOT, xfd_watches_token(&x->watches, w));
 }
 
-/* No pidfd, and not for want of a process. A thread id gets EINVAL, or ENOENT from newer kernels: no child has it. */
-static int do_without(struct exitfd *x, struct watch *w, int error, bool known_child)
-{
-    bool no_process = error == -EINVAL || error == -ENOENT;
-
-    error = xfd_follow_add(x, w, error, known_child);
-    return error < 0 && no_process ? -ESRCH : error;
-}
-
 static int add(struct exitfd *x, struct watch *w, int given, bool known_child)
 {
     int pidfd = given >= 0 ? given : sys_pidfd_open(w->pid);
@@ -115,7 +106,7 @@ static int add(struct exitfd *x, struct watch *w, int given, bool known_child)
     if (error == -ESRCH && !known_child)
         return error;
     if (error < 0)
-        return do_without(x, w, error, known_child);
+        return xfd_follow_add(x, w, error, known_child);
     error = known_child ? 0 : check_child(w, pidfd);
     bool in_question = error < 0;
     if (!in_question)
@@ -127,7 +118,7 @@ static int add(struct exitfd *x, struct watch *w, int given, bool known_child)
         return 0;
     }
     if (!in_question)
-        error = do_without(x, w, error, known_child);
+        error = xfd_follow_add(x, w, error, known_child);
     if (given < 0 || error == 0)
         close(pidfd);
     return error;
