@@ -146,7 +146,7 @@ void die_with_parent(void)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
-void watch_herd(const struct implementation *how, size_t size)
+void open_with_herd(const struct implementation *how, size_t size)
 {
     const char *obstacle;
 
@@ -155,13 +155,24 @@ void watch_herd(const struct implementation *how, size_t size)
     obstacle = how->open(size);
     if (obstacle != NULL) {
         void_sample("%s", obstacle);
-        exit(1);
+        _exit(1);
     }
-    for (size_t i = 0; i < size; i++)
-        how->add(herd_child(i));
 }
 
-void unwatch_herd(const struct implementation *how)
+void add_herd(const struct implementation *how, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        how->add(herd_child(i));
+    how->collect(false);
+}
+
+void storm_herd(const struct implementation *how, size_t size)
+{
+    herd_release_all(0, size);
+    collect_until(how, herd_reports() + size);
+}
+
+void close_with_herd(const struct implementation *how)
 {
     how->close();
     herd_close();

@@ -41,9 +41,14 @@ void put_figure(const char *name, double value);
 void void_sample(const char *format, ...) __attribute__((format(printf, 1, 2)));
 _Noreturn void die(const char *format, ...) __attribute__((format(printf, 1, 2))); /* voids, and adds errno's text */
 
-/* A herd of size children, all of them watched; and its end. */
-void watch_herd(const struct implementation *how, size_t size);
-void unwatch_herd(const struct implementation *how);
+/* A herd of size children and an open implementation, */
+void open_with_herd(const struct implementation *how, size_t size);
+/* which watches them all, with a turn of the loop, for those that take a note in add and tell the kernel later. */
+void add_herd(const struct implementation *how, size_t size);
+/* All of it exits and is collected. */
+void storm_herd(const struct implementation *how, size_t size);
+void close_with_herd(const struct implementation *how);
+
 void collect_until(const struct implementation *how, size_t reports);
 /* One more report, of this child. */
 void collect_one(const struct implementation *how, struct child *c);

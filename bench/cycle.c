@@ -35,13 +35,14 @@ static void take_sample(const struct implementation *how, size_t size, unsigned 
     int64_t cpu = 0;
     unsigned cycles = 0;
 
-    watch_herd(how, size);
+    open_with_herd(how, size);
+    add_herd(how, size);
     for (unsigned i = 0; i < repeats / 10; i++)
         cpu_of_cycle(how, size);
     for (; cycles < repeats && cpu < budget_ns; cycles++)
         cpu += cpu_of_cycle(how, size);
     put_figure("cpu_us", (double)cpu / cycles / 1000);
-    unwatch_herd(how);
+    close_with_herd(how);
 }
 
 int main(int argc, char **argv)

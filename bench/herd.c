@@ -166,6 +166,16 @@ void herd_release_later(struct child *c, unsigned us)
     ask(REQUEST_RELEASE, (size_t)(c - children), 1, us);
 }
 
+void herd_wait_for_zombies(size_t first, size_t count)
+{
+    siginfo_t info;
+
+    for (size_t i = first; i < first + count; i++)
+        while (waitid(P_PID, (id_t)children[i].pid, &info, WEXITED | WNOWAIT) < 0)
+            if (errno != EINTR)
+                die("waitid of pid %d", (int)children[i].pid);
+}
+
 void herd_close(void)
 {
     wait_for_breeder();

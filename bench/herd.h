@@ -30,6 +30,9 @@ void herd_release(struct child *c);                    /* by this thread, now */
 void herd_release_all(size_t first, size_t count);     /* by the breeder, as fast as it can */
 void herd_release_later(struct child *c, unsigned us); /* by the breeder, so that this thread is already waiting */
 
+/* Returns when all of them have exited, and reaps none. */
+void herd_wait_for_zombies(size_t first, size_t count);
+
 /* Ends and reaps all that is left; the implementation must be closed already. */
 void herd_close(void);
 

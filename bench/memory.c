@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+#include "common.h"
+
+#include <dirent.h>
+#include <stdio.h>
+
+/* Bytes of private memory of this process that are really there. */
+static double anonymous_memory(void)
+{
+    FILE *file = fopen("/proc/self/smaps_rollup", "re");
+    char line[128];
+    long kilobytes = -1;
+
+    if (file == NULL)
+        die("/proc/self/smaps_rollup");
+    while (fgets(line, sizeof line, file) != NULL && kilobytes < 0)
+        sscanf(line, "Anonymous: %ld kB", &kilobytes);
+    fclose(file);
+    return 1024.0 * (double)kilobytes;
+}
+
+static double open_fds(void)
+{
+    DIR *directory = opendir("/proc/self/fd");
+    int count = 0;
+
+    if (directory == NULL)
+        die("/proc/self/fd");
+    while (readdir(directory) != NULL)
+        count++;
+    closedir(directory);
+    return count;
+}
+
+static void take_sample(const struct implementation *how, size_t size, unsigned repeats)
+{
+    double memory, fds;
+
+    (void)repeats;
+    open_with_herd(how, size);
+    memory = anonymous_memory();
+    fds = open_fds();
+    add_herd(how, size);
+    put_figure("fds", (open_fds() - fds) / (double)size);
+    put_figure("bytes", (anonymous_memory() - memory) / (double)size);
+    storm_herd(how, size);
+    close_with_herd(how);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct question question = {
+        .name = "memory",
+        .asks = "N watched children: user-space memory and fds for each, beyond what an empty loop holds.",
+        .quick = {.sizes = {4000}, .rounds = 1},
+        .full = {.sizes = {10000, 50000}, .rounds = 3},
+        .take_sample = take_sample,
+    };
+
+    return answer(&question, argc, argv);
+}
