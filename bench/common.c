@@ -146,6 +146,15 @@ void die_with_parent(void)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
+void block_sigchld(void)
+{
+    sigset_t sigchld;
+
+    sigemptyset(&sigchld);
+    sigaddset(&sigchld, SIGCHLD);
+    pthread_sigmask(SIG_BLOCK, &sigchld, NULL);
+}
+
 void open_with_herd(const struct implementation *how, size_t size)
 {
     const char *obstacle;

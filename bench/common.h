@@ -61,5 +61,6 @@ size_t random_below(size_t limit);
 int highest_pid(void);
 void *shared_memory(size_t size);
 void die_with_parent(void);
+void block_sigchld(void);
 
 #endif

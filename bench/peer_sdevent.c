@@ -3,8 +3,6 @@
 #include "common.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <sys/wait.h>
 #include <systemd/sd-event.h>
 
@@ -12,12 +10,8 @@ static sd_event *loop;
 
 static const char *open_loop(size_t expected_children)
 {
-    sigset_t sigchld;
-
     (void)expected_children;
-    sigemptyset(&sigchld);
-    sigaddset(&sigchld, SIGCHLD);
-    pthread_sigmask(SIG_BLOCK, &sigchld, NULL);
+    block_sigchld();
     return sd_event_new(&loop) < 0 ? "sd_event_new failed" : NULL;
 }
 
