@@ -240,15 +240,13 @@ def page(results):
 
 
 def plot_data(results):
+    blocks = []
     for name in results.implementations:
         points = [(s, results.of("cycle", s, name, "cpu_us")) for s in results.sizes["cycle"]]
-        points = [(s, v) for s, v in points if v]
-        if not points:
-            continue
-        yield f'"{name}"'
-        for size, values in points:
-            yield f"{size} {median(values)} {min(values)} {max(values)}"
-        yield "\n"  # with the end of line, the two empty lines that separate data sets
+        lines = [f"{s} {median(v)} {min(v)} {max(v)}" for s, v in points if v]
+        if lines:
+            blocks.append("\n".join([f'"{name}"'] + lines))
+    yield "\n\n\n".join(blocks)
 
 
 def main():
