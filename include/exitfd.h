@@ -54,6 +54,9 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#ifdef __GNUC__
+#pragma GCC visibility push(default)
+#endif
 
 #define EXITFD_VERSION_MAJOR 0
 #define EXITFD_VERSION_MINOR 1
@@ -336,6 +339,7 @@ pid_t exitfd_fork(struct exitfd *x, unsigned flags, void *data);
  * by the handler, so that children leave statuses again; SA_NOCLDWAIT found with a handler is kept.
  *
  * -EBADF    fd is neither -1 nor open for writing
+ * -ENOMEM
  * -EAGAIN   somebody has put a handler of their own over ours four times: there is no way to chain further
  */
 int exitfd_install_handler(int fd, int *ret_old_fd);
@@ -350,6 +354,9 @@ int exitfd_is_default_handler(void);
  */
 const char *exitfd_version(void);
 
+#ifdef __GNUC__
+#pragma GCC visibility pop
+#endif
 #ifdef __cplusplus
 }
 #endif

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/* What a back end must provide, and the object it works on. */
+#ifndef EXITFD_BACKEND_H
+#define EXITFD_BACKEND_H
+
+#include "exitfd.h"
+#include "watches.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+
+struct exitfd;
+struct uring;
+
+/*
+ * All slots are required unless said otherwise, and all but probe, open, close and wait are called with x->lock held.
+ * The errnos are those of the header.
+ */
+struct backend {
+    const char *name;
+    unsigned flag;
+
+    /* 0: works here; -ENOTSUP: not here, the next one is tried; else an error to report. forced: asked for by name. */
+    int (*probe)(unsigned flags, bool forced);
+
+    /* Makes x->fd and what else it needs; x is zeroed but for flags, and its fds are -1. On failure all is undone. */
+    int (*open)(struct exitfd *x);
+
+    /* Also called in a forked child: then the epoll sets are shared with the parent and must not be changed. */
+    void (*close)(struct exitfd *x);
+
+    /* Watches the process of w (bound, flags set). With pidfd >= 0 that names it, and is owned by the back end after 0.
+       known_child: it was started by us and has not been waited for, and adding must not fail. */
+    int (*add)(struct exitfd *x, struct watch *w, int pidfd, bool known_child);
+
+    /* Lets go of w, whose slot the caller drops. */
+    void (*remove)(struct exitfd *x, struct watch *w);
+
+    /* Takes events, blocking for at most timeout ms (-1: no limit) without x->lock. May return 0 early, with nothing. */
+    int (*wait)(struct exitfd *x, struct exitfd_event *events, int max, int timeout);
+
+    /* Whether SIGCHLD is what it lives on: then it listens from open to close, and EXITFD_NO_SIGNALS does not forbid it. */
+    bool by_sigchld;
+
+    /* Whether a child started by us should come with a pidfd if it can. */
+    bool by_pidfd;
+
+    /* Optional: make wait look for followed children every 100 ms, because SIGCHLD does not reach us; or no longer. */
+    void (*tick)(struct exitfd *x, bool on);
+};
+
+extern const struct backend *const backends[]; /* of this build, in order of preference, NULL at the end */
+
+struct exitfd {
+    const struct backend *backend;
+    unsigned flags;
+    uint64_t epoch; /* the process that opened it, process.h */
+    int fd;
+
+    pthread_mutex_t lock; /* guards all that follows; never held while blocked */
+    struct watches watches;
+
+    /* Children that SIGCHLD tells of, follow.c */
+    int wake_fd;                 /* what is written here makes fd readable */
+    unsigned wake_size;          /* how much: 8 for an eventfd, 1 for a pipe */
+    struct listener *listener;   /* whom the SIGCHLD handler writes to */
+    bool listening, listening_to_stops, ticking, told_deaf;
+    uint32_t followed, job_watches; /* how many are in the ring without a pidfd, with stops or continues */
+    uint32_t ring;               /* the watch of the ring to look at next */
+    uint32_t ring_size, unchecked; /* how many from ring on must still be looked at */
+    unsigned long foreign_reaps;
+
+    /* The any-other-child watch, orphans.c */
+    bool any_child, orphans_due;
+    void *any_data;
+    struct exitfd *next_open;
+
+    int timer_fd, signal_fd;
+    bool blocked_sigchld;
+    pthread_t opener;
+    struct uring *uring;
+};
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+#include "dispatch.h"
+
+#include "posix/environment.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Of every build, so that a name that only this build lacks is -ENOTSUP and no typing error. */
+static const struct {
+    const char *name;
+    unsigned flag;
+} names[] = {
+    { "pidfd", EXITFD_PIDFD },
+    { "io_uring", EXITFD_URING },
+    { "signalfd", EXITFD_SIGNALFD },
+    { "self-pipe", EXITFD_SELFPIPE },
+};
+
+static int flag_from_environment(unsigned *flag)
+{
+    const char *name = secure_environment("EXITFD_BACKEND");
+
+    if (!name)
+        return 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strcmp(name, names[i].name) == 0) {
+            *flag = names[i].flag;
+            return 0;
+        }
+    }
+    return -EINVAL;
+}
+
+int dispatch(unsigned flags, const struct backend **ret)
+{
+    unsigned forced = flags & BACKEND_FLAGS;
+
+    if (forced & (forced - 1))
+        return -EINVAL;
+    int error = forced ? 0 : flag_from_environment(&forced);
+    if (error < 0)
+        return error;
+    for (const struct backend *const *backend = backends; *backend; backend++) {
+        if (forced && (*backend)->flag != forced)
+            continue;
+        error = (*backend)->probe(flags, forced != 0);
+        if (error == 0)
+            *ret = *backend;
+        if (error != -ENOTSUP)
+            return error;
+    }
+    return -ENOTSUP;
+}

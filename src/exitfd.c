@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: MIT */
+/* The public calls: check the arguments, the fork, the thread; lock; hand on to the back end. */
+#include "backend.h"
+#include "dispatch.h"
+#include "follow.h"
+#include "object.h"
+#include "orphans.h"
+#include "platform.h"
+#include "process.h"
+#include "status.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define JOB_FLAGS (EXITFD_STOPPED | EXITFD_CONTINUED)
+#define ANY_CHILD ((pid_t)-1)
+
+int object_check(const struct exitfd *x)
+{
+    if (!x)
+        return -EINVAL;
+    return x->epoch == process_epoch() ? 0 : -ESTALE;
+}
+
+int object_check_flags(const struct exitfd *x, unsigned flags)
+{
+    if (flags & ~(unsigned)(EXITFD_OBSERVE | JOB_FLAGS))
+        return -EINVAL;
+    return flags & JOB_FLAGS && x->flags & EXITFD_NO_SIGNALS && !x->backend->by_sigchld ? -ENOTSUP : 0;
+}
+
+void object_lock(struct exitfd *x, int *cancel_state)
+{
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, cancel_state);
+    pthread_mutex_lock(&x->lock);
+}
+
+void object_unlock(struct exitfd *x, int cancel_state)
+{
+    pthread_mutex_unlock(&x->lock);
+    pthread_setcancelstate(cancel_state, &cancel_state);
+}
+
+static int open_locked(struct exitfd *x)
+{
+    x->fd = x->wake_fd = x->timer_fd = x->signal_fd = -1;
+    x->epoch = process_epoch();
+    if (pthread_mutex_init(&x->lock, NULL) != 0)
+        return -ENOMEM;
+    int error = x->backend->open(x);
+    if (error < 0)
+        pthread_mutex_destroy(&x->lock);
+    return error;
+}
+
+int exitfd_open(struct exitfd **ret, unsigned flags)
+{
+    const struct backend *backend;
+    int cancel_state;
+
+    if (!ret || flags & ~(unsigned)(BACKEND_FLAGS | EXITFD_NO_SIGNALS))
+        return -EINVAL;
+    int error = process_init();
+    if (error == 0)
+        error = dispatch(flags, &backend);
+    if (error < 0)
+        return error;
+    struct exitfd *x = calloc(1, sizeof *x);
+    if (!x)
+        return -ENOMEM;
+    x->backend = backend;
+    x->flags = flags;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    error = open_locked(x);
+    pthread_setcancelstate(cancel_state, &cancel_state);
+    if (error < 0) {
+        free(x);
+        return error;
+    }
+    orphans_enlist(x);
+    *ret = x;
+    return 0;
+}
+
+struct exitfd *exitfd_close(struct exitfd *x)
+{
+    int cancel_state;
+
+    if (!x)
+        return NULL;
+    /* Locked, in a forked child, for ever: another thread was changing the table, which cannot be trusted here. */
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    if (pthread_mutex_trylock(&x->lock) != 0)
+        x->watches = (struct watches){ 0 };
+    else
+        pthread_mutex_unlock(&x->lock);
+    orphans_delist(x);
+    x->backend->close(x);
+    watches_free(&x->watches);
+    pthread_mutex_destroy(&x->lock);
+    free(x);
+    pthread_setcancelstate(cancel_state, &cancel_state);
+    return NULL;
+}
+
+int exitfd_get_fd(const struct exitfd *x)
+{
+    int error = object_check(x);
+    return error < 0 ? error : x->fd;
+}
+
+const char *exitfd_get_backend(const struct exitfd *x)
+{
+    return x ? x->backend->name : NULL;
+}
+
+static int add_locked(struct exitfd *x, pid_t pid, int pidfd, unsigned flags, void *data)
+{
+    struct watch *w;
+
+    if (watches_find(&x->watches, pid))
+        return -EEXIST;
+    int error = watches_take(&x->watches, &w);
+    if (error < 0)
+        return error;
+    w->flags = flags;
+    w->data = data;
+    watches_bind(&x->watches, w, pid);
+    error = x->backend->add(x, w, pidfd, false);
+    if (error < 0)
+        watches_drop(&x->watches, w);
+    return error;
+}
+
+static int add_any_child(struct exitfd *x, unsigned flags, void *data)
+{
+    if (flags)
+        return -EINVAL;
+    if (x->flags & EXITFD_NO_SIGNALS && !x->backend->by_sigchld)
+        return -ENOTSUP;
+    return orphans_claim(x, data);
+}
+
+int exitfd_add(struct exitfd *x, pid_t pid, unsigned flags, void *data)
+{
+    int cancel_state, error = object_check(x);
+
+    if (error == 0)
+        error = pid < 1 && pid != ANY_CHILD ? -EINVAL : object_check_flags(x, flags);
+    if (error < 0)
+        return error;
+    if (pid == ANY_CHILD)
+        return add_any_child(x, flags, data);
+    object_lock(x, &cancel_state);
+    error = add_locked(x, pid, -1, flags, data);
+    object_unlock(x, cancel_state);
+    return error;
+}
+
+/* Where no fd is left for the duplicate, the process is followed by its pid, which the caller's pidfd keeps from reuse. */
+static int add_duplicate(struct exitfd *x, int pidfd, unsigned flags, void *data)
+{
+    pid_t pid = platform_pid_of(pidfd);
+
+    if (pid < 0)
+        return pid;
+    int duplicate = fcntl(pidfd, F_DUPFD_CLOEXEC, 0);
+    int error = add_locked(x, pid, duplicate, flags, data);
+    if (error < 0 && duplicate >= 0)
+        close(duplicate);
+    return error;
+}
+
+int exitfd_add_pidfd(struct exitfd *x, int pidfd, unsigned flags, void *data)
+{
+    int cancel_state, error = object_check(x);
+
+    if (error == 0)
+        error = object_check_flags(x, flags);
+    if (error < 0)
+        return error;
+    object_lock(x, &cancel_state);
+    error = add_duplicate(x, pidfd, flags, data);
+    object_unlock(x, cancel_state);
+    return error;
+}
+
+/* What remove, discard, kill and get_pidfd have in common. argument: what the one function needs besides. */
+static int with_watch(struct exitfd *x, pid_t pid, int (*function)(struct exitfd *, struct watch *, int), int argument)
+{
+    int cancel_state, error = object_check(x);
+
+    if (error == 0 && pid < 1)
+        error = -EINVAL;
+    if (error < 0)
+        return error;
+    object_lock(x, &cancel_state);
+    struct watch *w = watches_find(&x->watches, pid);
+    int result = w ? function(x, w, argument) : -ENOENT;
+    object_unlock(x, cancel_state);
+    return result;
+}
+
+static int remove_watch(struct exitfd *x, struct watch *w, int unused)
+{
+    (void)unused;
+    x->backend->remove(x, w);
+    watches_drop(&x->watches, w);
+    return 0;
+}
+
+int exitfd_remove(struct exitfd *x, pid_t pid)
+{
+    int error = object_check(x);
+
+    if (error == 0 && pid == ANY_CHILD)
+        return orphans_give_up(x);
+    return with_watch(x, pid, remove_watch, 0);
+}
+
+static int discard_watch(struct exitfd *x, struct watch *w, int unused)
+{
+    struct wait_result ignored;
+
+    if (w->flags & EXITFD_OBSERVE || status_wait_watch(w, WEXITED, &ignored) == 1)
+        return remove_watch(x, w, unused);
+    follow_end_jobs(x, w);
+    w->flags |= WATCH_DISCARDED;
+    return 0;
+}
+
+int exitfd_discard(struct exitfd *x, pid_t pid)
+{
+    return with_watch(x, pid, discard_watch, 0);
+}
+
+static int kill_watch(struct exitfd *x, struct watch *w, int signum)
+{
+    (void)x;
+    if (w->pidfd >= 0)
+        return platform_kill(w->pidfd, signum);
+    /* x->lock keeps us from reaping it meanwhile, and as long as nobody has, the pid is its own. */
+    if (status_is_child(w->pid) < 0)
+        return -ESRCH;
+    return kill(w->pid, signum) < 0 ? -errno : 0;
+}
+
+int exitfd_kill(struct exitfd *x, pid_t pid, int sig)
+{
+    return with_watch(x, pid, kill_watch, sig);
+}
+
+static int get_pidfd(struct exitfd *x, struct watch *w, int unused)
+{
+    (void)x;
+    (void)unused;
+    return w->pidfd >= 0 ? w->pidfd : -ENOTSUP;
+}
+
+int exitfd_get_pidfd(struct exitfd *x, pid_t pid)
+{
+    return with_watch(x, pid, get_pidfd, 0);
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static bool orphans_due(struct exitfd *x)
+{
+    pthread_mutex_lock(&x->lock);
+    bool due = x->orphans_due;
+    pthread_mutex_unlock(&x->lock);
+    return due;
+}
+
+static int wait_once(struct exitfd *x, struct exitfd_event *events, int max, int timeout)
+{
+    int count = x->backend->wait(x, events, max, timeout);
+    bool interrupted = count == -EINTR;
+
+    /* What came in time is given before the interruption is told. */
+    if (interrupted)
+        count = x->backend->wait(x, events, max, 0);
+    if (count > 0)
+        orphans_look_again();
+    if (count >= 0 && count < max && orphans_due(x))
+        count += orphans_collect(x, events + count, max - count);
+    return count == 0 && interrupted ? -EINTR : count;
+}
+
+static int wait_until(struct exitfd *x, struct exitfd_event *events, int max, int timeout_ms)
+{
+    int64_t deadline = timeout_ms > 0 ? now_ms() + timeout_ms : 0;
+    int64_t left = timeout_ms < 0 ? -1 : timeout_ms;
+
+    for (;;) {
+        int count = wait_once(x, events, max, (int)left);
+        if (count != 0 || left == 0)
+            return count;
+        if (left > 0)
+            left = deadline - now_ms();
+        if (timeout_ms > 0 && left < 0)
+            left = 0;
+    }
+}
+
+int exitfd_wait(struct exitfd *x, struct exitfd_event *events, int max, int timeout_ms)
+{
+    int cancel_state, error = object_check(x);
+
+    if (error == 0 && (!events || max < 1))
+        error = -EINVAL;
+    if (error < 0)
+        return error;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    int count = wait_until(x, events, max, timeout_ms);
+    pthread_setcancelstate(cancel_state, &cancel_state);
+    return count;
+}
+
+const char *exitfd_version(void)
+{
+    return EXITFD_VERSION;
+}

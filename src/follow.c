@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: MIT */
+#include "follow.h"
+
+#include "posix/sigchld.h"
+#include "status.h"
+#include "wake.h"
+
+#include <errno.h>
+
+#define JOB_FLAGS (EXITFD_STOPPED | EXITFD_CONTINUED)
+
+static struct watch *slot(struct exitfd *x, uint32_t number)
+{
+    return &x->watches.slots[number];
+}
+
+static void ring_insert(struct exitfd *x, struct watch *w)
+{
+    uint32_t number = (uint32_t)(w - x->watches.slots);
+
+    if (x->ring_size++ == 0) {
+        x->ring = w->next = w->prev = number;
+        return;
+    }
+    struct watch *first = slot(x, x->ring);
+    w->next = x->ring;
+    w->prev = first->prev;
+    slot(x, first->prev)->next = number;
+    first->prev = number;
+}
+
+static void ring_remove(struct exitfd *x, struct watch *w)
+{
+    uint32_t number = (uint32_t)(w - x->watches.slots);
+
+    slot(x, w->prev)->next = w->next;
+    slot(x, w->next)->prev = w->prev;
+    if (x->ring == number)
+        x->ring = w->next;
+    w->next = w->prev = SLOT_NONE;
+    if (x->unchecked > --x->ring_size)
+        x->unchecked = x->ring_size;
+}
+
+static bool may_listen(const struct exitfd *x)
+{
+    return x->backend->by_sigchld || !(x->flags & EXITFD_NO_SIGNALS);
+}
+
+static bool needs_sigchld(const struct exitfd *x)
+{
+    return x->ring_size > 0 || x->any_child;
+}
+
+static int sync_listening(struct exitfd *x)
+{
+    bool to_stops = x->job_watches > 0;
+    bool wanted = may_listen(x) && (x->backend->by_sigchld || needs_sigchld(x));
+    int error = 0;
+
+    if (wanted == x->listening && to_stops == x->listening_to_stops)
+        return 0;
+    if (wanted)
+        error = sigchld_listen(x->listener, x->wake_fd, x->wake_size,
+                               x->signal_fd >= 0 ? LISTEN_TO_SIBLINGS : to_stops ? LISTEN_STOPS : LISTEN_EXITS);
+    else if (x->listening)
+        sigchld_unlisten(x->listener);
+    x->listening = wanted && error == 0;
+    x->listening_to_stops = to_stops;
+    return error;
+}
+
+int follow_start(struct exitfd *x)
+{
+    x->foreign_reaps = status_foreign_reaps();
+    x->listener = sigchld_reserve();
+    if (!x->listener)
+        return -ENOMEM;
+    int error = x->backend->by_sigchld ? sync_listening(x) : 0;
+    if (error < 0)
+        follow_stop(x);
+    return error;
+}
+
+void follow_stop(struct exitfd *x)
+{
+    if (!x->listener)
+        return;
+    sigchld_unlisten(x->listener);
+    sigchld_release(x->listener);
+    x->listener = NULL;
+}
+
+bool follow_check(struct exitfd *x)
+{
+    bool no_zombies, reached = true;
+
+    if (needs_sigchld(x)) {
+        enum sigchld_state state = sigchld_get_state(&no_zombies);
+        if (x->signal_fd >= 0)
+            reached = state != SIGCHLD_IGNORED && sigchld_is_blocked();
+        else
+            reached = x->listening && state == SIGCHLD_OURS && !sigchld_is_blocked();
+    }
+    if (x->backend->tick && x->ticking == reached) {
+        x->backend->tick(x, !reached);
+        x->ticking = !reached;
+    }
+    return reached;
+}
+
+int follow_add(struct exitfd *x, struct watch *w, int why, bool known_child)
+{
+    if (!known_child && !may_listen(x))
+        return why;
+    ring_insert(x, w);
+    x->followed++;
+    x->job_watches += (w->flags & JOB_FLAGS) != 0;
+    sync_listening(x);
+
+    /* Only now: what dies from here on is told by SIGCHLD, what died before is seen here. */
+    int dead = status_is_child(w->pid);
+    if (dead < 0 && !known_child) {
+        follow_remove(x, w);
+        return dead == -ECHILD && w->flags & EXITFD_OBSERVE ? (why ? why : -ENOTSUP) : dead;
+    }
+    if (dead < 0)
+        x->unchecked = x->ring_size;
+    if (!follow_check(x) || dead)
+        wake(x);
+    return 0;
+}
+
+void follow_jobs(struct exitfd *x, struct watch *w)
+{
+    ring_insert(x, w);
+    x->job_watches++;
+    sync_listening(x);
+    follow_check(x);
+    wake(x);
+}
+
+void follow_end_jobs(struct exitfd *x, struct watch *w)
+{
+    if (!(w->flags & JOB_FLAGS))
+        return;
+    if (w->pidfd >= 0) {
+        follow_remove(x, w);
+    } else {
+        x->job_watches--;
+        sync_listening(x);
+    }
+    w->flags &= ~(uint32_t)JOB_FLAGS;
+}
+
+void follow_remove(struct exitfd *x, struct watch *w)
+{
+    if (w->next == SLOT_NONE)
+        return;
+    ring_remove(x, w);
+    x->followed -= w->pidfd < 0;
+    x->job_watches -= (w->flags & JOB_FLAGS) != 0;
+    sync_listening(x);
+    follow_check(x);
+}
+
+void follow_orphans(struct exitfd *x)
+{
+    sync_listening(x);
+    follow_check(x);
+}
+
+static void settle_as(struct exitfd *x, struct watch *w, const struct wait_result *result, struct exitfd_event *events,
+                      int *count)
+{
+    if (!(w->flags & WATCH_DISCARDED)) {
+        struct exitfd_event *event = &events[(*count)++];
+        if (result)
+            event_fill(event, w, result);
+        else
+            event_unknown(event, w);
+    }
+    follow_remove(x, w);
+    watches_drop(&x->watches, w);
+}
+
+static bool settle(struct exitfd *x, struct watch *w, struct exitfd_event *events, int *count)
+{
+    struct wait_result result;
+    int found = status_wait_watch(w, WEXITED | (w->flags & EXITFD_OBSERVE ? WNOWAIT : 0), &result);
+
+    if (found == 0)
+        return false;
+    settle_as(x, w, found == 1 ? &result : NULL, events, count);
+    return true;
+}
+
+/* Peeking shows an observed child's state again and again; what was shown is new again once its owner has taken it. */
+static bool seen_before(struct watch *w, int code)
+{
+    uint32_t seen = code == CLD_STOPPED ? WATCH_STOP_SEEN : code == CLD_CONTINUED ? WATCH_CONTINUE_SEEN : 0;
+    bool before = w->flags & seen;
+
+    w->flags = (w->flags & ~(uint32_t)(WATCH_STOP_SEEN | WATCH_CONTINUE_SEEN)) | seen;
+    return before;
+}
+
+static bool job_changed(struct watch *w, struct wait_result *result)
+{
+    int options = (w->flags & EXITFD_STOPPED ? WSTOPPED : 0) | (w->flags & EXITFD_CONTINUED ? WCONTINUED : 0);
+
+    if (!(w->flags & EXITFD_OBSERVE))
+        return status_wait_watch(w, options, result) == 1;
+    int found = status_wait_watch(w, WSTOPPED | WCONTINUED | WNOWAIT, result);
+    int wanted = result->code == CLD_STOPPED ? EXITFD_STOPPED : EXITFD_CONTINUED;
+    return !seen_before(w, found == 1 ? result->code : 0) && found == 1 && w->flags & wanted;
+}
+
+static int collect_jobs(struct exitfd *x, struct exitfd_event *events, int max)
+{
+    struct wait_result result;
+    int count = 0;
+
+    if (x->job_watches == 0)
+        return 0;
+    for (uint32_t left = x->ring_size, number = x->ring; left > 0 && count < max; left--) {
+        struct watch *w = slot(x, number);
+        number = w->next;
+        if (w->flags & JOB_FLAGS && job_changed(w, &result))
+            event_fill(&events[count++], w, &result);
+    }
+    return count;
+}
+
+/*
+ * One call finds a finished child among any number, unless one that is not ours to reap stands in front of it: then
+ * each must be asked for. True if that is so.
+ */
+static bool peek(struct exitfd *x, struct exitfd_event *events, int max, int *count)
+{
+    struct wait_result result;
+
+    while (*count < max && x->followed > 0) {
+        int found = status_wait(P_ALL, 0, WEXITED | WNOWAIT, &result);
+        if (found == 0)
+            return false;
+        struct watch *w = found == 1 ? watches_find(&x->watches, result.pid) : NULL;
+        if (!w || w->pidfd >= 0 || w->flags & EXITFD_OBSERVE || !settle(x, w, events, count))
+            return true;
+    }
+    return false;
+}
+
+/* After the peek: a child stolen before it was not seen there, and one stolen later was. */
+static bool somebody_else_reaps(struct exitfd *x)
+{
+    bool no_zombies;
+    unsigned long foreign_reaps = status_foreign_reaps();
+    bool moved = foreign_reaps != x->foreign_reaps;
+
+    x->foreign_reaps = foreign_reaps;
+    sigchld_get_state(&no_zombies);
+    return moved || no_zombies;
+}
+
+static void look(struct exitfd *x, struct exitfd_event *events, int max, int *count)
+{
+    while (x->unchecked > 0 && *count < max) {
+        struct watch *w = slot(x, x->ring);
+        x->ring = w->next;
+        x->unchecked--;
+        if (w->pidfd < 0)
+            settle(x, w, events, count);
+    }
+}
+
+static int collect_exits(struct exitfd *x, struct exitfd_event *events, int max, bool all, pid_t hint)
+{
+    int count = 0;
+    struct watch *hinted = hint > 0 ? watches_find(&x->watches, hint) : NULL;
+
+    if (hinted && hinted->next != SLOT_NONE && hinted->pidfd < 0)
+        settle(x, hinted, events, &count);
+    /* A round that max cut short starts again: this wake-up may be about one that it had passed. */
+    if (all || x->unchecked > 0 || peek(x, events, max, &count) || (count < max && somebody_else_reaps(x)))
+        x->unchecked = x->ring_size;
+    if (x->unchecked > 0) {
+        look(x, events, max, &count);
+    } else if (x->ring_size > 0) {
+        /* One in turn, against what no sign tells of: SIGCHLD ignored for a moment. */
+        x->unchecked = 1;
+        look(x, events, max, &count);
+        x->unchecked = 0;
+    }
+    return count;
+}
+
+int follow_collect(struct exitfd *x, struct exitfd_event *events, int max, bool all, pid_t hint)
+{
+    int count = 0;
+
+    x->orphans_due = x->any_child;
+    count += collect_jobs(x, events, max);
+    if (count < max && x->followed > 0)
+        count += collect_exits(x, events + count, max - count, all, hint);
+    if (count == max)
+        wake(x);
+    return count;
+}

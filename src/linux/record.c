@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+#include "linux/record.h"
+
+#include "linux/sys.h"
+#include "platform.h"
+#include "status.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/vfs.h>
+
+static int get_info(int pidfd, uint64_t mask, struct pidfd_info_v0 *info)
+{
+    *info = (struct pidfd_info_v0){ .mask = mask };
+    return ioctl(pidfd, PIDFD_GET_INFO_V0, info) < 0 ? -errno : 0;
+}
+
+bool record_get_status(int pidfd, int *wait_status)
+{
+    struct pidfd_info_v0 info;
+
+    if (get_info(pidfd, PIDFD_INFO_EXIT_BIT, &info) < 0 || !(info.mask & PIDFD_INFO_EXIT_BIT))
+        return false;
+    *wait_status = info.exit_code;
+    return true;
+}
+
+pid_t record_get_parent(int pidfd)
+{
+    struct pidfd_info_v0 info;
+    int error = get_info(pidfd, PIDFD_INFO_PID_BIT, &info);
+
+    if (error == -ESRCH)
+        return -ESRCH;
+    return error < 0 || !(info.mask & PIDFD_INFO_PID_BIT) ? -ENOTSUP : (pid_t)info.ppid;
+}
+
+bool record_reap_is_shown(int pidfd)
+{
+    struct statfs fs;
+    return fstatfs(pidfd, &fs) == 0 && fs.f_type == PID_FS_MAGIC_NUMBER;
+}
+
+/* proc(5): the pid in our namespace, 0 if it has none there, -1 once it was reaped. */
+static pid_t pid_from_fdinfo(int pidfd)
+{
+    char path[48], line[128];
+    int pid = 0;
+
+    snprintf(path, sizeof path, "/proc/self/fdinfo/%d", pidfd);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return -errno;
+    while (fgets(line, sizeof line, file) && sscanf(line, "Pid: %d", &pid) != 1)
+        ;
+    fclose(file);
+    return pid > 0 ? pid : -ESRCH;
+}
+
+pid_t platform_pid_of(int pidfd)
+{
+    siginfo_t ignored;
+    struct pidfd_info_v0 info;
+    int flags = fcntl(pidfd, F_GETFL);
+
+    if (flags < 0)
+        return -EBADF;
+    /* The one harmless call that knows whether it is a pidfd: an ioctl could mean anything to another kind of file. */
+    if (syscall(SYS_waitid, WAIT_PIDFD, pidfd, &ignored, WEXITED | WNOHANG | WNOWAIT, NULL) < 0 && errno != ECHILD)
+        return errno == EBADF ? -EBADF : -ENOTSUP;
+    if (flags & PIDFD_IS_THREAD)
+        return -EBADF;
+    int error = get_info(pidfd, PIDFD_INFO_PID_BIT, &info);
+    if (error == -ESRCH)
+        return -ESRCH;
+    if (error == 0 && info.mask & PIDFD_INFO_PID_BIT)
+        return info.pid > 0 ? (pid_t)info.pid : -ESRCH;
+    return pid_from_fdinfo(pidfd);
+}
+
+int platform_kill(int pidfd, int signum)
+{
+    return syscall(SYS_pidfd_send_signal, pidfd, signum, NULL, 0) < 0 ? -errno : 0;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/* The private epoll set that is the pollable fd of the Linux back ends, with what wakes it besides children. */
+#ifndef EXITFD_SET_H
+#define EXITFD_SET_H
+
+#include "backend.h"
+
+#include <sys/epoll.h>
+
+/* No slot has these numbers (watches.h): a table of so many would not fit into memory. */
+#define TOKEN_WAKE (UINT64_MAX)
+#define TOKEN_TIMER (UINT64_MAX - 1)
+#define TOKEN_SIGNAL (UINT64_MAX - 2)
+
+/* x->fd, x->wake_fd and x->timer_fd. */
+int set_open(struct exitfd *x);
+void set_close(struct exitfd *x);
+
+int set_add(struct exitfd *x, int fd, uint32_t events, uint64_t token);
+
+/* As epoll_wait(2), but a negative errno, and with timeout 0 never -EINTR. */
+int set_wait(struct exitfd *x, struct epoll_event *ready, int max, int timeout);
+
+void set_tick(struct exitfd *x, bool on);
+
+/* Reads away what made the fd of a TOKEN_WAKE or TOKEN_TIMER readable. */
+void set_drain(struct exitfd *x, uint64_t token);
+
+void close_fd(int *fd);
+
+#endif

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+#include "follow.h"
+#include "linux/set.h"
+#include "posix/sigchld.h"
+
+#include <errno.h>
+#include <sys/signalfd.h>
+
+static int probe(unsigned flags, bool forced)
+{
+    if (sigchld_is_blocked())
+        return 0;
+    return forced && !(flags & EXITFD_NO_SIGNALS) ? 0 : -ENOTSUP;
+}
+
+static void sigchld_set(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGCHLD);
+}
+
+static void block_sigchld(struct exitfd *x)
+{
+    sigset_t set;
+
+    sigchld_set(&set);
+    x->blocked_sigchld = !sigchld_is_blocked();
+    x->opener = pthread_self();
+    if (x->blocked_sigchld)
+        pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+static void unblock_sigchld(const struct exitfd *x)
+{
+    sigset_t set;
+
+    sigchld_set(&set);
+    if (x->blocked_sigchld && pthread_equal(x->opener, pthread_self()))
+        pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
+static void close_signalfd(struct exitfd *x)
+{
+    follow_stop(x);
+    close_fd(&x->signal_fd);
+    set_close(x);
+    unblock_sigchld(x);
+}
+
+static int open_all(struct exitfd *x)
+{
+    sigset_t set;
+    int error = set_open(x);
+
+    if (error < 0)
+        return error;
+    sigchld_set(&set);
+    x->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (x->signal_fd < 0)
+        return -errno;
+    error = set_add(x, x->signal_fd, EPOLLIN, TOKEN_SIGNAL);
+    return error < 0 ? error : follow_start(x);
+}
+
+static int open_signalfd(struct exitfd *x)
+{
+    block_sigchld(x);
+    int error = open_all(x);
+    if (error < 0)
+        close_signalfd(x);
+    return error;
+}
+
+static int add(struct exitfd *x, struct watch *w, int pidfd, bool known_child)
+{
+    int error = follow_add(x, w, 0, known_child);
+
+    if (error == 0)
+        close_fd(&pidfd);
+    return error;
+}
+
+/* A pending SIGCHLD is one for the whole process, and only one reader gets it. */
+static pid_t read_signal(struct exitfd *x)
+{
+    struct signalfd_siginfo info;
+
+    if (read(x->signal_fd, &info, sizeof info) != (ssize_t)sizeof info)
+        return 0;
+    sigchld_tell_siblings(x->listener);
+    return (pid_t)info.ssi_pid;
+}
+
+static int wait_signalfd(struct exitfd *x, struct exitfd_event *events, int max, int timeout)
+{
+    struct epoll_event ready[3];
+
+    pthread_mutex_lock(&x->lock);
+    follow_check(x);
+    pthread_mutex_unlock(&x->lock);
+    int count = set_wait(x, ready, 3, timeout);
+    if (count <= 0)
+        return count;
+    pthread_mutex_lock(&x->lock);
+    set_drain(x, TOKEN_WAKE);
+    set_drain(x, TOKEN_TIMER);
+    pid_t hint = read_signal(x);
+    count = follow_collect(x, events, max, x->ticking, hint);
+    pthread_mutex_unlock(&x->lock);
+    return count;
+}
+
+const struct backend signalfd_backend = {
+    .name = "signalfd",
+    .flag = EXITFD_SIGNALFD,
+    .probe = probe,
+    .open = open_signalfd,
+    .close = close_signalfd,
+    .add = add,
+    .remove = follow_remove,
+    .wait = wait_signalfd,
+    .by_sigchld = true,
+    .tick = set_tick,
+};

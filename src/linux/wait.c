@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+#include "status.h"
+#include "linux/sys.h"
+
+#include <errno.h>
+
+/* The kernel's struct rusage: what the libc's is laid out like wherever its time_t is a long. */
+struct kernel_rusage {
+    long utime_sec, utime_usec, stime_sec, stime_usec;
+    long maxrss, ixrss, idrss, isrss, minflt, majflt, nswap, inblock, oublock, msgsnd, msgrcv, nsignals, nvcsw, nivcsw;
+};
+
+/* The system call and not the libc's function, which hides the fifth argument. */
+int platform_waitid(idtype_t type, id_t id, int options, siginfo_t *info, struct rusage *rusage)
+{
+    struct kernel_rusage usage = { 0 };
+    long result;
+
+    /* A pidfd can name a child that clone(2) gave another exit signal than SIGCHLD, or none. */
+    if (type == WAIT_PIDFD)
+        options |= __WALL;
+    do
+        result = syscall(SYS_waitid, type, id, info, options, &usage);
+    while (result < 0 && errno == EINTR);
+    if (result < 0)
+        return -1;
+    *rusage = (struct rusage){
+        .ru_utime = { .tv_sec = usage.utime_sec, .tv_usec = usage.utime_usec },
+        .ru_stime = { .tv_sec = usage.stime_sec, .tv_usec = usage.stime_usec },
+        .ru_maxrss = usage.maxrss,
+        .ru_ixrss = usage.ixrss,
+        .ru_idrss = usage.idrss,
+        .ru_isrss = usage.isrss,
+        .ru_minflt = usage.minflt,
+        .ru_majflt = usage.majflt,
+        .ru_nswap = usage.nswap,
+        .ru_inblock = usage.inblock,
+        .ru_oublock = usage.oublock,
+        .ru_msgsnd = usage.msgsnd,
+        .ru_msgrcv = usage.msgrcv,
+        .ru_nsignals = usage.nsignals,
+        .ru_nvcsw = usage.nvcsw,
+        .ru_nivcsw = usage.nivcsw,
+    };
+    return 0;
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* What every public call begins and ends with. */
+#ifndef EXITFD_OBJECT_H
+#define EXITFD_OBJECT_H
+
+#include "backend.h"
+
+int object_check(const struct exitfd *x);
+int object_check_flags(const struct exitfd *x, unsigned flags); /* those of a watch */
+
+/* No function is a cancellation point: what one has taken from the kernel would be lost, or its lock held for ever. */
+void object_lock(struct exitfd *x, int *cancel_state);
+void object_unlock(struct exitfd *x, int cancel_state);
+
+#endif

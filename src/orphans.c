@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+#include "orphans.h"
+
+#include "follow.h"
+#include "process.h"
+#include "status.h"
+#include "wake.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+/* Written by who looks for orphans or changes the list, read by who starts a child. Taken before any x->lock. */
+static pthread_rwlock_t naming = PTHREAD_RWLOCK_INITIALIZER;
+static struct exitfd *first_open, *holder;
+static atomic_bool blocked; /* a watched zombie stood in front, and there is no way to see behind it */
+
+void orphans_enlist(struct exitfd *x)
+{
+    pthread_rwlock_wrlock(&naming);
+    x->next_open = first_open;
+    first_open = x;
+    pthread_rwlock_unlock(&naming);
+}
+
+void orphans_delist(struct exitfd *x)
+{
+    pthread_rwlock_wrlock(&naming);
+    struct exitfd **link = &first_open;
+    while (*link && *link != x)
+        link = &(*link)->next_open;
+    if (*link)
+        *link = x->next_open;
+    if (holder == x)
+        holder = NULL;
+    pthread_rwlock_unlock(&naming);
+}
+
+void orphans_forked(void)
+{
+    pthread_rwlock_init(&naming, NULL);
+    first_open = NULL;
+    holder = NULL;
+}
+
+void orphans_hold(void)
+{
+    pthread_rwlock_rdlock(&naming);
+}
+
+void orphans_release(void)
+{
+    pthread_rwlock_unlock(&naming);
+}
+
+int orphans_claim(struct exitfd *x, void *data)
+{
+    pthread_rwlock_wrlock(&naming);
+    /* One of another process is a copy, made by a fork that no pthread_atfork handler saw. */
+    int error = holder && holder->epoch == x->epoch ? -EBUSY : 0;
+    if (error == 0) {
+        holder = x;
+        pthread_mutex_lock(&x->lock);
+        x->any_child = true;
+        x->any_data = data;
+        follow_orphans(x);
+        wake(x);
+        pthread_mutex_unlock(&x->lock);
+    }
+    pthread_rwlock_unlock(&naming);
+    return error;
+}
+
+int orphans_give_up(struct exitfd *x)
+{
+    pthread_rwlock_wrlock(&naming);
+    int error = holder == x ? 0 : -ENOENT;
+    if (error == 0) {
+        holder = NULL;
+        pthread_mutex_lock(&x->lock);
+        x->any_child = false;
+        follow_orphans(x);
+        pthread_mutex_unlock(&x->lock);
+    }
+    pthread_rwlock_unlock(&naming);
+    return error;
+}
+
+/* x, which looks, is locked already; nobody else locks two. */
+static bool is_watched(struct exitfd *x, pid_t pid)
+{
+    bool watched = false;
+
+    for (struct exitfd *other = first_open; other && !watched; other = other->next_open) {
+        if (other->epoch != x->epoch)
+            continue;
+        if (other != x)
+            pthread_mutex_lock(&other->lock);
+        watched = watches_find(&other->watches, pid) != NULL;
+        if (other != x)
+            pthread_mutex_unlock(&other->lock);
+    }
+    return watched;
+}
+
+static int reap(struct exitfd *x, pid_t pid, struct exitfd_event *event)
+{
+    struct watch orphan = { .pid = pid, .data = x->any_data };
+    struct wait_result result;
+
+    if (status_wait(P_PID, (id_t)pid, WEXITED, &result) != 1)
+        return 0;
+    event_fill(event, &orphan, &result);
+    return 1;
+}
+
+static int look_behind(struct exitfd *x, struct exitfd_event *events, int max)
+{
+    pid_t *children = NULL;
+    int count = 0, number = platform_list_children(&children);
+
+    atomic_store(&blocked, number < 0);
+    for (int i = 0; i < number && count < max; i++)
+        if (!is_watched(x, children[i]))
+            count += reap(x, children[i], &events[count]);
+    free(children);
+    return count;
+}
+
+static int collect(struct exitfd *x, struct exitfd_event *events, int max)
+{
+    struct wait_result result;
+    int count = 0;
+
+    while (count < max && status_wait(P_ALL, 0, WEXITED | WNOWAIT, &result) == 1) {
+        if (is_watched(x, result.pid))
+            return count + look_behind(x, events + count, max - count);
+        count += reap(x, result.pid, &events[count]);
+    }
+    return count;
+}
+
+int orphans_collect(struct exitfd *x, struct exitfd_event *events, int max)
+{
+    int count = 0;
+
+    pthread_rwlock_wrlock(&naming);
+    pthread_mutex_lock(&x->lock);
+    x->orphans_due = false;
+    if (x->any_child)
+        count = collect(x, events, max);
+    if (count == max)
+        wake(x);
+    pthread_mutex_unlock(&x->lock);
+    pthread_rwlock_unlock(&naming);
+    return count;
+}
+
+void orphans_look_again(void)
+{
+    if (!atomic_exchange(&blocked, false))
+        return;
+    pthread_rwlock_rdlock(&naming);
+    if (holder)
+        wake(holder);
+    pthread_rwlock_unlock(&naming);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* The any-other-child watch, and the list of exitfds it must ask who is watched. None of this with x->lock held. */
+#ifndef EXITFD_ORPHANS_H
+#define EXITFD_ORPHANS_H
+
+#include "backend.h"
+
+void orphans_enlist(struct exitfd *x);
+void orphans_delist(struct exitfd *x);
+
+/* Around starting a child and naming it in a table: meanwhile nobody takes it for an orphan. */
+void orphans_hold(void);
+void orphans_release(void);
+
+int orphans_claim(struct exitfd *x, void *data); /* 0 or -EBUSY */
+int orphans_give_up(struct exitfd *x);           /* 0 or -ENOENT */
+int orphans_collect(struct exitfd *x, struct exitfd_event *events, int max);
+
+/* After events were taken: one of their zombies may have stood in front of an orphan. */
+void orphans_look_again(void);
+
+void orphans_forked(void);
+
+/* Of the platform: the pids of all children of this process, dead or alive, in memory to be freed; their number or a
+   negative errno, -ENOTSUP where there is no way. */
+int platform_list_children(pid_t **ret);
+
+#endif

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* What there is no portable way to do. */
+#include "orphans.h"
+#include "platform.h"
+
+#include <errno.h>
+
+pid_t platform_pid_of(int pidfd)
+{
+    (void)pidfd;
+    return -ENOTSUP;
+}
+
+int platform_kill(int pidfd, int signum)
+{
+    (void)pidfd, (void)signum;
+    return -ENOTSUP;
+}
+
+int platform_list_children(pid_t **ret)
+{
+    (void)ret;
+    return -ENOTSUP;
+}

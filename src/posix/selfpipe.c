@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+#include "follow.h"
+#include "posix/pipe.h"
+#include "posix/sigchld.h"
+#include "wake.h"
+
+#include <errno.h>
+#include <poll.h>
+
+#define DEAF_POLL_MS 100
+
+static int probe(unsigned flags, bool forced)
+{
+    (void)forced;
+    return flags & EXITFD_NO_SIGNALS ? -ENOTSUP : 0;
+}
+
+static void close_selfpipe(struct exitfd *x)
+{
+    follow_stop(x);
+    close(x->wake_fd);
+    close(x->fd);
+}
+
+static int open_selfpipe(struct exitfd *x)
+{
+    int ends[2];
+    int error = pipe_open(ends);
+
+    if (error < 0)
+        return error;
+    x->fd = ends[0];
+    x->wake_fd = ends[1];
+    x->wake_size = 1;
+    error = follow_start(x);
+    if (error < 0)
+        close_selfpipe(x);
+    return error;
+}
+
+static int add(struct exitfd *x, struct watch *w, int pidfd, bool known_child)
+{
+    int error = follow_add(x, w, 0, known_child);
+
+    if (error == 0 && pidfd >= 0)
+        close(pidfd);
+    return error;
+}
+
+/* Once for each time that the handler is found replaced. */
+static bool tell_deaf(struct exitfd *x)
+{
+    bool no_zombies, told = x->told_deaf;
+
+    x->told_deaf = x->ring_size > 0 && sigchld_get_state(&no_zombies) != SIGCHLD_OURS;
+    return x->told_deaf && !told;
+}
+
+struct found {
+    int count;
+    bool reached, orphans_due;
+};
+
+static struct found take(struct exitfd *x, struct exitfd_event *events, int max)
+{
+    struct found found = { 0 };
+
+    pthread_mutex_lock(&x->lock);
+    found.reached = follow_check(x);
+    if (wake_drain(x->fd) || !found.reached)
+        found.count = follow_collect(x, events, max, !found.reached, 0);
+    found.orphans_due = x->orphans_due;
+    if (found.count == 0 && !found.reached && tell_deaf(x))
+        found.count = -EPIPE;
+    pthread_mutex_unlock(&x->lock);
+    return found;
+}
+
+static int wait_selfpipe(struct exitfd *x, struct exitfd_event *events, int max, int timeout)
+{
+    struct found found = take(x, events, max);
+
+    if (found.count != 0 || found.orphans_due || timeout == 0)
+        return found.count;
+    if (!found.reached && (timeout < 0 || timeout > DEAF_POLL_MS))
+        timeout = DEAF_POLL_MS;
+    if (poll(&(struct pollfd){ .fd = x->fd, .events = POLLIN }, 1, timeout) < 0)
+        return -errno;
+    return take(x, events, max).count;
+}
+
+const struct backend selfpipe_backend = {
+    .name = "self-pipe",
+    .flag = EXITFD_SELFPIPE,
+    .probe = probe,
+    .open = open_selfpipe,
+    .close = close_selfpipe,
+    .add = add,
+    .remove = follow_remove,
+    .wait = wait_selfpipe,
+    .by_sigchld = true,
+};

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+#include "process.h"
+
+#include "orphans.h"
+#include "posix/sigchld.h"
+
+#include <errno.h>
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static int init_error;
+
+static void after_fork_in_child(void)
+{
+    epoch_forked();
+    sigchld_forked();
+    orphans_forked();
+}
+
+static void init(void)
+{
+    epoch_init();
+    if (pthread_atfork(sigchld_lock, sigchld_unlock, after_fork_in_child) != 0)
+        init_error = -ENOMEM;
+}
+
+int process_init(void)
+{
+    pthread_once(&once, init);
+    return init_error;
+}

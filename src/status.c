@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+#include "status.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+
+static _Atomic unsigned long own_faults;
+
+int status_wait(idtype_t type, id_t id, int options, struct wait_result *ret)
+{
+    siginfo_t info = { 0 };
+
+    memset(ret, 0, sizeof *ret);
+    if (platform_waitid(type, id, options | WNOHANG, &info, &ret->rusage) < 0)
+        return -errno;
+    if (info.si_pid == 0)
+        return 0;
+    ret->pid = info.si_pid;
+    ret->code = info.si_code;
+    ret->status = info.si_status;
+    if (options & WEXITED && !(options & WNOWAIT))
+        atomic_fetch_add_explicit(&own_faults, (unsigned long)ret->rusage.ru_minflt, memory_order_relaxed);
+    return 1;
+}
+
+int status_wait_watch(const struct watch *w, int options, struct wait_result *ret)
+{
+    return w->pidfd >= 0 ? status_wait(WAIT_PIDFD, (id_t)w->pidfd, options, ret)
+                         : status_wait(P_PID, (id_t)w->pid, options, ret);
+}
+
+/*
+ * No call says "somebody reaped one of your children", and asking for each is O(n). But the kernel adds the page faults
+ * of every child that is waited for to those of its parent (getrusage(2), RUSAGE_CHILDREN), and no process runs without
+ * any: what is there beyond those that we reaped was reaped by somebody else.
+ */
+unsigned long status_foreign_reaps(void)
+{
+    struct rusage children;
+    unsigned long own = atomic_load_explicit(&own_faults, memory_order_relaxed);
+
+    getrusage(RUSAGE_CHILDREN, &children);
+    return (unsigned long)children.ru_minflt - own;
+}
+
+int status_why_no_child(pid_t pid)
+{
+    return kill(pid, 0) < 0 && errno == ESRCH ? -ESRCH : -ECHILD;
+}
+
+int status_is_child(pid_t pid)
+{
+    struct wait_result ignored;
+    int found = status_wait(P_PID, (id_t)pid, WEXITED | WNOWAIT, &ignored);
+    return found == -ECHILD ? status_why_no_child(pid) : found;
+}
+
+static bool is_exit(int code)
+{
+    return code == CLD_EXITED || code == CLD_KILLED || code == CLD_DUMPED;
+}
+
+static void event_start(struct exitfd_event *event, const struct watch *w, enum exitfd_origin origin)
+{
+    memset(event, 0, sizeof *event);
+    event->pid = w->pid;
+    event->data = w->data;
+    event->origin = origin;
+}
+
+void event_fill(struct exitfd_event *event, const struct watch *w, const struct wait_result *result)
+{
+    bool reaped = is_exit(result->code) && !(w->flags & EXITFD_OBSERVE);
+
+    event_start(event, w, reaped ? EXITFD_REAPED : EXITFD_PEEKED);
+    event->code = result->code;
+    event->status = result->status;
+    event->rusage = result->rusage;
+}
+
+void event_recorded(struct exitfd_event *event, const struct watch *w, int wait_status)
+{
+    event_start(event, w, EXITFD_RECORDED);
+    if (WIFEXITED(wait_status)) {
+        event->code = CLD_EXITED;
+        event->status = WEXITSTATUS(wait_status);
+    } else {
+        event->code = WCOREDUMP(wait_status) ? CLD_DUMPED : CLD_KILLED;
+        event->status = WTERMSIG(wait_status);
+    }
+}
+
+void event_unknown(struct exitfd_event *event, const struct watch *w)
+{
+    event_start(event, w, EXITFD_UNKNOWN);
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+#include "watches.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static uint32_t slot_number(const struct watches *ws, const struct watch *w)
+{
+    return (uint32_t)(w - ws->slots);
+}
+
+static uint32_t *bucket_of(const struct watches *ws, pid_t pid)
+{
+    return &ws->buckets[((uint32_t)pid * UINT32_C(2654435769)) >> 7 & (ws->bucket_count - 1)];
+}
+
+uint64_t watches_token(const struct watches *ws, const struct watch *w)
+{
+    return (uint64_t)w->generation << 32 | slot_number(ws, w);
+}
+
+struct watch *watches_by_token(const struct watches *ws, uint64_t token)
+{
+    uint32_t slot = (uint32_t)token;
+    if (slot >= ws->fresh || ws->slots[slot].generation != token >> 32)
+        return NULL;
+    return &ws->slots[slot];
+}
+
+struct watch *watches_find(const struct watches *ws, pid_t pid)
+{
+    if (!ws->bucket_count)
+        return NULL;
+    uint32_t slot = *bucket_of(ws, pid);
+    while (slot != SLOT_NONE && ws->slots[slot].pid != pid)
+        slot = ws->slots[slot].chain;
+    return slot == SLOT_NONE ? NULL : &ws->slots[slot];
+}
+
+static void fill_buckets(struct watches *ws)
+{
+    memset(ws->buckets, 0xff, ws->bucket_count * sizeof *ws->buckets);
+    for (uint32_t slot = 0; slot < ws->fresh; slot++) {
+        struct watch *w = &ws->slots[slot];
+        if (w->pid > 0) {
+            uint32_t *bucket = bucket_of(ws, w->pid);
+            w->chain = *bucket;
+            *bucket = slot;
+        }
+    }
+}
+
+static int grow(struct watches *ws)
+{
+    /* By a quarter once it is large: 50,000 children should not pay for 100,000. */
+    uint32_t capacity = ws->capacity < 16 ? 16 : ws->capacity < 1024 ? 2 * ws->capacity : ws->capacity + ws->capacity / 4;
+    uint32_t bucket_count = ws->bucket_count ? ws->bucket_count : 16;
+    while (bucket_count < capacity)
+        bucket_count *= 2;
+
+    struct watch *slots = realloc(ws->slots, capacity * sizeof *slots);
+    if (!slots)
+        return -ENOMEM;
+    ws->slots = slots;
+    if (bucket_count != ws->bucket_count) {
+        uint32_t *buckets = malloc(bucket_count * sizeof *buckets);
+        if (!buckets)
+            return -ENOMEM;
+        free(ws->buckets);
+        ws->buckets = buckets;
+        ws->bucket_count = bucket_count;
+        fill_buckets(ws);
+    }
+    if (!ws->capacity)
+        ws->free_slot = SLOT_NONE;
+    ws->capacity = capacity;
+    return 0;
+}
+
+int watches_take(struct watches *ws, struct watch **ret)
+{
+    struct watch *w;
+
+    if (ws->capacity && ws->free_slot != SLOT_NONE) {
+        w = &ws->slots[ws->free_slot];
+        ws->free_slot = w->chain;
+    } else {
+        if (ws->fresh == ws->capacity) {
+            int error = grow(ws);
+            if (error < 0)
+                return error;
+        }
+        w = &ws->slots[ws->fresh++];
+        w->generation = 0;
+    }
+    *w = (struct watch){ .pidfd = -1, .generation = w->generation, .next = SLOT_NONE, .prev = SLOT_NONE };
+    *ret = w;
+    return 0;
+}
+
+void watches_bind(struct watches *ws, struct watch *w, pid_t pid)
+{
+    uint32_t *bucket = bucket_of(ws, pid);
+    w->pid = pid;
+    w->chain = *bucket;
+    *bucket = slot_number(ws, w);
+}
+
+void watches_drop(struct watches *ws, struct watch *w)
+{
+    uint32_t slot = slot_number(ws, w);
+
+    if (w->pid > 0) {
+        uint32_t *link = bucket_of(ws, w->pid);
+        while (*link != slot)
+            link = &ws->slots[*link].chain;
+        *link = w->chain;
+    }
+    w->pid = 0;
+    w->generation++;
+    w->chain = ws->free_slot;
+    ws->free_slot = slot;
+}
+
+struct watch *watches_iterate(const struct watches *ws, uint32_t *slot)
+{
+    while (*slot < ws->fresh) {
+        struct watch *w = &ws->slots[(*slot)++];
+        if (w->pid > 0)
+            return w;
+    }
+    return NULL;
+}
+
+void watches_free(struct watches *ws)
+{
+    free(ws->slots);
+    free(ws->buckets);
+    *ws = (struct watches){ 0 };
+}

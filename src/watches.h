@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/* The pid table: who is watched, in slots that never change their number. No system calls, no locks. */
+#ifndef EXITFD_WATCHES_H
+#define EXITFD_WATCHES_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+enum {
+    WATCH_DISCARDED = 1 << 16, /* beside the public flags of exitfd_add */
+    WATCH_REARMED = 1 << 17,   /* its pidfd was reported and must be taken out of the epoll set by hand */
+    WATCH_STOP_SEEN = 1 << 18, /* an observed child's stop, or continue, was reported: peeking shows it again */
+    WATCH_CONTINUE_SEEN = 1 << 19
+};
+
+struct watch {
+    void *data;
+    pid_t pid;             /* 0 while the slot is taken but names no process yet */
+    int pidfd;             /* -1 where SIGCHLD takes its place */
+    uint32_t flags;
+    uint32_t generation;   /* tells this use of the slot from earlier ones */
+    uint32_t chain;        /* next of the same bucket, or next free slot */
+    uint32_t next, prev;   /* ring of those that SIGCHLD is needed for; next == SLOT_NONE: not among them */
+};
+
+#define SLOT_NONE UINT32_MAX
+
+struct watches {
+    struct watch *slots;
+    uint32_t *buckets;
+    uint32_t capacity, bucket_count;
+    uint32_t free_slot;    /* head of the free list through chain */
+    uint32_t fresh;        /* slots from here on were never used */
+};
+
+/* A token names one use of one slot, for ever: a stale one finds nothing. */
+uint64_t watches_token(const struct watches *ws, const struct watch *w);
+struct watch *watches_by_token(const struct watches *ws, uint64_t token);
+
+/* The newest watch of that pid: one whose process somebody else reaped may still wait for its event. */
+struct watch *watches_find(const struct watches *ws, pid_t pid);
+
+/* Takes a slot, the only step that can fail (-ENOMEM); it invalidates every struct watch pointer. */
+int watches_take(struct watches *ws, struct watch **ret);
+void watches_bind(struct watches *ws, struct watch *w, pid_t pid);
+void watches_drop(struct watches *ws, struct watch *w);
+
+/* The first bound watch in a slot not before *slot, which moves on; NULL at the end. */
+struct watch *watches_iterate(const struct watches *ws, uint32_t *slot);
+
+void watches_free(struct watches *ws);
+
+#endif
