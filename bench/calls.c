@@ -76,8 +76,8 @@ static void put_idle_wakes(void *argument)
 
 static void take_sample(const struct implementation *how, size_t size, unsigned repeats)
 {
-    struct lives lives = {how, size, repeats};
-    struct trace counted = {0};
+    struct lives lives = { how, size, repeats };
+    struct trace counted = { 0 };
 
     trace_run(TRACE_CALLS, watch_lives, &lives, &counted);
     trace_run(TRACE_INSTRUCTIONS, watch_lives, &lives, &counted);
@@ -90,9 +90,10 @@ int main(int argc, char **argv)
 {
     static const struct question question = {
         .name = "calls",
-        .asks = "System calls and user-space instructions in one watched child's life (counted by ptrace), and wakes while idle.",
-        .quick = {.sizes = {100}, .rounds = 1, .repeats = 5},
-        .full = {.sizes = {1, 100, 1000}, .rounds = 1, .repeats = 20},
+        .asks = "System calls and user-space instructions in one watched child's life (counted by ptrace), and wakes "
+                "while idle.",
+        .quick = { .sizes = { 100 }, .rounds = 1, .repeats = 5 },
+        .full = { .sizes = { 1, 100, 1000 }, .rounds = 1, .repeats = 20 },
         .take_sample = take_sample,
     };
 

@@ -46,35 +46,46 @@ void put_figure(const char *name, double value)
     sample->figure[sample->figures++].value = value;
 }
 
-static void void_because(const char *reason, const char *detail)
+/* The first reason stays: later ones come of it. */
+static void void_because(int error, const char *format, va_list arguments)
 {
+    char reason[REASON_MAX];
+
     if (sample->is_void)
         return;
     sample->is_void = true;
-    snprintf(sample->why, sizeof sample->why, "%s%s%s", reason, detail[0] != '\0' ? ": " : "", detail);
+    vsnprintf(reason, sizeof reason, format, arguments);
+    snprintf(sample->why, sizeof sample->why, "%s%s%s", reason, error != 0 ? ": " : "",
+             error != 0 ? strerror(error) : "");
 }
 
 void void_sample(const char *format, ...)
 {
-    char reason[REASON_MAX];
     va_list arguments;
 
     va_start(arguments, format);
-    vsnprintf(reason, sizeof reason, format, arguments);
+    void_because(0, format, arguments);
     va_end(arguments);
-    void_because(reason, "");
+}
+
+void void_and_end(const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    void_because(0, format, arguments);
+    va_end(arguments);
+    _exit(1);
 }
 
 void die(const char *format, ...)
 {
     int error = errno;
-    char reason[REASON_MAX];
     va_list arguments;
 
     va_start(arguments, format);
-    vsnprintf(reason, sizeof reason, format, arguments);
+    void_because(error, format, arguments);
     va_end(arguments);
-    void_because(reason, strerror(error));
     _exit(1);
 }
 
@@ -162,10 +173,8 @@ void open_with_herd(const struct implementation *how, size_t size)
     herd_open(size);
     herd_make(0, size);
     obstacle = how->open(size);
-    if (obstacle != NULL) {
-        void_sample("%s", obstacle);
-        _exit(1);
-    }
+    if (obstacle != NULL)
+        void_and_end("%s", obstacle);
 }
 
 void add_herd(const struct implementation *how, size_t size)
@@ -227,7 +236,7 @@ static void take_sample(const struct question *question, const struct implementa
     pid_t pid;
     int status;
 
-    *sample = (struct sample){0};
+    *sample = (struct sample){ 0 };
     fflush(stdout);
     pid = fork();
     if (pid < 0)
@@ -287,14 +296,16 @@ static const char *implementation_named(const char *name)
 
 static void read_options(struct options *options, const struct question *question, int argc, char **argv)
 {
-    static const struct option known[] = {{"full", no_argument, NULL, 'f'},       {"rounds", required_argument, NULL, 'r'},
-                                          {"size", required_argument, NULL, 's'}, {"only", required_argument, NULL, 'o'},
-                                          {"help", no_argument, NULL, 'h'},       {0}};
-    size_t wanted[SIZES_MAX] = {0}, sizes = 0;
+    static const struct option known[] = {
+        { "full", no_argument, NULL, 'f' },       { "rounds", required_argument, NULL, 'r' },
+        { "size", required_argument, NULL, 's' }, { "only", required_argument, NULL, 'o' },
+        { "help", no_argument, NULL, 'h' },       { 0 }
+    };
+    size_t wanted[SIZES_MAX] = { 0 }, sizes = 0;
     unsigned rounds = 0;
     int option;
 
-    *options = (struct options){.effort = question->quick};
+    *options = (struct options){ .effort = question->quick };
     while ((option = getopt_long(argc, argv, "h", known, NULL)) != -1) {
         if (option == 'f')
             options->effort = question->full;

@@ -39,7 +39,8 @@ int answer(const struct question *question, int argc, char **argv);
 /* For the process of a sample. */
 void put_figure(const char *name, double value);
 void void_sample(const char *format, ...) __attribute__((format(printf, 1, 2)));
-_Noreturn void die(const char *format, ...) __attribute__((format(printf, 1, 2))); /* voids, and adds errno's text */
+_Noreturn void void_and_end(const char *format, ...) __attribute__((format(printf, 1, 2)));
+_Noreturn void die(const char *format, ...) __attribute__((format(printf, 1, 2))); /* the same, with errno's text */
 
 /* A herd of size children and an open implementation, */
 void open_with_herd(const struct implementation *how, size_t size);

@@ -49,9 +49,10 @@ int main(int argc, char **argv)
 {
     static const struct question question = {
         .name = "cycle",
-        .asks = "N children live. One exits, is collected, a new one is watched: CPU of the loop thread, fork excluded.",
-        .quick = {.sizes = {1, 10, 100, 1000}, .rounds = 3, .repeats = 300},
-        .full = {.sizes = {1, 10, 100, 1000, 4000, 10000}, .rounds = 7, .repeats = 1000},
+        .asks =
+            "N children live. One exits, is collected, a new one is watched: CPU of the loop thread, fork excluded.",
+        .quick = { .sizes = { 1, 10, 100, 1000 }, .rounds = 3, .repeats = 300 },
+        .full = { .sizes = { 1, 10, 100, 1000, 4000, 10000 }, .rounds = 7, .repeats = 1000 },
         .take_sample = take_sample,
     };
 

@@ -50,7 +50,7 @@ static const char *open_signalfd(size_t expected_children)
 static const char *open_nested(size_t expected_children)
 {
     const char *obstacle = open_pidfd(expected_children);
-    struct epoll_event interest = {.events = EPOLLIN};
+    struct epoll_event interest = { .events = EPOLLIN };
 
     if (obstacle != NULL)
         return obstacle;

@@ -33,7 +33,7 @@ static const char *open_epoll(size_t expected_children)
 static void add(struct child *c)
 {
     struct watched *w = malloc(sizeof *w);
-    struct epoll_event interest = {.events = EPOLLIN | EPOLLONESHOT, .data.ptr = w};
+    struct epoll_event interest = { .events = EPOLLIN | EPOLLONESHOT, .data.ptr = w };
 
     if (w == NULL)
         die("malloc");
@@ -47,7 +47,7 @@ static void add(struct child *c)
 
 static void reap(struct watched *w)
 {
-    siginfo_t info = {0};
+    siginfo_t info = { 0 };
 
     if (waitid((idtype_t)P_PIDFD, (id_t)w->pidfd, &info, WEXITED | WNOHANG) < 0)
         die("waitid");

@@ -15,6 +15,9 @@
 #include <time.h>
 #include <unistd.h>
 
+/* Without pids the rest of the machine can start nothing, not even a shell. */
+#define PIDS_LEFT_TO_OTHERS 16000
+
 enum request {
     REQUEST_MAKE = 1,
     REQUEST_RELEASE
@@ -121,6 +124,8 @@ static void ask(enum request request, size_t first, size_t count, unsigned delay
 
 void herd_open(size_t wanted)
 {
+    if (wanted + PIDS_LEFT_TO_OTHERS > (size_t)highest_pid())
+        void_and_end("needs more pids than there are: sysctl kernel.pid_max=%zu", wanted + PIDS_LEFT_TO_OTHERS);
     capacity = wanted;
     desk = shared_memory(sizeof *desk);
     children = shared_memory(capacity * sizeof *children);
@@ -140,7 +145,7 @@ struct child *herd_child(size_t slot)
 void herd_make(size_t first, size_t count)
 {
     for (size_t i = first; i < first + count; i++)
-        children[i] = (struct child){0};
+        children[i] = (struct child){ 0 };
     ask(REQUEST_MAKE, first, count, 0);
     wait_for_breeder();
     if (desk->error != 0) {

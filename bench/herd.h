@@ -16,7 +16,7 @@
 
 struct child {
     pid_t pid;
-    uint32_t order;     /* the futex: 0 is "stay", else 1 + the status to exit with */
+    uint32_t order; /* the futex: 0 is "stay", else 1 + the status to exit with */
     bool reported;
     int64_t exiting_at; /* CLOCK_MONOTONIC nanoseconds, stamped by the child just before _exit */
 };

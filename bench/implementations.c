@@ -8,9 +8,14 @@ extern const struct implementation peer_libuv, peer_libev, peer_libevent, peer_g
 const struct implementation *const implementations[] = {
     &by_hand_pidfd,
 #ifndef WITHOUT_EXITFD
-    &exitfd_pidfd,       &exitfd_pidfd_nested, &exitfd_uring, &exitfd_signalfd, &exitfd_selfpipe,
+    &exitfd_pidfd,
+    &exitfd_pidfd_nested,
+    &exitfd_uring,
+    &exitfd_signalfd,
+    &exitfd_selfpipe,
 #endif
-    &blocking_waitpid,   &self_pipe_scan,
+    &blocking_waitpid,
+    &self_pipe_scan,
 #ifdef WITH_SDEVENT
     &peer_sdevent,
 #endif

@@ -52,8 +52,8 @@ int main(int argc, char **argv)
     static const struct question question = {
         .name = "memory",
         .asks = "N watched children: user-space memory and fds for each, beyond what an empty loop holds.",
-        .quick = {.sizes = {4000}, .rounds = 1},
-        .full = {.sizes = {10000, 50000}, .rounds = 3},
+        .quick = { .sizes = { 4000 }, .rounds = 1 },
+        .full = { .sizes = { 10000, 50000 }, .rounds = 3 },
         .take_sample = take_sample,
     };
 

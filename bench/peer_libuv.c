@@ -50,7 +50,7 @@ static void on_exit_of(uv_process_t *process, int64_t exit_status, int term_sign
 static void spawn(struct child *c, char *const argv[])
 {
     uv_process_t *process = malloc(sizeof *process);
-    uv_process_options_t options = {.exit_cb = on_exit_of, .file = argv[0], .args = (char **)argv};
+    uv_process_options_t options = { .exit_cb = on_exit_of, .file = argv[0], .args = (char **)argv };
     int error;
 
     if (process == NULL)
@@ -64,7 +64,7 @@ static void spawn(struct child *c, char *const argv[])
 
 static void add(struct child *c)
 {
-    char *argv[] = {"child of the herd", NULL};
+    char *argv[] = { "child of the herd", NULL };
 
     adopted = c;
     spawn(c, argv);

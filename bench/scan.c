@@ -29,7 +29,7 @@ static void write_byte(int signal_number)
 
 static const char *open_pipe(size_t expected_children)
 {
-    struct sigaction action = {.sa_handler = write_byte, .sa_flags = SA_RESTART | SA_NOCLDSTOP};
+    struct sigaction action = { .sa_handler = write_byte, .sa_flags = SA_RESTART | SA_NOCLDSTOP };
 
     watched = malloc(expected_children * sizeof(struct child *));
     watched_count = 0;
@@ -62,7 +62,7 @@ static void ask_for_each(void)
 
 static void collect(bool block)
 {
-    struct pollfd readable = {.fd = pipe_fds[0], .events = POLLIN};
+    struct pollfd readable = { .fd = pipe_fds[0], .events = POLLIN };
     char bytes[1024];
 
     poll(&readable, 1, block ? -1 : 0);

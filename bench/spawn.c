@@ -8,13 +8,13 @@ static bool can_spawn(const struct implementation *how)
 
 static void take_sample(const struct implementation *how, size_t size, unsigned repeats)
 {
-    char *const argv[] = {"/bin/false", NULL};
+    char *const argv[] = { "/bin/false", NULL };
     int64_t cpu = 0, wall = 0;
 
     open_with_herd(how, size);
     add_herd(how, size);
     for (unsigned i = 0; i < repeats; i++) {
-        struct child program = {.order = 1 + 1};
+        struct child program = { .order = 1 + 1 };
         int64_t wall_start = monotonic_ns(), cpu_at_start = cpu_start();
 
         how->spawn(&program, argv);
@@ -32,8 +32,8 @@ int main(int argc, char **argv)
     static const struct question question = {
         .name = "spawn",
         .asks = "N watched children live: CPU and time of the loop thread to start one more program and watch it.",
-        .quick = {.sizes = {100}, .rounds = 5, .repeats = 100},
-        .full = {.sizes = {1, 1000}, .rounds = 9, .repeats = 500},
+        .quick = { .sizes = { 100 }, .rounds = 5, .repeats = 100 },
+        .full = { .sizes = { 1, 1000 }, .rounds = 9, .repeats = 500 },
         .take_sample = take_sample,
         .concerns = can_spawn,
     };
