@@ -36,20 +36,17 @@ struct backend {
     /* Lets go of w, whose slot the caller drops. */
     void (*remove)(struct exitfd *x, struct watch *w);
 
-    /* Takes events, blocking for at most timeout ms (-1: no limit) without x->lock. May return 0 early, with nothing. */
+    /* Takes events, blocking for at most timeout ms (-1: no limit) without x->lock. May return 0 early. */
     int (*wait)(struct exitfd *x, struct exitfd_event *events, int max, int timeout);
 
-    /* Whether SIGCHLD is what it lives on: then it listens from open to close, and EXITFD_NO_SIGNALS does not forbid it. */
+    /* Whether it lives on SIGCHLD: then it listens from open to close, and EXITFD_NO_SIGNALS does not forbid that. */
     bool by_sigchld;
-
-    /* Whether a child started by us should come with a pidfd if it can. */
-    bool by_pidfd;
 
     /* Optional: make wait look for followed children every 100 ms, because SIGCHLD does not reach us; or no longer. */
     void (*tick)(struct exitfd *x, bool on);
 };
 
-extern const struct backend *const backends[]; /* of this build, in order of preference, NULL at the end */
+extern const struct backend *const xfd_backends[]; /* of this build, in order of preference, NULL at the end */
 
 struct exitfd {
     const struct backend *backend;

@@ -19,7 +19,7 @@ static const struct {
 
 static int flag_from_environment(unsigned *flag)
 {
-    const char *name = secure_environment("EXITFD_BACKEND");
+    const char *name = xfd_secure_environment("EXITFD_BACKEND");
 
     if (!name)
         return 0;
@@ -32,7 +32,7 @@ static int flag_from_environment(unsigned *flag)
     return -EINVAL;
 }
 
-int dispatch(unsigned flags, const struct backend **ret)
+int xfd_dispatch(unsigned flags, const struct backend **ret)
 {
     unsigned forced = flags & BACKEND_FLAGS;
 
@@ -41,7 +41,7 @@ int dispatch(unsigned flags, const struct backend **ret)
     int error = forced ? 0 : flag_from_environment(&forced);
     if (error < 0)
         return error;
-    for (const struct backend *const *backend = backends; *backend; backend++) {
+    for (const struct backend *const *backend = xfd_backends; *backend; backend++) {
         if (forced && (*backend)->flag != forced)
             continue;
         error = (*backend)->probe(flags, forced != 0);

@@ -17,27 +17,27 @@
 #define JOB_FLAGS (EXITFD_STOPPED | EXITFD_CONTINUED)
 #define ANY_CHILD ((pid_t)-1)
 
-int object_check(const struct exitfd *x)
+int xfd_object_check(const struct exitfd *x)
 {
     if (!x)
         return -EINVAL;
-    return x->epoch == process_epoch() ? 0 : -ESTALE;
+    return x->epoch == xfd_process_epoch() ? 0 : -ESTALE;
 }
 
-int object_check_flags(const struct exitfd *x, unsigned flags)
+int xfd_object_check_flags(const struct exitfd *x, unsigned flags)
 {
     if (flags & ~(unsigned)(EXITFD_OBSERVE | JOB_FLAGS))
         return -EINVAL;
     return flags & JOB_FLAGS && x->flags & EXITFD_NO_SIGNALS && !x->backend->by_sigchld ? -ENOTSUP : 0;
 }
 
-void object_lock(struct exitfd *x, int *cancel_state)
+void xfd_object_lock(struct exitfd *x, int *cancel_state)
 {
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, cancel_state);
     pthread_mutex_lock(&x->lock);
 }
 
-void object_unlock(struct exitfd *x, int cancel_state)
+void xfd_object_unlock(struct exitfd *x, int cancel_state)
 {
     pthread_mutex_unlock(&x->lock);
     pthread_setcancelstate(cancel_state, &cancel_state);
@@ -46,7 +46,7 @@ void object_unlock(struct exitfd *x, int cancel_state)
 static int open_locked(struct exitfd *x)
 {
     x->fd = x->wake_fd = x->timer_fd = x->signal_fd = -1;
-    x->epoch = process_epoch();
+    x->epoch = xfd_process_epoch();
     if (pthread_mutex_init(&x->lock, NULL) != 0)
         return -ENOMEM;
     int error = x->backend->open(x);
@@ -62,9 +62,9 @@ int exitfd_open(struct exitfd **ret, unsigned flags)
 
     if (!ret || flags & ~(unsigned)(BACKEND_FLAGS | EXITFD_NO_SIGNALS))
         return -EINVAL;
-    int error = process_init();
+    int error = xfd_process_init();
     if (error == 0)
-        error = dispatch(flags, &backend);
+        error = xfd_dispatch(flags, &backend);
     if (error < 0)
         return error;
     struct exitfd *x = calloc(1, sizeof *x);
@@ -79,7 +79,7 @@ int exitfd_open(struct exitfd **ret, unsigned flags)
         free(x);
         return error;
     }
-    orphans_enlist(x);
+    xfd_orphans_enlist(x);
     *ret = x;
     return 0;
 }
@@ -96,9 +96,9 @@ struct exitfd *exitfd_close(struct exitfd *x)
         x->watches = (struct watches){ 0 };
     else
         pthread_mutex_unlock(&x->lock);
-    orphans_delist(x);
+    xfd_orphans_delist(x);
     x->backend->close(x);
-    watches_free(&x->watches);
+    xfd_watches_free(&x->watches);
     pthread_mutex_destroy(&x->lock);
     free(x);
     pthread_setcancelstate(cancel_state, &cancel_state);
@@ -107,7 +107,7 @@ struct exitfd *exitfd_close(struct exitfd *x)
 
 int exitfd_get_fd(const struct exitfd *x)
 {
-    int error = object_check(x);
+    int error = xfd_object_check(x);
     return error < 0 ? error : x->fd;
 }
 
@@ -116,21 +116,29 @@ const char *exitfd_get_backend(const struct exitfd *x)
     return x ? x->backend->name : NULL;
 }
 
+/* Its event is due, but the pid may be a new child's already: somebody else has reaped the one that the pidfd names. */
+static bool is_gone(const struct watch *w)
+{
+    struct wait_result ignored;
+    return w->pidfd >= 0 && !(w->flags & EXITFD_OBSERVE) &&
+           xfd_status_wait_watch(w, WEXITED | WNOWAIT, &ignored) == -ECHILD;
+}
+
 static int add_locked(struct exitfd *x, pid_t pid, int pidfd, unsigned flags, void *data)
 {
-    struct watch *w;
+    struct watch *w = xfd_watches_find(&x->watches, pid);
 
-    if (watches_find(&x->watches, pid))
+    if (w && !is_gone(w))
         return -EEXIST;
-    int error = watches_take(&x->watches, &w);
+    int error = xfd_watches_take(&x->watches, &w);
     if (error < 0)
         return error;
     w->flags = flags;
     w->data = data;
-    watches_bind(&x->watches, w, pid);
+    xfd_watches_bind(&x->watches, w, pid);
     error = x->backend->add(x, w, pidfd, false);
     if (error < 0)
-        watches_drop(&x->watches, w);
+        xfd_watches_drop(&x->watches, w);
     return error;
 }
 
@@ -140,29 +148,29 @@ static int add_any_child(struct exitfd *x, unsigned flags, void *data)
         return -EINVAL;
     if (x->flags & EXITFD_NO_SIGNALS && !x->backend->by_sigchld)
         return -ENOTSUP;
-    return orphans_claim(x, data);
+    return xfd_orphans_claim(x, data);
 }
 
 int exitfd_add(struct exitfd *x, pid_t pid, unsigned flags, void *data)
 {
-    int cancel_state, error = object_check(x);
+    int cancel_state, error = xfd_object_check(x);
 
     if (error == 0)
-        error = pid < 1 && pid != ANY_CHILD ? -EINVAL : object_check_flags(x, flags);
+        error = pid < 1 && pid != ANY_CHILD ? -EINVAL : xfd_object_check_flags(x, flags);
     if (error < 0)
         return error;
     if (pid == ANY_CHILD)
         return add_any_child(x, flags, data);
-    object_lock(x, &cancel_state);
+    xfd_object_lock(x, &cancel_state);
     error = add_locked(x, pid, -1, flags, data);
-    object_unlock(x, cancel_state);
+    xfd_object_unlock(x, cancel_state);
     return error;
 }
 
-/* Where no fd is left for the duplicate, the process is followed by its pid, which the caller's pidfd keeps from reuse. */
+/* Where no fd is left for the duplicate, the process is followed by its pid, which cannot be reused just now. */
 static int add_duplicate(struct exitfd *x, int pidfd, unsigned flags, void *data)
 {
-    pid_t pid = platform_pid_of(pidfd);
+    pid_t pid = xfd_platform_pid_of(pidfd);
 
     if (pid < 0)
         return pid;
@@ -175,31 +183,31 @@ static int add_duplicate(struct exitfd *x, int pidfd, unsigned flags, void *data
 
 int exitfd_add_pidfd(struct exitfd *x, int pidfd, unsigned flags, void *data)
 {
-    int cancel_state, error = object_check(x);
+    int cancel_state, error = xfd_object_check(x);
 
     if (error == 0)
-        error = object_check_flags(x, flags);
+        error = xfd_object_check_flags(x, flags);
     if (error < 0)
         return error;
-    object_lock(x, &cancel_state);
+    xfd_object_lock(x, &cancel_state);
     error = add_duplicate(x, pidfd, flags, data);
-    object_unlock(x, cancel_state);
+    xfd_object_unlock(x, cancel_state);
     return error;
 }
 
 /* What remove, discard, kill and get_pidfd have in common. argument: what the one function needs besides. */
 static int with_watch(struct exitfd *x, pid_t pid, int (*function)(struct exitfd *, struct watch *, int), int argument)
 {
-    int cancel_state, error = object_check(x);
+    int cancel_state, error = xfd_object_check(x);
 
     if (error == 0 && pid < 1)
         error = -EINVAL;
     if (error < 0)
         return error;
-    object_lock(x, &cancel_state);
-    struct watch *w = watches_find(&x->watches, pid);
+    xfd_object_lock(x, &cancel_state);
+    struct watch *w = xfd_watches_find(&x->watches, pid);
     int result = w ? function(x, w, argument) : -ENOENT;
-    object_unlock(x, cancel_state);
+    xfd_object_unlock(x, cancel_state);
     return result;
 }
 
@@ -207,16 +215,16 @@ static int remove_watch(struct exitfd *x, struct watch *w, int unused)
 {
     (void)unused;
     x->backend->remove(x, w);
-    watches_drop(&x->watches, w);
+    xfd_watches_drop(&x->watches, w);
     return 0;
 }
 
 int exitfd_remove(struct exitfd *x, pid_t pid)
 {
-    int error = object_check(x);
+    int error = xfd_object_check(x);
 
     if (error == 0 && pid == ANY_CHILD)
-        return orphans_give_up(x);
+        return xfd_orphans_give_up(x);
     return with_watch(x, pid, remove_watch, 0);
 }
 
@@ -224,9 +232,9 @@ static int discard_watch(struct exitfd *x, struct watch *w, int unused)
 {
     struct wait_result ignored;
 
-    if (w->flags & EXITFD_OBSERVE || status_wait_watch(w, WEXITED, &ignored) == 1)
+    if (w->flags & EXITFD_OBSERVE || xfd_status_wait_watch(w, WEXITED, &ignored) == 1)
         return remove_watch(x, w, unused);
-    follow_end_jobs(x, w);
+    xfd_follow_end_jobs(x, w);
     w->flags |= WATCH_DISCARDED;
     return 0;
 }
@@ -240,9 +248,9 @@ static int kill_watch(struct exitfd *x, struct watch *w, int signum)
 {
     (void)x;
     if (w->pidfd >= 0)
-        return platform_kill(w->pidfd, signum);
+        return xfd_platform_kill(w->pidfd, signum);
     /* x->lock keeps us from reaping it meanwhile, and as long as nobody has, the pid is its own. */
-    if (status_is_child(w->pid) < 0)
+    if (xfd_status_is_child(w->pid) < 0)
         return -ESRCH;
     return kill(w->pid, signum) < 0 ? -errno : 0;
 }
@@ -288,9 +296,9 @@ static int wait_once(struct exitfd *x, struct exitfd_event *events, int max, int
     if (interrupted)
         count = x->backend->wait(x, events, max, 0);
     if (count > 0)
-        orphans_look_again();
+        xfd_orphans_look_again();
     if (count >= 0 && count < max && orphans_due(x))
-        count += orphans_collect(x, events + count, max - count);
+        count += xfd_orphans_collect(x, events + count, max - count);
     return count == 0 && interrupted ? -EINTR : count;
 }
 
@@ -312,7 +320,7 @@ static int wait_until(struct exitfd *x, struct exitfd_event *events, int max, in
 
 int exitfd_wait(struct exitfd *x, struct exitfd_event *events, int max, int timeout_ms)
 {
-    int cancel_state, error = object_check(x);
+    int cancel_state, error = xfd_object_check(x);
 
     if (error == 0 && (!events || max < 1))
         error = -EINVAL;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "follow.h"
 
+#include "posix/disposition.h"
 #include "posix/sigchld.h"
 #include "status.h"
 #include "wake.h"
@@ -61,46 +62,46 @@ static int sync_listening(struct exitfd *x)
     if (wanted == x->listening && to_stops == x->listening_to_stops)
         return 0;
     if (wanted)
-        error = sigchld_listen(x->listener, x->wake_fd, x->wake_size,
+        error = xfd_sigchld_listen(x->listener, x->wake_fd, x->wake_size,
                                x->signal_fd >= 0 ? LISTEN_TO_SIBLINGS : to_stops ? LISTEN_STOPS : LISTEN_EXITS);
     else if (x->listening)
-        sigchld_unlisten(x->listener);
+        xfd_sigchld_unlisten(x->listener);
     x->listening = wanted && error == 0;
     x->listening_to_stops = to_stops;
     return error;
 }
 
-int follow_start(struct exitfd *x)
+int xfd_follow_start(struct exitfd *x)
 {
-    x->foreign_reaps = status_foreign_reaps();
-    x->listener = sigchld_reserve();
+    x->foreign_reaps = xfd_status_foreign_reaps();
+    x->listener = xfd_sigchld_reserve();
     if (!x->listener)
         return -ENOMEM;
     int error = x->backend->by_sigchld ? sync_listening(x) : 0;
     if (error < 0)
-        follow_stop(x);
+        xfd_follow_stop(x);
     return error;
 }
 
-void follow_stop(struct exitfd *x)
+void xfd_follow_stop(struct exitfd *x)
 {
     if (!x->listener)
         return;
-    sigchld_unlisten(x->listener);
-    sigchld_release(x->listener);
+    xfd_sigchld_unlisten(x->listener);
+    xfd_sigchld_release(x->listener);
     x->listener = NULL;
 }
 
-bool follow_check(struct exitfd *x)
+bool xfd_follow_check(struct exitfd *x)
 {
     bool no_zombies, reached = true;
 
     if (needs_sigchld(x)) {
-        enum sigchld_state state = sigchld_get_state(&no_zombies);
+        enum sigchld_state state = xfd_disposition_get(&no_zombies);
         if (x->signal_fd >= 0)
-            reached = state != SIGCHLD_IGNORED && sigchld_is_blocked();
+            reached = state != SIGCHLD_IGNORED && xfd_sigchld_is_blocked();
         else
-            reached = x->listening && state == SIGCHLD_OURS && !sigchld_is_blocked();
+            reached = x->listening && state == SIGCHLD_OURS && !xfd_sigchld_is_blocked();
     }
     if (x->backend->tick && x->ticking == reached) {
         x->backend->tick(x, !reached);
@@ -109,7 +110,7 @@ bool follow_check(struct exitfd *x)
     return reached;
 }
 
-int follow_add(struct exitfd *x, struct watch *w, int why, bool known_child)
+int xfd_follow_add(struct exitfd *x, struct watch *w, int why, bool known_child)
 {
     if (!known_child && !may_listen(x))
         return why;
@@ -119,33 +120,40 @@ int follow_add(struct exitfd *x, struct watch *w, int why, bool known_child)
     sync_listening(x);
 
     /* Only now: what dies from here on is told by SIGCHLD, what died before is seen here. */
-    int dead = status_is_child(w->pid);
+    int dead = xfd_status_is_child(w->pid);
     if (dead < 0 && !known_child) {
-        follow_remove(x, w);
+        xfd_follow_remove(x, w);
         return dead == -ECHILD && w->flags & EXITFD_OBSERVE ? (why ? why : -ENOTSUP) : dead;
     }
     if (dead < 0)
         x->unchecked = x->ring_size;
-    if (!follow_check(x) || dead)
+    if (!xfd_follow_check(x) || dead)
         wake(x);
     return 0;
 }
 
-void follow_jobs(struct exitfd *x, struct watch *w)
+void xfd_follow_gone(struct exitfd *x, struct watch *w)
+{
+    w->flags |= WATCH_GONE;
+    x->unchecked = x->ring_size;
+    wake(x);
+}
+
+void xfd_follow_jobs(struct exitfd *x, struct watch *w)
 {
     ring_insert(x, w);
     x->job_watches++;
     sync_listening(x);
-    follow_check(x);
+    xfd_follow_check(x);
     wake(x);
 }
 
-void follow_end_jobs(struct exitfd *x, struct watch *w)
+void xfd_follow_end_jobs(struct exitfd *x, struct watch *w)
 {
     if (!(w->flags & JOB_FLAGS))
         return;
     if (w->pidfd >= 0) {
-        follow_remove(x, w);
+        xfd_follow_remove(x, w);
     } else {
         x->job_watches--;
         sync_listening(x);
@@ -153,7 +161,7 @@ void follow_end_jobs(struct exitfd *x, struct watch *w)
     w->flags &= ~(uint32_t)JOB_FLAGS;
 }
 
-void follow_remove(struct exitfd *x, struct watch *w)
+void xfd_follow_remove(struct exitfd *x, struct watch *w)
 {
     if (w->next == SLOT_NONE)
         return;
@@ -161,13 +169,13 @@ void follow_remove(struct exitfd *x, struct watch *w)
     x->followed -= w->pidfd < 0;
     x->job_watches -= (w->flags & JOB_FLAGS) != 0;
     sync_listening(x);
-    follow_check(x);
+    xfd_follow_check(x);
 }
 
-void follow_orphans(struct exitfd *x)
+void xfd_follow_orphans(struct exitfd *x)
 {
     sync_listening(x);
-    follow_check(x);
+    xfd_follow_check(x);
 }
 
 static void settle_as(struct exitfd *x, struct watch *w, const struct wait_result *result, struct exitfd_event *events,
@@ -176,19 +184,21 @@ static void settle_as(struct exitfd *x, struct watch *w, const struct wait_resul
     if (!(w->flags & WATCH_DISCARDED)) {
         struct exitfd_event *event = &events[(*count)++];
         if (result)
-            event_fill(event, w, result);
+            xfd_event_fill(event, w, result);
         else
-            event_unknown(event, w);
+            xfd_event_unknown(event, w);
     }
-    follow_remove(x, w);
-    watches_drop(&x->watches, w);
+    xfd_follow_remove(x, w);
+    xfd_watches_drop(&x->watches, w);
 }
 
 static bool settle(struct exitfd *x, struct watch *w, struct exitfd_event *events, int *count)
 {
     struct wait_result result;
-    int found = status_wait_watch(w, WEXITED | (w->flags & EXITFD_OBSERVE ? WNOWAIT : 0), &result);
+    int found = -ECHILD;
 
+    if (!(w->flags & WATCH_GONE))
+        found = xfd_status_wait_watch(w, WEXITED | (w->flags & EXITFD_OBSERVE ? WNOWAIT : 0), &result);
     if (found == 0)
         return false;
     settle_as(x, w, found == 1 ? &result : NULL, events, count);
@@ -210,8 +220,8 @@ static bool job_changed(struct watch *w, struct wait_result *result)
     int options = (w->flags & EXITFD_STOPPED ? WSTOPPED : 0) | (w->flags & EXITFD_CONTINUED ? WCONTINUED : 0);
 
     if (!(w->flags & EXITFD_OBSERVE))
-        return status_wait_watch(w, options, result) == 1;
-    int found = status_wait_watch(w, WSTOPPED | WCONTINUED | WNOWAIT, result);
+        return xfd_status_wait_watch(w, options, result) == 1;
+    int found = xfd_status_wait_watch(w, WSTOPPED | WCONTINUED | WNOWAIT, result);
     int wanted = result->code == CLD_STOPPED ? EXITFD_STOPPED : EXITFD_CONTINUED;
     return !seen_before(w, found == 1 ? result->code : 0) && found == 1 && w->flags & wanted;
 }
@@ -227,7 +237,7 @@ static int collect_jobs(struct exitfd *x, struct exitfd_event *events, int max)
         struct watch *w = slot(x, number);
         number = w->next;
         if (w->flags & JOB_FLAGS && job_changed(w, &result))
-            event_fill(&events[count++], w, &result);
+            xfd_event_fill(&events[count++], w, &result);
     }
     return count;
 }
@@ -241,10 +251,10 @@ static bool peek(struct exitfd *x, struct exitfd_event *events, int max, int *co
     struct wait_result result;
 
     while (*count < max && x->followed > 0) {
-        int found = status_wait(P_ALL, 0, WEXITED | WNOWAIT, &result);
+        int found = xfd_status_wait(P_ALL, 0, WEXITED | WNOWAIT, &result);
         if (found == 0)
             return false;
-        struct watch *w = found == 1 ? watches_find(&x->watches, result.pid) : NULL;
+        struct watch *w = found == 1 ? xfd_watches_find(&x->watches, result.pid) : NULL;
         if (!w || w->pidfd >= 0 || w->flags & EXITFD_OBSERVE || !settle(x, w, events, count))
             return true;
     }
@@ -255,11 +265,11 @@ static bool peek(struct exitfd *x, struct exitfd_event *events, int max, int *co
 static bool somebody_else_reaps(struct exitfd *x)
 {
     bool no_zombies;
-    unsigned long foreign_reaps = status_foreign_reaps();
+    unsigned long foreign_reaps = xfd_status_foreign_reaps();
     bool moved = foreign_reaps != x->foreign_reaps;
 
     x->foreign_reaps = foreign_reaps;
-    sigchld_get_state(&no_zombies);
+    xfd_disposition_get(&no_zombies);
     return moved || no_zombies;
 }
 
@@ -277,7 +287,7 @@ static void look(struct exitfd *x, struct exitfd_event *events, int max, int *co
 static int collect_exits(struct exitfd *x, struct exitfd_event *events, int max, bool all, pid_t hint)
 {
     int count = 0;
-    struct watch *hinted = hint > 0 ? watches_find(&x->watches, hint) : NULL;
+    struct watch *hinted = hint > 0 ? xfd_watches_find(&x->watches, hint) : NULL;
 
     if (hinted && hinted->next != SLOT_NONE && hinted->pidfd < 0)
         settle(x, hinted, events, &count);
@@ -295,12 +305,13 @@ static int collect_exits(struct exitfd *x, struct exitfd_event *events, int max,
     return count;
 }
 
-int follow_collect(struct exitfd *x, struct exitfd_event *events, int max, bool all, pid_t hint)
+int xfd_follow_collect(struct exitfd *x, struct exitfd_event *events, int max, bool all, pid_t hint)
 {
     int count = 0;
 
     x->orphans_due = x->any_child;
-    count += collect_jobs(x, events, max);
+    if (max > 0)
+        count = collect_jobs(x, events, max);
     if (count < max && x->followed > 0)
         count += collect_exits(x, events + count, max - count, all, hint);
     if (count == max)

@@ -9,27 +9,30 @@
 #include "backend.h"
 
 /* At open and close of a back end that always listens. */
-int follow_start(struct exitfd *x);
-void follow_stop(struct exitfd *x);
+int xfd_follow_start(struct exitfd *x);
+void xfd_follow_stop(struct exitfd *x);
 
-/* why: the negative errno for which there is no pidfd, 0 on a back end that needs none. With known_child it cannot fail. */
-int follow_add(struct exitfd *x, struct watch *w, int why, bool known_child);
+/* why: the negative errno for which there is no pidfd, 0 on a back end without. With known_child it cannot fail. */
+int xfd_follow_add(struct exitfd *x, struct watch *w, int why, bool known_child);
+
+/* Its pid was given to a new child, so somebody else has reaped it: it must not be waited for by that pid. */
+void xfd_follow_gone(struct exitfd *x, struct watch *w);
 
 /* For a watch with a pidfd, whose stops or continues are asked for. */
-void follow_jobs(struct exitfd *x, struct watch *w);
+void xfd_follow_jobs(struct exitfd *x, struct watch *w);
 
 /* Stops and continues are no longer asked for. */
-void follow_end_jobs(struct exitfd *x, struct watch *w);
+void xfd_follow_end_jobs(struct exitfd *x, struct watch *w);
 
-void follow_remove(struct exitfd *x, struct watch *w);
+void xfd_follow_remove(struct exitfd *x, struct watch *w);
 
 /* After x->any_child changed. */
-void follow_orphans(struct exitfd *x);
+void xfd_follow_orphans(struct exitfd *x);
 
-/* Before a wait: sees to it that somebody looks where SIGCHLD does not reach. True if it does reach, or nobody needs it. */
-bool follow_check(struct exitfd *x);
+/* Before a wait: sees to it that somebody looks where SIGCHLD does not reach. True if it does, or nobody needs it. */
+bool xfd_follow_check(struct exitfd *x);
 
-/* After a wake-up, drained before. all: SIGCHLD may have been missed, look at each child. hint: 0, or who probably exited. */
-int follow_collect(struct exitfd *x, struct exitfd_event *events, int max, bool all, pid_t hint);
+/* After a wake-up, drained before. all: SIGCHLD may have been missed, look at each. hint: 0, or who probably exited. */
+int xfd_follow_collect(struct exitfd *x, struct exitfd_event *events, int max, bool all, pid_t hint);
 
 #endif

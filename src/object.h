@@ -5,11 +5,11 @@
 
 #include "backend.h"
 
-int object_check(const struct exitfd *x);
-int object_check_flags(const struct exitfd *x, unsigned flags); /* those of a watch */
+int xfd_object_check(const struct exitfd *x);
+int xfd_object_check_flags(const struct exitfd *x, unsigned flags); /* those of a watch */
 
 /* No function is a cancellation point: what one has taken from the kernel would be lost, or its lock held for ever. */
-void object_lock(struct exitfd *x, int *cancel_state);
-void object_unlock(struct exitfd *x, int cancel_state);
+void xfd_object_lock(struct exitfd *x, int *cancel_state);
+void xfd_object_unlock(struct exitfd *x, int cancel_state);
 
 #endif

@@ -15,7 +15,7 @@ static pthread_rwlock_t naming = PTHREAD_RWLOCK_INITIALIZER;
 static struct exitfd *first_open, *holder;
 static atomic_bool blocked; /* a watched zombie stood in front, and there is no way to see behind it */
 
-void orphans_enlist(struct exitfd *x)
+void xfd_orphans_enlist(struct exitfd *x)
 {
     pthread_rwlock_wrlock(&naming);
     x->next_open = first_open;
@@ -23,7 +23,7 @@ void orphans_enlist(struct exitfd *x)
     pthread_rwlock_unlock(&naming);
 }
 
-void orphans_delist(struct exitfd *x)
+void xfd_orphans_delist(struct exitfd *x)
 {
     pthread_rwlock_wrlock(&naming);
     struct exitfd **link = &first_open;
@@ -36,24 +36,24 @@ void orphans_delist(struct exitfd *x)
     pthread_rwlock_unlock(&naming);
 }
 
-void orphans_forked(void)
+void xfd_orphans_forked(void)
 {
     pthread_rwlock_init(&naming, NULL);
     first_open = NULL;
     holder = NULL;
 }
 
-void orphans_hold(void)
+void xfd_orphans_hold(void)
 {
     pthread_rwlock_rdlock(&naming);
 }
 
-void orphans_release(void)
+void xfd_orphans_release(void)
 {
     pthread_rwlock_unlock(&naming);
 }
 
-int orphans_claim(struct exitfd *x, void *data)
+int xfd_orphans_claim(struct exitfd *x, void *data)
 {
     pthread_rwlock_wrlock(&naming);
     /* One of another process is a copy, made by a fork that no pthread_atfork handler saw. */
@@ -63,7 +63,7 @@ int orphans_claim(struct exitfd *x, void *data)
         pthread_mutex_lock(&x->lock);
         x->any_child = true;
         x->any_data = data;
-        follow_orphans(x);
+        xfd_follow_orphans(x);
         wake(x);
         pthread_mutex_unlock(&x->lock);
     }
@@ -71,7 +71,7 @@ int orphans_claim(struct exitfd *x, void *data)
     return error;
 }
 
-int orphans_give_up(struct exitfd *x)
+int xfd_orphans_give_up(struct exitfd *x)
 {
     pthread_rwlock_wrlock(&naming);
     int error = holder == x ? 0 : -ENOENT;
@@ -79,7 +79,7 @@ int orphans_give_up(struct exitfd *x)
         holder = NULL;
         pthread_mutex_lock(&x->lock);
         x->any_child = false;
-        follow_orphans(x);
+        xfd_follow_orphans(x);
         pthread_mutex_unlock(&x->lock);
     }
     pthread_rwlock_unlock(&naming);
@@ -96,7 +96,7 @@ static bool is_watched(struct exitfd *x, pid_t pid)
             continue;
         if (other != x)
             pthread_mutex_lock(&other->lock);
-        watched = watches_find(&other->watches, pid) != NULL;
+        watched = xfd_watches_find(&other->watches, pid) != NULL;
         if (other != x)
             pthread_mutex_unlock(&other->lock);
     }
@@ -108,16 +108,16 @@ static int reap(struct exitfd *x, pid_t pid, struct exitfd_event *event)
     struct watch orphan = { .pid = pid, .data = x->any_data };
     struct wait_result result;
 
-    if (status_wait(P_PID, (id_t)pid, WEXITED, &result) != 1)
+    if (xfd_status_wait(P_PID, (id_t)pid, WEXITED, &result) != 1)
         return 0;
-    event_fill(event, &orphan, &result);
+    xfd_event_fill(event, &orphan, &result);
     return 1;
 }
 
 static int look_behind(struct exitfd *x, struct exitfd_event *events, int max)
 {
     pid_t *children = NULL;
-    int count = 0, number = platform_list_children(&children);
+    int count = 0, number = xfd_platform_list_children(&children);
 
     atomic_store(&blocked, number < 0);
     for (int i = 0; i < number && count < max; i++)
@@ -132,7 +132,7 @@ static int collect(struct exitfd *x, struct exitfd_event *events, int max)
     struct wait_result result;
     int count = 0;
 
-    while (count < max && status_wait(P_ALL, 0, WEXITED | WNOWAIT, &result) == 1) {
+    while (count < max && xfd_status_wait(P_ALL, 0, WEXITED | WNOWAIT, &result) == 1) {
         if (is_watched(x, result.pid))
             return count + look_behind(x, events + count, max - count);
         count += reap(x, result.pid, &events[count]);
@@ -140,7 +140,7 @@ static int collect(struct exitfd *x, struct exitfd_event *events, int max)
     return count;
 }
 
-int orphans_collect(struct exitfd *x, struct exitfd_event *events, int max)
+int xfd_orphans_collect(struct exitfd *x, struct exitfd_event *events, int max)
 {
     int count = 0;
 
@@ -156,7 +156,7 @@ int orphans_collect(struct exitfd *x, struct exitfd_event *events, int max)
     return count;
 }
 
-void orphans_look_again(void)
+void xfd_orphans_look_again(void)
 {
     if (!atomic_exchange(&blocked, false))
         return;

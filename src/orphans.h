@@ -5,24 +5,24 @@
 
 #include "backend.h"
 
-void orphans_enlist(struct exitfd *x);
-void orphans_delist(struct exitfd *x);
+void xfd_orphans_enlist(struct exitfd *x);
+void xfd_orphans_delist(struct exitfd *x);
 
 /* Around starting a child and naming it in a table: meanwhile nobody takes it for an orphan. */
-void orphans_hold(void);
-void orphans_release(void);
+void xfd_orphans_hold(void);
+void xfd_orphans_release(void);
 
-int orphans_claim(struct exitfd *x, void *data); /* 0 or -EBUSY */
-int orphans_give_up(struct exitfd *x);           /* 0 or -ENOENT */
-int orphans_collect(struct exitfd *x, struct exitfd_event *events, int max);
+int xfd_orphans_claim(struct exitfd *x, void *data); /* 0 or -EBUSY */
+int xfd_orphans_give_up(struct exitfd *x);           /* 0 or -ENOENT */
+int xfd_orphans_collect(struct exitfd *x, struct exitfd_event *events, int max);
 
 /* After events were taken: one of their zombies may have stood in front of an orphan. */
-void orphans_look_again(void);
+void xfd_orphans_look_again(void);
 
-void orphans_forked(void);
+void xfd_orphans_forked(void);
 
 /* Of the platform: the pids of all children of this process, dead or alive, in memory to be freed; their number or a
    negative errno, -ENOTSUP where there is no way. */
-int platform_list_children(pid_t **ret);
+int xfd_platform_list_children(pid_t **ret);
 
 #endif

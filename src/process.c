@@ -11,19 +11,19 @@ static int init_error;
 
 static void after_fork_in_child(void)
 {
-    epoch_forked();
-    sigchld_forked();
-    orphans_forked();
+    xfd_epoch_forked();
+    xfd_sigchld_forked();
+    xfd_orphans_forked();
 }
 
 static void init(void)
 {
-    epoch_init();
-    if (pthread_atfork(sigchld_lock, sigchld_unlock, after_fork_in_child) != 0)
+    xfd_epoch_init();
+    if (pthread_atfork(xfd_sigchld_lock, xfd_sigchld_unlock, after_fork_in_child) != 0)
         init_error = -ENOMEM;
 }
 
-int process_init(void)
+int xfd_process_init(void)
 {
     pthread_once(&once, init);
     return init_error;

@@ -6,13 +6,13 @@
 #include <stdint.h>
 
 /* Before anything else of the library; may be called any number of times. 0 or -ENOMEM. */
-int process_init(void);
+int xfd_process_init(void);
 
 /* Differs between a process and its forked children. No system call where the kernel allows. */
-uint64_t process_epoch(void);
+uint64_t xfd_process_epoch(void);
 
 /* For process.c: the platform's half, epoch.c. */
-void epoch_init(void);
-void epoch_forked(void);
+void xfd_epoch_init(void);
+void xfd_epoch_forked(void);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "exitfd.h"
+#include "follow.h"
 #include "object.h"
 #include "orphans.h"
 #include "platform.h"
@@ -17,21 +17,21 @@ struct start {
 static int reserve(struct start *start, struct exitfd *x, unsigned flags, void *data)
 {
     struct watch *w;
-    int error = object_check(x);
+    int error = xfd_object_check(x);
 
     if (error == 0)
-        error = object_check_flags(x, flags);
+        error = xfd_object_check_flags(x, flags);
     if (error < 0)
         return error;
-    object_lock(x, &start->cancel_state);
-    error = watches_take(&x->watches, &w);
+    xfd_object_lock(x, &start->cancel_state);
+    error = xfd_watches_take(&x->watches, &w);
     if (error == 0) {
         w->flags = flags;
         w->data = data;
-        start->token = watches_token(&x->watches, w);
+        start->token = xfd_watches_token(&x->watches, w);
         start->x = x;
     }
-    object_unlock(x, start->cancel_state);
+    xfd_object_unlock(x, start->cancel_state);
     return error;
 }
 
@@ -39,20 +39,23 @@ static void cancel(struct start *start)
 {
     struct exitfd *x = start->x;
 
-    object_lock(x, &start->cancel_state);
-    watches_drop(&x->watches, watches_by_token(&x->watches, start->token));
-    object_unlock(x, start->cancel_state);
+    xfd_object_lock(x, &start->cancel_state);
+    xfd_watches_drop(&x->watches, xfd_watches_by_token(&x->watches, start->token));
+    xfd_object_unlock(x, start->cancel_state);
 }
 
-static void started(struct start *start, pid_t pid, int pidfd)
+static void started(struct start *start, pid_t pid)
 {
     struct exitfd *x = start->x;
 
-    object_lock(x, &start->cancel_state);
-    struct watch *w = watches_by_token(&x->watches, start->token);
-    watches_bind(&x->watches, w, pid);
-    x->backend->add(x, w, pidfd, true);
-    object_unlock(x, start->cancel_state);
+    xfd_object_lock(x, &start->cancel_state);
+    struct watch *w = xfd_watches_by_token(&x->watches, start->token);
+    struct watch *earlier = xfd_watches_find(&x->watches, pid);
+    if (earlier && earlier->pidfd < 0)
+        xfd_follow_gone(x, earlier);
+    xfd_watches_bind(&x->watches, w, pid);
+    x->backend->add(x, w, -1, true);
+    xfd_object_unlock(x, start->cancel_state);
 }
 
 static int set_signals(posix_spawnattr_t *attr)
@@ -76,29 +79,26 @@ static int set_signals(posix_spawnattr_t *attr)
     return -error;
 }
 
-static int spawn(struct start *start, struct spawn_request *request, pid_t *pid)
+static int copy_attributes(posix_spawnattr_t *copy, const posix_spawnattr_t *attr)
 {
-    posix_spawnattr_t attr;
-    int pidfd = -1, error = platform_copy_attributes(&attr, request->attr);
+    int error = xfd_platform_copy_attributes(copy, attr);
 
     if (error < 0)
         return error;
-    error = set_signals(&attr);
-    request->attr = &attr;
-    orphans_hold();
-    if (error == 0)
-        error = platform_spawn(request, start->x->backend->by_pidfd, pid, &pidfd);
-    if (error == 0)
-        started(start, *pid, pidfd);
-    orphans_release();
-    posix_spawnattr_destroy(&attr);
+    error = set_signals(copy);
+    if (error < 0)
+        posix_spawnattr_destroy(copy);
     return error;
 }
 
+/*
+ * Not pidfd_spawnp (glibc 2.39): it gives a pidfd and no pid, and once somebody else has reaped the child, or the kernel
+ * has because SIGCHLD is ignored, no call turns the one into the other. Better a status unknown than a child unnamed.
+ */
 int exitfd_spawn(struct exitfd *x, pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
                  const posix_spawnattr_t *attr, char *const argv[], char *const envp[], unsigned flags, void *data)
 {
-    struct spawn_request request = { file, actions, attr, argv, envp };
+    posix_spawnattr_t own_attr;
     struct start start;
     pid_t child;
 
@@ -107,7 +107,15 @@ int exitfd_spawn(struct exitfd *x, pid_t *pid, const char *file, const posix_spa
     int error = reserve(&start, x, flags, data);
     if (error < 0)
         return error;
-    error = spawn(&start, &request, &child);
+    error = copy_attributes(&own_attr, attr);
+    if (error == 0) {
+        xfd_orphans_hold();
+        error = -posix_spawnp(&child, file, actions, &own_attr, argv, envp);
+        if (error == 0)
+            started(&start, child);
+        xfd_orphans_release();
+        posix_spawnattr_destroy(&own_attr);
+    }
     if (error < 0)
         cancel(&start);
     else if (pid)
@@ -122,14 +130,14 @@ pid_t exitfd_fork(struct exitfd *x, unsigned flags, void *data)
 
     if (error < 0)
         return error;
-    orphans_hold();
+    xfd_orphans_hold();
     pid_t pid = fork();
     if (pid == 0)
         return 0; /* what was held is free here: process.c's handler has seen to it */
     error = -errno;
     if (pid > 0)
-        started(&start, pid, -1);
-    orphans_release();
+        started(&start, pid);
+    xfd_orphans_release();
     if (pid < 0) {
         cancel(&start);
         return error;

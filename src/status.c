@@ -7,12 +7,12 @@
 
 static _Atomic unsigned long own_faults;
 
-int status_wait(idtype_t type, id_t id, int options, struct wait_result *ret)
+int xfd_status_wait(idtype_t type, id_t id, int options, struct wait_result *ret)
 {
     siginfo_t info = { 0 };
 
     memset(ret, 0, sizeof *ret);
-    if (platform_waitid(type, id, options | WNOHANG, &info, &ret->rusage) < 0)
+    if (xfd_platform_waitid(type, id, options | WNOHANG, &info, &ret->rusage) < 0)
         return -errno;
     if (info.si_pid == 0)
         return 0;
@@ -24,10 +24,10 @@ int status_wait(idtype_t type, id_t id, int options, struct wait_result *ret)
     return 1;
 }
 
-int status_wait_watch(const struct watch *w, int options, struct wait_result *ret)
+int xfd_status_wait_watch(const struct watch *w, int options, struct wait_result *ret)
 {
-    return w->pidfd >= 0 ? status_wait(WAIT_PIDFD, (id_t)w->pidfd, options, ret)
-                         : status_wait(P_PID, (id_t)w->pid, options, ret);
+    return w->pidfd >= 0 ? xfd_status_wait(WAIT_PIDFD, (id_t)w->pidfd, options, ret)
+                         : xfd_status_wait(P_PID, (id_t)w->pid, options, ret);
 }
 
 /*
@@ -35,7 +35,7 @@ int status_wait_watch(const struct watch *w, int options, struct wait_result *re
  * of every child that is waited for to those of its parent (getrusage(2), RUSAGE_CHILDREN), and no process runs without
  * any: what is there beyond those that we reaped was reaped by somebody else.
  */
-unsigned long status_foreign_reaps(void)
+unsigned long xfd_status_foreign_reaps(void)
 {
     struct rusage children;
     unsigned long own = atomic_load_explicit(&own_faults, memory_order_relaxed);
@@ -44,16 +44,16 @@ unsigned long status_foreign_reaps(void)
     return (unsigned long)children.ru_minflt - own;
 }
 
-int status_why_no_child(pid_t pid)
+int xfd_status_why_no_child(pid_t pid)
 {
     return kill(pid, 0) < 0 && errno == ESRCH ? -ESRCH : -ECHILD;
 }
 
-int status_is_child(pid_t pid)
+int xfd_status_is_child(pid_t pid)
 {
     struct wait_result ignored;
-    int found = status_wait(P_PID, (id_t)pid, WEXITED | WNOWAIT, &ignored);
-    return found == -ECHILD ? status_why_no_child(pid) : found;
+    int found = xfd_status_wait(P_PID, (id_t)pid, WEXITED | WNOWAIT, &ignored);
+    return found == -ECHILD ? xfd_status_why_no_child(pid) : found;
 }
 
 static bool is_exit(int code)
@@ -69,7 +69,7 @@ static void event_start(struct exitfd_event *event, const struct watch *w, enum 
     event->origin = origin;
 }
 
-void event_fill(struct exitfd_event *event, const struct watch *w, const struct wait_result *result)
+void xfd_event_fill(struct exitfd_event *event, const struct watch *w, const struct wait_result *result)
 {
     bool reaped = is_exit(result->code) && !(w->flags & EXITFD_OBSERVE);
 
@@ -79,7 +79,7 @@ void event_fill(struct exitfd_event *event, const struct watch *w, const struct 
     event->rusage = result->rusage;
 }
 
-void event_recorded(struct exitfd_event *event, const struct watch *w, int wait_status)
+void xfd_event_recorded(struct exitfd_event *event, const struct watch *w, int wait_status)
 {
     event_start(event, w, EXITFD_RECORDED);
     if (WIFEXITED(wait_status)) {
@@ -91,7 +91,7 @@ void event_recorded(struct exitfd_event *event, const struct watch *w, int wait_
     }
 }
 
-void event_unknown(struct exitfd_event *event, const struct watch *w)
+void xfd_event_unknown(struct exitfd_event *event, const struct watch *w)
 {
     event_start(event, w, EXITFD_UNKNOWN);
 }

@@ -18,26 +18,26 @@ struct wait_result {
 
 /* 1: found, and reaped unless options has WNOWAIT; 0: nothing yet; -ECHILD: nothing to wait for, now or later. Adds
    WNOHANG itself. */
-int status_wait(idtype_t type, id_t id, int options, struct wait_result *ret);
-int status_wait_watch(const struct watch *w, int options, struct wait_result *ret); /* by its pidfd if it has one */
+int xfd_status_wait(idtype_t type, id_t id, int options, struct wait_result *ret);
+int xfd_status_wait_watch(const struct watch *w, int options, struct wait_result *ret); /* by its pidfd if it has one */
 
 #define WAIT_PIDFD ((idtype_t)3) /* P_PIDFD: an enumerator in glibc 2.36, absent from musl 1.2.3 and from BSDs */
 
 /* What somebody other than this library has reaped so far, as a sum that moves when they do. */
-unsigned long status_foreign_reaps(void);
+unsigned long xfd_status_foreign_reaps(void);
 
 /* -ECHILD if the process exists, -ESRCH if not: why a wait for it by pid gave ECHILD. */
-int status_why_no_child(pid_t pid);
+int xfd_status_why_no_child(pid_t pid);
 
 /* Whether the pid is a child of ours, dead or alive: 1, 0, -ECHILD or -ESRCH, 1 if it is already dead. */
-int status_is_child(pid_t pid);
+int xfd_status_is_child(pid_t pid);
 
-void event_fill(struct exitfd_event *event, const struct watch *w, const struct wait_result *result);
-void event_recorded(struct exitfd_event *event, const struct watch *w, int wait_status);
-void event_unknown(struct exitfd_event *event, const struct watch *w);
+void xfd_event_fill(struct exitfd_event *event, const struct watch *w, const struct wait_result *result);
+void xfd_event_recorded(struct exitfd_event *event, const struct watch *w, int wait_status);
+void xfd_event_unknown(struct exitfd_event *event, const struct watch *w);
 
 /* For status.c: the platform's half, wait.c. Like waitid(2), with rusage where it can be had, but never EINTR and
    si_pid 0 if there was nothing. */
-int platform_waitid(idtype_t type, id_t id, int options, siginfo_t *info, struct rusage *rusage);
+int xfd_platform_waitid(idtype_t type, id_t id, int options, siginfo_t *info, struct rusage *rusage);
 
 #endif

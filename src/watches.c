@@ -15,12 +15,12 @@ static uint32_t *bucket_of(const struct watches *ws, pid_t pid)
     return &ws->buckets[((uint32_t)pid * UINT32_C(2654435769)) >> 7 & (ws->bucket_count - 1)];
 }
 
-uint64_t watches_token(const struct watches *ws, const struct watch *w)
+uint64_t xfd_watches_token(const struct watches *ws, const struct watch *w)
 {
     return (uint64_t)w->generation << 32 | slot_number(ws, w);
 }
 
-struct watch *watches_by_token(const struct watches *ws, uint64_t token)
+struct watch *xfd_watches_by_token(const struct watches *ws, uint64_t token)
 {
     uint32_t slot = (uint32_t)token;
     if (slot >= ws->fresh || ws->slots[slot].generation != token >> 32)
@@ -28,7 +28,7 @@ struct watch *watches_by_token(const struct watches *ws, uint64_t token)
     return &ws->slots[slot];
 }
 
-struct watch *watches_find(const struct watches *ws, pid_t pid)
+struct watch *xfd_watches_find(const struct watches *ws, pid_t pid)
 {
     if (!ws->bucket_count)
         return NULL;
@@ -54,7 +54,7 @@ static void fill_buckets(struct watches *ws)
 static int grow(struct watches *ws)
 {
     /* By a quarter once it is large: 50,000 children should not pay for 100,000. */
-    uint32_t capacity = ws->capacity < 16 ? 16 : ws->capacity < 1024 ? 2 * ws->capacity : ws->capacity + ws->capacity / 4;
+    uint32_t capacity = ws->capacity < 1024 ? 16 + 2 * ws->capacity : ws->capacity + ws->capacity / 4;
     uint32_t bucket_count = ws->bucket_count ? ws->bucket_count : 16;
     while (bucket_count < capacity)
         bucket_count *= 2;
@@ -78,7 +78,7 @@ static int grow(struct watches *ws)
     return 0;
 }
 
-int watches_take(struct watches *ws, struct watch **ret)
+int xfd_watches_take(struct watches *ws, struct watch **ret)
 {
     struct watch *w;
 
@@ -99,7 +99,7 @@ int watches_take(struct watches *ws, struct watch **ret)
     return 0;
 }
 
-void watches_bind(struct watches *ws, struct watch *w, pid_t pid)
+void xfd_watches_bind(struct watches *ws, struct watch *w, pid_t pid)
 {
     uint32_t *bucket = bucket_of(ws, pid);
     w->pid = pid;
@@ -107,7 +107,7 @@ void watches_bind(struct watches *ws, struct watch *w, pid_t pid)
     *bucket = slot_number(ws, w);
 }
 
-void watches_drop(struct watches *ws, struct watch *w)
+void xfd_watches_drop(struct watches *ws, struct watch *w)
 {
     uint32_t slot = slot_number(ws, w);
 
@@ -123,7 +123,7 @@ void watches_drop(struct watches *ws, struct watch *w)
     ws->free_slot = slot;
 }
 
-struct watch *watches_iterate(const struct watches *ws, uint32_t *slot)
+struct watch *xfd_watches_iterate(const struct watches *ws, uint32_t *slot)
 {
     while (*slot < ws->fresh) {
         struct watch *w = &ws->slots[(*slot)++];
@@ -133,7 +133,7 @@ struct watch *watches_iterate(const struct watches *ws, uint32_t *slot)
     return NULL;
 }
 
-void watches_free(struct watches *ws)
+void xfd_watches_free(struct watches *ws)
 {
     free(ws->slots);
     free(ws->buckets);

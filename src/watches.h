@@ -10,7 +10,8 @@ enum {
     WATCH_DISCARDED = 1 << 16, /* beside the public flags of exitfd_add */
     WATCH_REARMED = 1 << 17,   /* its pidfd was reported and must be taken out of the epoll set by hand */
     WATCH_STOP_SEEN = 1 << 18, /* an observed child's stop, or continue, was reported: peeking shows it again */
-    WATCH_CONTINUE_SEEN = 1 << 19
+    WATCH_CONTINUE_SEEN = 1 << 19,
+    WATCH_GONE = 1 << 20       /* somebody reaped it, and its pid names another child by now */
 };
 
 struct watch {
@@ -34,20 +35,20 @@ struct watches {
 };
 
 /* A token names one use of one slot, for ever: a stale one finds nothing. */
-uint64_t watches_token(const struct watches *ws, const struct watch *w);
-struct watch *watches_by_token(const struct watches *ws, uint64_t token);
+uint64_t xfd_watches_token(const struct watches *ws, const struct watch *w);
+struct watch *xfd_watches_by_token(const struct watches *ws, uint64_t token);
 
 /* The newest watch of that pid: one whose process somebody else reaped may still wait for its event. */
-struct watch *watches_find(const struct watches *ws, pid_t pid);
+struct watch *xfd_watches_find(const struct watches *ws, pid_t pid);
 
 /* Takes a slot, the only step that can fail (-ENOMEM); it invalidates every struct watch pointer. */
-int watches_take(struct watches *ws, struct watch **ret);
-void watches_bind(struct watches *ws, struct watch *w, pid_t pid);
-void watches_drop(struct watches *ws, struct watch *w);
+int xfd_watches_take(struct watches *ws, struct watch **ret);
+void xfd_watches_bind(struct watches *ws, struct watch *w, pid_t pid);
+void xfd_watches_drop(struct watches *ws, struct watch *w);
 
 /* The first bound watch in a slot not before *slot, which moves on; NULL at the end. */
-struct watch *watches_iterate(const struct watches *ws, uint32_t *slot);
+struct watch *xfd_watches_iterate(const struct watches *ws, uint32_t *slot);
 
-void watches_free(struct watches *ws);
+void xfd_watches_free(struct watches *ws);
 
 #endif

@@ -2,7 +2,7 @@
 #include "platform.h"
 
 /* In glibc and musl the object holds no pointer, and a copy keeps what no getter tells of. */
-int platform_copy_attributes(posix_spawnattr_t *copy, const posix_spawnattr_t *attr)
+int xfd_platform_copy_attributes(posix_spawnattr_t *copy, const posix_spawnattr_t *attr)
 {
     if (!attr)
         return -posix_spawnattr_init(copy);

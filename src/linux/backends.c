@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "backend.h"
 
-extern const struct backend pidfd_backend, uring_backend, signalfd_backend, selfpipe_backend;
+extern const struct backend xfd_pidfd_backend, xfd_uring_backend, xfd_signalfd_backend, xfd_selfpipe_backend;
 
-const struct backend *const backends[] = { &pidfd_backend, &signalfd_backend, &selfpipe_backend, NULL };
+const struct backend *const xfd_backends[] = { &xfd_pidfd_backend, &xfd_signalfd_backend, &xfd_selfpipe_backend, NULL };

@@ -41,7 +41,7 @@ static int append_children_of(struct list *list, const char *thread)
     return error;
 }
 
-int platform_list_children(pid_t **ret)
+int xfd_platform_list_children(pid_t **ret)
 {
     struct list list = { 0 };
     struct dirent *entry;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A page that the kernel wipes in a forked child (MADV_WIPEONFORK, Linux 4.14) tells parent and child apart without a
- * system call on every use, also after a raw clone(2), which no pthread_atfork handler sees. Emulators accept the advice
- * and ignore it (qemu-user before 8.0), so process.c's handler wipes it as well.
+ * system call on every use, also after a raw clone(2), which no pthread_atfork handler sees. Emulators may accept the
+ * advice and ignore it, so process.c's handler wipes it as well.
  */
 #include "process.h"
 
@@ -14,7 +14,7 @@
 static _Atomic uint64_t *mark;
 static _Atomic uint64_t last_epoch;
 
-void epoch_init(void)
+void xfd_epoch_init(void)
 {
     size_t size = (size_t)sysconf(_SC_PAGESIZE);
     void *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -26,13 +26,13 @@ void epoch_init(void)
         mark = page;
 }
 
-void epoch_forked(void)
+void xfd_epoch_forked(void)
 {
     if (mark)
         atomic_store(mark, 0);
 }
 
-uint64_t process_epoch(void)
+uint64_t xfd_process_epoch(void)
 {
     if (!mark)
         return (uint64_t)getpid();

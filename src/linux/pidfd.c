@@ -3,9 +3,9 @@
  * One pidfd per child in the private epoll set, edge-triggered and at first one-shot.
  *
  * One-shot, because the reap makes another edge, and because closing a pidfd does not take it out of the set while a
- * forked child still holds a copy: an entry that has fired is off, and nothing more comes of it, without the system call
- * that would take it out. Edge-triggered, because a pidfd is readable before waitid finds anything while a tracer holds
- * the child, and a zombie that is not ours to reap stays readable for as long as its parent likes.
+ * forked child still holds a copy: an entry that has fired is off, and nothing more comes of it, without the system
+ * call that would take it out. Edge-triggered, because a pidfd is readable before waitid finds anything while a tracer
+ * holds the child, and a zombie that is not ours to reap stays readable for as long as its parent likes.
  */
 #include "follow.h"
 #include "linux/record.h"
@@ -52,13 +52,13 @@ static int probe(unsigned flags, bool forced)
 
 static int open_pidfd(struct exitfd *x)
 {
-    int error = set_open(x);
+    int error = xfd_set_open(x);
 
     if (error < 0)
         return error;
-    error = follow_start(x);
+    error = xfd_follow_start(x);
     if (error < 0)
-        set_close(x);
+        xfd_set_close(x);
     return error;
 }
 
@@ -66,28 +66,27 @@ static void close_pidfd(struct exitfd *x)
 {
     struct watch *w;
 
-    for (uint32_t slot = 0; (w = watches_iterate(&x->watches, &slot));)
-        close_fd(&w->pidfd);
-    follow_stop(x);
-    set_close(x);
+    for (uint32_t slot = 0; (w = xfd_watches_iterate(&x->watches, &slot));)
+        xfd_close_fd(&w->pidfd);
+    xfd_follow_stop(x);
+    xfd_set_close(x);
 }
 
-/* Its parent is asked for only when waitid has said that there is nothing to wait for: in the moment in which the kernel
-   reaps a child of ours by itself it is still ours. */
+/* Nothing to wait for, but in the moment in which the kernel reaps a child of ours by itself it is still ours. */
 static int why_no_child(const struct watch *w, int pidfd)
 {
-    pid_t parent = record_get_parent(pidfd);
+    pid_t parent = xfd_record_get_parent(pidfd);
 
     if (parent == getpid() && poll(&(struct pollfd){ .fd = pidfd, .events = POLLIN }, 1, 0) == 1)
         return 0;
-    return parent == -ENOTSUP ? status_why_no_child(w->pid) : parent == -ESRCH ? -ESRCH : -ECHILD;
+    return parent == -ENOTSUP ? xfd_status_why_no_child(w->pid) : parent == -ESRCH ? -ESRCH : -ECHILD;
 }
 
 static int check_child(const struct watch *w, int pidfd)
 {
     struct wait_result ignored;
 
-    if (status_wait(WAIT_PIDFD, (id_t)pidfd, WEXITED | WNOWAIT, &ignored) != -ECHILD)
+    if (xfd_status_wait(WAIT_PIDFD, (id_t)pidfd, WEXITED | WNOWAIT, &ignored) != -ECHILD)
         return 0;
     if (!(w->flags & EXITFD_OBSERVE))
         return why_no_child(w, pidfd);
@@ -96,7 +95,7 @@ static int check_child(const struct watch *w, int pidfd)
 
 static int add_to_set(struct exitfd *x, struct watch *w, int pidfd)
 {
-    return set_add(x, pidfd, EPOLLIN | EPOLLET | EPOLLONESHOT, watches_token(&x->watches, w));
+    return xfd_set_add(x, pidfd, EPOLLIN | EPOLLET | EPOLLONESHOT, xfd_watches_token(&x->watches, w));
 }
 
 /* No pidfd, and not for want of a process. A thread id gets EINVAL, or ENOENT from newer kernels: no child has it. */
@@ -104,7 +103,7 @@ static int do_without(struct exitfd *x, struct watch *w, int error, bool known_c
 {
     bool no_process = error == -EINVAL || error == -ENOENT;
 
-    error = follow_add(x, w, error, known_child);
+    error = xfd_follow_add(x, w, error, known_child);
     return error < 0 && no_process ? -ESRCH : error;
 }
 
@@ -124,7 +123,7 @@ static int add(struct exitfd *x, struct watch *w, int given, bool known_child)
     if (error == 0) {
         w->pidfd = pidfd;
         if (w->flags & JOB_FLAGS)
-            follow_jobs(x, w);
+            xfd_follow_jobs(x, w);
         return 0;
     }
     if (!in_question)
@@ -136,12 +135,12 @@ static int add(struct exitfd *x, struct watch *w, int given, bool known_child)
 
 static void let_go(struct exitfd *x, struct watch *w, bool in_set)
 {
-    follow_remove(x, w);
+    xfd_follow_remove(x, w);
     if (w->pidfd < 0)
         return;
     if (in_set)
         epoll_ctl(x->fd, EPOLL_CTL_DEL, w->pidfd, NULL);
-    close_fd(&w->pidfd);
+    xfd_close_fd(&w->pidfd);
 }
 
 static void remove_watch(struct exitfd *x, struct watch *w)
@@ -149,10 +148,10 @@ static void remove_watch(struct exitfd *x, struct watch *w)
     let_go(x, w, true);
 }
 
-/* From now on an edge for each change, and at once if it is readable: what changed since the last look is not missed. */
+/* From now on an edge for each change, and at once if it is readable: nothing since the last look is missed. */
 static void rearm(struct exitfd *x, struct watch *w)
 {
-    struct epoll_event event = { .events = EPOLLIN | EPOLLET, .data.u64 = watches_token(&x->watches, w) };
+    struct epoll_event event = { .events = EPOLLIN | EPOLLET, .data.u64 = xfd_watches_token(&x->watches, w) };
 
     if (w->flags & WATCH_REARMED)
         return;
@@ -160,15 +159,15 @@ static void rearm(struct exitfd *x, struct watch *w)
     epoll_ctl(x->fd, EPOLL_CTL_MOD, w->pidfd, &event);
 }
 
-/* Nothing to wait for: not our child, or reaped by somebody else. 1 with the event, or 0: the kernel has yet to tell. */
+/* Nothing to wait for: no child of ours, or reaped by somebody else. 1: the event; 0: the kernel has yet to tell. */
 static int learn(const struct watch *w, bool reaped, struct exitfd_event *event)
 {
     int wait_status;
 
-    if (record_get_status(w->pidfd, &wait_status))
-        event_recorded(event, w, wait_status);
-    else if (reaped || !record_reap_is_shown(w->pidfd))
-        event_unknown(event, w);
+    if (xfd_record_get_status(w->pidfd, &wait_status))
+        xfd_event_recorded(event, w, wait_status);
+    else if (reaped || !xfd_record_reap_is_shown(w->pidfd))
+        xfd_event_unknown(event, w);
     else
         return 0;
     return 1;
@@ -178,10 +177,10 @@ static int settle(struct exitfd *x, struct watch *w, uint32_t ready, struct exit
 {
     struct wait_result result;
     int options = WEXITED | (w->flags & EXITFD_OBSERVE ? WNOWAIT : 0);
-    int found = status_wait_watch(w, options, &result);
+    int found = xfd_status_wait_watch(w, options, &result);
 
     if (found == 1)
-        event_fill(event, w, &result);
+        xfd_event_fill(event, w, &result);
     else if (found < 0)
         found = learn(w, ready & EPOLLHUP, event);
     if (found == 0) {
@@ -190,29 +189,24 @@ static int settle(struct exitfd *x, struct watch *w, uint32_t ready, struct exit
     }
     int count = w->flags & WATCH_DISCARDED ? 0 : 1;
     let_go(x, w, w->flags & WATCH_REARMED);
-    watches_drop(&x->watches, w);
+    xfd_watches_drop(&x->watches, w);
     return count;
 }
 
-static int take(struct exitfd *x, const struct epoll_event *ready, int ready_count, struct exitfd_event *events, int max)
+static int take(struct exitfd *x, const struct epoll_event *ready, int ready_count, struct exitfd_event *events,
+                int max)
 {
-    bool woken = false, all = x->ticking;
+    bool woken = false;
     int count = 0;
 
     for (int i = 0; i < ready_count; i++) {
-        uint64_t token = ready[i].data.u64;
-        struct watch *w = watches_by_token(&x->watches, token);
-        if (token == TOKEN_WAKE || token == TOKEN_TIMER)
+        struct watch *w = xfd_watches_by_token(&x->watches, ready[i].data.u64);
+        if (xfd_set_drain(x, ready[i].data.u64))
             woken = true;
         else if (w && w->pidfd >= 0)
             count += settle(x, w, ready[i].events, &events[count]);
     }
-    if (woken && count < max) {
-        set_drain(x, TOKEN_WAKE);
-        set_drain(x, TOKEN_TIMER);
-        count += follow_collect(x, events + count, max - count, all, 0);
-    }
-    return count;
+    return woken ? count + xfd_follow_collect(x, events + count, max - count, x->ticking, 0) : count;
 }
 
 static int wait_pidfd(struct exitfd *x, struct exitfd_event *events, int max, int timeout)
@@ -221,11 +215,11 @@ static int wait_pidfd(struct exitfd *x, struct exitfd_event *events, int max, in
     int count = 0, ready_count, room;
 
     pthread_mutex_lock(&x->lock);
-    follow_check(x);
+    xfd_follow_check(x);
     pthread_mutex_unlock(&x->lock);
     do {
         room = max - count < BATCH ? max - count : BATCH;
-        ready_count = set_wait(x, ready, room, count ? 0 : timeout);
+        ready_count = xfd_set_wait(x, ready, room, count ? 0 : timeout);
         if (ready_count <= 0)
             return count ? count : ready_count;
         pthread_mutex_lock(&x->lock);
@@ -235,7 +229,7 @@ static int wait_pidfd(struct exitfd *x, struct exitfd_event *events, int max, in
     return count;
 }
 
-const struct backend pidfd_backend = {
+const struct backend xfd_pidfd_backend = {
     .name = "pidfd",
     .flag = EXITFD_PIDFD,
     .probe = probe,
@@ -244,6 +238,5 @@ const struct backend pidfd_backend = {
     .add = add,
     .remove = remove_watch,
     .wait = wait_pidfd,
-    .by_pidfd = true,
-    .tick = set_tick,
+    .tick = xfd_set_tick,
 };

@@ -17,7 +17,7 @@ static int get_info(int pidfd, uint64_t mask, struct pidfd_info_v0 *info)
     return ioctl(pidfd, PIDFD_GET_INFO_V0, info) < 0 ? -errno : 0;
 }
 
-bool record_get_status(int pidfd, int *wait_status)
+bool xfd_record_get_status(int pidfd, int *wait_status)
 {
     struct pidfd_info_v0 info;
 
@@ -27,7 +27,7 @@ bool record_get_status(int pidfd, int *wait_status)
     return true;
 }
 
-pid_t record_get_parent(int pidfd)
+pid_t xfd_record_get_parent(int pidfd)
 {
     struct pidfd_info_v0 info;
     int error = get_info(pidfd, PIDFD_INFO_PID_BIT, &info);
@@ -37,7 +37,7 @@ pid_t record_get_parent(int pidfd)
     return error < 0 || !(info.mask & PIDFD_INFO_PID_BIT) ? -ENOTSUP : (pid_t)info.ppid;
 }
 
-bool record_reap_is_shown(int pidfd)
+bool xfd_record_reap_is_shown(int pidfd)
 {
     struct statfs fs;
     return fstatfs(pidfd, &fs) == 0 && fs.f_type == PID_FS_MAGIC_NUMBER;
@@ -59,7 +59,7 @@ static pid_t pid_from_fdinfo(int pidfd)
     return pid > 0 ? pid : -ESRCH;
 }
 
-pid_t platform_pid_of(int pidfd)
+pid_t xfd_platform_pid_of(int pidfd)
 {
     siginfo_t ignored;
     struct pidfd_info_v0 info;
@@ -80,7 +80,7 @@ pid_t platform_pid_of(int pidfd)
     return pid_from_fdinfo(pidfd);
 }
 
-int platform_kill(int pidfd, int signum)
+int xfd_platform_kill(int pidfd, int signum)
 {
     return syscall(SYS_pidfd_send_signal, pidfd, signum, NULL, 0) < 0 ? -errno : 0;
 }

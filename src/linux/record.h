@@ -7,12 +7,12 @@
 #include <sys/types.h>
 
 /* The wait status that the kernel recorded at the reap (Linux 6.15). False: not reaped yet, or no such record here. */
-bool record_get_status(int pidfd, int *wait_status);
+bool xfd_record_get_status(int pidfd, int *wait_status);
 
 /* The parent's pid, 0 if it is in another pid namespace; -ESRCH: reaped; -ENOTSUP: this kernel does not tell. */
-pid_t record_get_parent(int pidfd);
+pid_t xfd_record_get_parent(int pidfd);
 
 /* Whether a reap shows as POLLHUP (pidfs, Linux 6.9). */
-bool record_reap_is_shown(int pidfd);
+bool xfd_record_reap_is_shown(int pidfd);
 
 #endif

@@ -9,14 +9,14 @@
 
 #define TICK_NANOSECONDS 100000000
 
-void close_fd(int *fd)
+void xfd_close_fd(int *fd)
 {
     if (*fd >= 0)
         close(*fd);
     *fd = -1;
 }
 
-int set_add(struct exitfd *x, int fd, uint32_t events, uint64_t token)
+int xfd_set_add(struct exitfd *x, int fd, uint32_t events, uint64_t token)
 {
     struct epoll_event event = { .events = events, .data.u64 = token };
     return epoll_ctl(x->fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
@@ -34,26 +34,26 @@ static int open_all(struct exitfd *x)
     x->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     if (x->timer_fd < 0)
         return -errno;
-    int error = set_add(x, x->wake_fd, EPOLLIN, TOKEN_WAKE);
-    return error < 0 ? error : set_add(x, x->timer_fd, EPOLLIN, TOKEN_TIMER);
+    int error = xfd_set_add(x, x->wake_fd, EPOLLIN, TOKEN_WAKE);
+    return error < 0 ? error : xfd_set_add(x, x->timer_fd, EPOLLIN, TOKEN_TIMER);
 }
 
-int set_open(struct exitfd *x)
+int xfd_set_open(struct exitfd *x)
 {
     int error = open_all(x);
     if (error < 0)
-        set_close(x);
+        xfd_set_close(x);
     return error;
 }
 
-void set_close(struct exitfd *x)
+void xfd_set_close(struct exitfd *x)
 {
-    close_fd(&x->timer_fd);
-    close_fd(&x->wake_fd);
-    close_fd(&x->fd);
+    xfd_close_fd(&x->timer_fd);
+    xfd_close_fd(&x->wake_fd);
+    xfd_close_fd(&x->fd);
 }
 
-int set_wait(struct exitfd *x, struct epoll_event *ready, int max, int timeout)
+int xfd_set_wait(struct exitfd *x, struct epoll_event *ready, int max, int timeout)
 {
     int count;
 
@@ -63,13 +63,16 @@ int set_wait(struct exitfd *x, struct epoll_event *ready, int max, int timeout)
     return count < 0 ? -errno : count;
 }
 
-void set_tick(struct exitfd *x, bool on)
+void xfd_set_tick(struct exitfd *x, bool on)
 {
     struct timespec period = { .tv_nsec = on ? TICK_NANOSECONDS : 0 };
     timerfd_settime(x->timer_fd, 0, &(struct itimerspec){ period, period }, NULL);
 }
 
-void set_drain(struct exitfd *x, uint64_t token)
+bool xfd_set_drain(struct exitfd *x, uint64_t token)
 {
+    if (token != TOKEN_WAKE && token != TOKEN_TIMER)
+        return false;
     wake_drain(token == TOKEN_WAKE ? x->wake_fd : x->timer_fd);
+    return true;
 }

@@ -13,19 +13,19 @@
 #define TOKEN_SIGNAL (UINT64_MAX - 2)
 
 /* x->fd, x->wake_fd and x->timer_fd. */
-int set_open(struct exitfd *x);
-void set_close(struct exitfd *x);
+int xfd_set_open(struct exitfd *x);
+void xfd_set_close(struct exitfd *x);
 
-int set_add(struct exitfd *x, int fd, uint32_t events, uint64_t token);
+int xfd_set_add(struct exitfd *x, int fd, uint32_t events, uint64_t token);
 
 /* As epoll_wait(2), but a negative errno, and with timeout 0 never -EINTR. */
-int set_wait(struct exitfd *x, struct epoll_event *ready, int max, int timeout);
+int xfd_set_wait(struct exitfd *x, struct epoll_event *ready, int max, int timeout);
 
-void set_tick(struct exitfd *x, bool on);
+void xfd_set_tick(struct exitfd *x, bool on);
 
-/* Reads away what made the fd of a TOKEN_WAKE or TOKEN_TIMER readable. */
-void set_drain(struct exitfd *x, uint64_t token);
+/* Reads away what made the fd of a TOKEN_WAKE or TOKEN_TIMER readable. False for any other token. */
+bool xfd_set_drain(struct exitfd *x, uint64_t token);
 
-void close_fd(int *fd);
+void xfd_close_fd(int *fd);
 
 #endif

@@ -8,7 +8,7 @@
 
 static int probe(unsigned flags, bool forced)
 {
-    if (sigchld_is_blocked())
+    if (xfd_sigchld_is_blocked())
         return 0;
     return forced && !(flags & EXITFD_NO_SIGNALS) ? 0 : -ENOTSUP;
 }
@@ -24,7 +24,7 @@ static void block_sigchld(struct exitfd *x)
     sigset_t set;
 
     sigchld_set(&set);
-    x->blocked_sigchld = !sigchld_is_blocked();
+    x->blocked_sigchld = !xfd_sigchld_is_blocked();
     x->opener = pthread_self();
     if (x->blocked_sigchld)
         pthread_sigmask(SIG_BLOCK, &set, NULL);
@@ -41,16 +41,16 @@ static void unblock_sigchld(const struct exitfd *x)
 
 static void close_signalfd(struct exitfd *x)
 {
-    follow_stop(x);
-    close_fd(&x->signal_fd);
-    set_close(x);
+    xfd_follow_stop(x);
+    xfd_close_fd(&x->signal_fd);
+    xfd_set_close(x);
     unblock_sigchld(x);
 }
 
 static int open_all(struct exitfd *x)
 {
     sigset_t set;
-    int error = set_open(x);
+    int error = xfd_set_open(x);
 
     if (error < 0)
         return error;
@@ -58,8 +58,8 @@ static int open_all(struct exitfd *x)
     x->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (x->signal_fd < 0)
         return -errno;
-    error = set_add(x, x->signal_fd, EPOLLIN, TOKEN_SIGNAL);
-    return error < 0 ? error : follow_start(x);
+    error = xfd_set_add(x, x->signal_fd, EPOLLIN, TOKEN_SIGNAL);
+    return error < 0 ? error : xfd_follow_start(x);
 }
 
 static int open_signalfd(struct exitfd *x)
@@ -73,10 +73,10 @@ static int open_signalfd(struct exitfd *x)
 
 static int add(struct exitfd *x, struct watch *w, int pidfd, bool known_child)
 {
-    int error = follow_add(x, w, 0, known_child);
+    int error = xfd_follow_add(x, w, 0, known_child);
 
     if (error == 0)
-        close_fd(&pidfd);
+        xfd_close_fd(&pidfd);
     return error;
 }
 
@@ -87,7 +87,7 @@ static pid_t read_signal(struct exitfd *x)
 
     if (read(x->signal_fd, &info, sizeof info) != (ssize_t)sizeof info)
         return 0;
-    sigchld_tell_siblings(x->listener);
+    xfd_sigchld_tell_siblings(x->listener);
     return (pid_t)info.ssi_pid;
 }
 
@@ -96,29 +96,30 @@ static int wait_signalfd(struct exitfd *x, struct exitfd_event *events, int max,
     struct epoll_event ready[3];
 
     pthread_mutex_lock(&x->lock);
-    follow_check(x);
+    xfd_follow_check(x);
     pthread_mutex_unlock(&x->lock);
-    int count = set_wait(x, ready, 3, timeout);
+    int count = xfd_set_wait(x, ready, 3, timeout);
     if (count <= 0)
         return count;
     pthread_mutex_lock(&x->lock);
-    set_drain(x, TOKEN_WAKE);
-    set_drain(x, TOKEN_TIMER);
-    pid_t hint = read_signal(x);
-    count = follow_collect(x, events, max, x->ticking, hint);
+    pid_t hint = 0;
+    for (int i = 0; i < count; i++)
+        if (!xfd_set_drain(x, ready[i].data.u64))
+            hint = read_signal(x);
+    count = xfd_follow_collect(x, events, max, x->ticking, hint);
     pthread_mutex_unlock(&x->lock);
     return count;
 }
 
-const struct backend signalfd_backend = {
+const struct backend xfd_signalfd_backend = {
     .name = "signalfd",
     .flag = EXITFD_SIGNALFD,
     .probe = probe,
     .open = open_signalfd,
     .close = close_signalfd,
     .add = add,
-    .remove = follow_remove,
+    .remove = xfd_follow_remove,
     .wait = wait_signalfd,
     .by_sigchld = true,
-    .tick = set_tick,
+    .tick = xfd_set_tick,
 };

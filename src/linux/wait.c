@@ -11,7 +11,7 @@ struct kernel_rusage {
 };
 
 /* The system call and not the libc's function, which hides the fifth argument. */
-int platform_waitid(idtype_t type, id_t id, int options, siginfo_t *info, struct rusage *rusage)
+int xfd_platform_waitid(idtype_t type, id_t id, int options, siginfo_t *info, struct rusage *rusage)
 {
     struct kernel_rusage usage = { 0 };
     long result;

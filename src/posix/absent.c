@@ -5,19 +5,19 @@
 
 #include <errno.h>
 
-pid_t platform_pid_of(int pidfd)
+pid_t xfd_platform_pid_of(int pidfd)
 {
     (void)pidfd;
     return -ENOTSUP;
 }
 
-int platform_kill(int pidfd, int signum)
+int xfd_platform_kill(int pidfd, int signum)
 {
     (void)pidfd, (void)signum;
     return -ENOTSUP;
 }
 
-int platform_list_children(pid_t **ret)
+int xfd_platform_list_children(pid_t **ret)
 {
     (void)ret;
     return -ENOTSUP;

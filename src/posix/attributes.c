@@ -27,10 +27,10 @@ static int copy_all(posix_spawnattr_t *copy, const posix_spawnattr_t *attr)
         error = posix_spawnattr_getsigmask(attr, &set);
     if (error == 0)
         error = posix_spawnattr_setsigmask(copy, &set);
-    return error ? error : attributes_copy_scheduling(copy, attr);
+    return error ? error : xfd_attributes_copy_scheduling(copy, attr);
 }
 
-int platform_copy_attributes(posix_spawnattr_t *copy, const posix_spawnattr_t *attr)
+int xfd_platform_copy_attributes(posix_spawnattr_t *copy, const posix_spawnattr_t *attr)
 {
     int error = posix_spawnattr_init(copy);
 

@@ -5,6 +5,6 @@
 #include <spawn.h>
 
 /* Scheduling, an option of POSIX. 0 or an errno. */
-int attributes_copy_scheduling(posix_spawnattr_t *copy, const posix_spawnattr_t *attr);
+int xfd_attributes_copy_scheduling(posix_spawnattr_t *copy, const posix_spawnattr_t *attr);
 
 #endif

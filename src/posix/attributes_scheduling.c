@@ -3,7 +3,7 @@
 
 #include <sched.h>
 
-int attributes_copy_scheduling(posix_spawnattr_t *copy, const posix_spawnattr_t *attr)
+int xfd_attributes_copy_scheduling(posix_spawnattr_t *copy, const posix_spawnattr_t *attr)
 {
     struct sched_param parameters;
     int policy, error = posix_spawnattr_getschedpolicy(attr, &policy);

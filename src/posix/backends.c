@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "backend.h"
 
-extern const struct backend selfpipe_backend;
+extern const struct backend xfd_selfpipe_backend;
 
-const struct backend *const backends[] = { &selfpipe_backend, NULL };
+const struct backend *const xfd_backends[] = { &xfd_selfpipe_backend, NULL };

@@ -3,6 +3,6 @@
 #define EXITFD_ENVIRONMENT_H
 
 /* getenv, but NULL in a program that runs with more rights than its caller has. */
-const char *secure_environment(const char *name);
+const char *xfd_secure_environment(const char *name);
 
 #endif

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-const char *secure_environment(const char *name)
+const char *xfd_secure_environment(const char *name)
 {
     return issetugid() ? NULL : getenv(name);
 }

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-const char *secure_environment(const char *name)
+const char *xfd_secure_environment(const char *name)
 {
     return secure_getenv(name);
 }

@@ -3,15 +3,15 @@
 
 #include <unistd.h>
 
-void epoch_init(void)
+void xfd_epoch_init(void)
 {
 }
 
-void epoch_forked(void)
+void xfd_epoch_forked(void)
 {
 }
 
-uint64_t process_epoch(void)
+uint64_t xfd_process_epoch(void)
 {
     return (uint64_t)getpid();
 }

@@ -3,6 +3,6 @@
 #define EXITFD_PIPE_H
 
 /* A pipe with both ends non-blocking and close-on-exec. 0 or a negative errno. */
-int pipe_open(int ends[2]);
+int xfd_pipe_open(int ends[2]);
 
 #endif

@@ -5,7 +5,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-int pipe_open(int ends[2])
+int xfd_pipe_open(int ends[2])
 {
     return pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0 ? -errno : 0;
 }

@@ -11,7 +11,7 @@ static int prepare(int fd)
     return fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 || fcntl(fd, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
 }
 
-int pipe_open(int ends[2])
+int xfd_pipe_open(int ends[2])
 {
     if (pipe(ends) < 0)
         return -errno;

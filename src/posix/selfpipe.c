@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "follow.h"
 #include "posix/pipe.h"
+#include "posix/disposition.h"
 #include "posix/sigchld.h"
 #include "wake.h"
 
@@ -17,7 +18,7 @@ static int probe(unsigned flags, bool forced)
 
 static void close_selfpipe(struct exitfd *x)
 {
-    follow_stop(x);
+    xfd_follow_stop(x);
     close(x->wake_fd);
     close(x->fd);
 }
@@ -25,14 +26,14 @@ static void close_selfpipe(struct exitfd *x)
 static int open_selfpipe(struct exitfd *x)
 {
     int ends[2];
-    int error = pipe_open(ends);
+    int error = xfd_pipe_open(ends);
 
     if (error < 0)
         return error;
     x->fd = ends[0];
     x->wake_fd = ends[1];
     x->wake_size = 1;
-    error = follow_start(x);
+    error = xfd_follow_start(x);
     if (error < 0)
         close_selfpipe(x);
     return error;
@@ -40,7 +41,7 @@ static int open_selfpipe(struct exitfd *x)
 
 static int add(struct exitfd *x, struct watch *w, int pidfd, bool known_child)
 {
-    int error = follow_add(x, w, 0, known_child);
+    int error = xfd_follow_add(x, w, 0, known_child);
 
     if (error == 0 && pidfd >= 0)
         close(pidfd);
@@ -52,7 +53,7 @@ static bool tell_deaf(struct exitfd *x)
 {
     bool no_zombies, told = x->told_deaf;
 
-    x->told_deaf = x->ring_size > 0 && sigchld_get_state(&no_zombies) != SIGCHLD_OURS;
+    x->told_deaf = x->ring_size > 0 && xfd_disposition_get(&no_zombies) != SIGCHLD_OURS;
     return x->told_deaf && !told;
 }
 
@@ -66,9 +67,9 @@ static struct found take(struct exitfd *x, struct exitfd_event *events, int max)
     struct found found = { 0 };
 
     pthread_mutex_lock(&x->lock);
-    found.reached = follow_check(x);
+    found.reached = xfd_follow_check(x);
     if (wake_drain(x->fd) || !found.reached)
-        found.count = follow_collect(x, events, max, !found.reached, 0);
+        found.count = xfd_follow_collect(x, events, max, !found.reached, 0);
     found.orphans_due = x->orphans_due;
     if (found.count == 0 && !found.reached && tell_deaf(x))
         found.count = -EPIPE;
@@ -89,14 +90,14 @@ static int wait_selfpipe(struct exitfd *x, struct exitfd_event *events, int max,
     return take(x, events, max).count;
 }
 
-const struct backend selfpipe_backend = {
+const struct backend xfd_selfpipe_backend = {
     .name = "self-pipe",
     .flag = EXITFD_SELFPIPE,
     .probe = probe,
     .open = open_selfpipe,
     .close = close_selfpipe,
     .add = add,
-    .remove = follow_remove,
+    .remove = xfd_follow_remove,
     .wait = wait_selfpipe,
     .by_sigchld = true,
 };

@@ -8,8 +8,8 @@
 struct listener;
 
 /* Reserves an entry, so that nothing needs memory when a child is already running. NULL: no memory. */
-struct listener *sigchld_reserve(void);
-void sigchld_release(struct listener *l);
+struct listener *xfd_sigchld_reserve(void);
+void xfd_sigchld_release(struct listener *l);
 
 enum listen_to {
     LISTEN_EXITS,       /* the handler is installed, with SA_NOCLDSTOP if nobody minds */
@@ -17,30 +17,21 @@ enum listen_to {
     LISTEN_TO_SIBLINGS  /* no handler: only sigchld_tell_siblings is heard */
 };
 
-/* From now on each SIGCHLD writes one datum of so many bytes (at most 8) to fd. May be called again with another `to`. -EAGAIN: the handler was
-   buried too often, see sigchld.c; nothing is written then. */
-int sigchld_listen(struct listener *l, int fd, unsigned size, enum listen_to to);
+/* From now on each SIGCHLD writes so many bytes (at most 8) to fd. May be called again with another `to`. -EAGAIN: the
+   handler was buried too often, see sigchld.c; nothing is written then. */
+int xfd_sigchld_listen(struct listener *l, int fd, unsigned size, enum listen_to to);
 
 /* After the return nothing more is written, in no thread. */
-void sigchld_unlisten(struct listener *l);
+void xfd_sigchld_unlisten(struct listener *l);
 
 /* For the reader of a signalfd, who has consumed a SIGCHLD that was everybody's. */
-void sigchld_tell_siblings(const struct listener *except);
+void xfd_sigchld_tell_siblings(const struct listener *except);
 
-enum sigchld_state {
-    SIGCHLD_OURS,       /* the handler is ours */
-    SIGCHLD_OTHER,      /* it is somebody else's or the default: whether ours is called, only they know */
-    SIGCHLD_IGNORED     /* the kernel sends no signal, and reaps */
-};
-
-/* no_zombies: the kernel reaps children by itself (SIG_IGN or SA_NOCLDWAIT). */
-enum sigchld_state sigchld_get_state(bool *no_zombies);
-
-bool sigchld_is_blocked(void); /* in this thread */
+bool xfd_sigchld_is_blocked(void); /* in this thread */
 
 /* Around a fork, and in the child after it. */
-void sigchld_lock(void);
-void sigchld_unlock(void);
-void sigchld_forked(void);
+void xfd_sigchld_lock(void);
+void xfd_sigchld_unlock(void);
+void xfd_sigchld_forked(void);
 
 #endif

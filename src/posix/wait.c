@@ -25,7 +25,7 @@ static int reap(pid_t pid, siginfo_t *info, struct rusage *rusage)
     return 0;
 }
 
-int platform_waitid(idtype_t type, id_t id, int options, siginfo_t *info, struct rusage *rusage)
+int xfd_platform_waitid(idtype_t type, id_t id, int options, siginfo_t *info, struct rusage *rusage)
 {
     int result;
 

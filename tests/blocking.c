@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MIT */
+/* exitfd_wait with a time-out, and what may and may not interrupt it. */
+#include "support.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+static void do_nothing(int sig)
+{
+    (void)sig;
+}
+
+static void handle(int sig, int flags)
+{
+    struct sigaction action = { .sa_handler = do_nothing, .sa_flags = flags };
+    sigemptyset(&action.sa_mask);
+    cr_assert_eq(sigaction(sig, &action, NULL), 0);
+}
+
+TEST(blocking, timeout_zero_returns_at_once)
+{
+    struct exitfd *x = open_exitfd();
+    struct gate gate = open_gate();
+    struct exitfd_event event;
+    cr_assert_eq(exitfd_wait(x, &event, 1, 0), 0);
+    pid_t pid = start_child(&gate, 0);
+    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+    cr_assert_eq(exitfd_wait(x, &event, 1, 0), 0);
+    cr_assert_eq(exitfd_remove(x, pid), 0);
+    let_through(&gate, 1);
+    reap(pid);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
+TEST(blocking, timeout_lasts_that_long)
+{
+    enum {
+        timeout_ms = 60
+    };
+    struct exitfd *x = open_exitfd();
+    struct exitfd_event event;
+    long long start = now_ms();
+    cr_assert_eq(exitfd_wait(x, &event, 1, timeout_ms), 0);
+    cr_assert_geq(now_ms() - start, timeout_ms - 1, "came back early");
+    exitfd_close(x);
+}
+
+TEST(blocking, event_that_is_due_ends_any_timeout)
+{
+    const int timeouts[] = { 0, 1, DEADLINE_MS, -1, -1000 };
+    struct exitfd *x = open_exitfd();
+    for (size_t i = 0; i < sizeof(timeouts) / sizeof(timeouts[0]); i++) {
+        pid_t pid = start_child_exit(0);
+        cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+        wait_readable(exitfd_get_fd(x));
+        struct exitfd_event event;
+        cr_assert_eq(exitfd_wait(x, &event, 1, timeouts[i]), 1, "timeout %d", timeouts[i]);
+        expect_exited(&event, pid, 0, NULL);
+    }
+    exitfd_close(x);
+}
+
+/* What a second thread does once the test's own thread sleeps in exitfd_wait. */
+struct disturber {
+    pthread_t thread;
+    pthread_t sleeper;
+    pid_t sleeper_tid;
+    int sig; /* sent first, unless 0; again and again if nothing else follows */
+    atomic_bool returned;
+    int strangers; /* then so many children that nobody watches are let through and reaped */
+    struct gate stranger_gate;
+    pid_t stranger_pids[8];
+    const struct gate *gate; /* then a child behind it is let through, unless NULL */
+    bool saw_sleep;
+};
+
+static void *disturb(void *arg)
+{
+    struct disturber *me = arg;
+    me->saw_sleep = wait_until_asleep(me->sleeper_tid);
+    if (me->sig != 0)
+        pthread_kill(me->sleeper, me->sig);
+    for (; me->sig != 0 && me->gate == NULL && !me->returned; sched_yield())
+        pthread_kill(me->sleeper, me->sig);
+    for (int i = 0; i < me->strangers; i++) {
+        siginfo_t info;
+        if (write(me->stranger_gate.go_end, "", 1) == 1)
+            waitid(P_PID, (id_t)me->stranger_pids[i], &info, WEXITED);
+        me->saw_sleep = me->saw_sleep && wait_until_asleep(me->sleeper_tid);
+    }
+    if (me->gate != NULL && write(me->gate->go_end, "", 1) != 1)
+        me->saw_sleep = false;
+    return NULL;
+}
+
+/* Only the test's own thread takes signals, so that they land in its exitfd_wait. */
+static void start_disturber(struct disturber *me)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    me->sleeper = pthread_self();
+    me->sleeper_tid = own_tid();
+    me->stranger_gate = open_gate();
+    for (int i = 0; i < me->strangers; i++)
+        me->stranger_pids[i] = start_child(&me->stranger_gate, 0);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    cr_assert_eq(pthread_create(&me->thread, NULL, disturb, me), 0);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+static void join_disturber(struct disturber *me)
+{
+    me->returned = true;
+    pthread_join(me->thread, NULL);
+    close_gate(&me->stranger_gate);
+    cr_assert(me->saw_sleep, "the test's thread never slept");
+}
+
+static void block_until_the_exit(int timeout_ms)
+{
+    struct exitfd *x = open_exitfd();
+    struct gate gate = open_gate();
+    pid_t pid = start_child(&gate, 6);
+    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+    struct disturber disturber = { .gate = &gate };
+    start_disturber(&disturber);
+    struct exitfd_event event;
+    int ret = exitfd_wait(x, &event, 1, timeout_ms);
+    join_disturber(&disturber);
+    cr_assert_eq(ret, 1, "exitfd_wait: %d", ret);
+    expect_exited(&event, pid, 6, NULL);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
+TEST(blocking, without_timeout_until_the_exit)
+{
+    block_until_the_exit(-1);
+}
+
+TEST(blocking, with_timeout_until_the_exit)
+{
+    block_until_the_exit(DEADLINE_MS);
+}
+
+static void interrupt_by_own_handler(int timeout_ms, int handler_flags)
+{
+    struct exitfd *x = open_exitfd();
+    struct gate gate = open_gate();
+    pid_t pid = start_child(&gate, 0);
+    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+    handle(SIGUSR1, handler_flags);
+    struct disturber disturber = { .sig = SIGUSR1 };
+    start_disturber(&disturber);
+    struct exitfd_event event, pattern;
+    memset(&pattern, 0xa5, sizeof(pattern));
+    event = pattern;
+    int ret = exitfd_wait(x, &event, 1, timeout_ms);
+    join_disturber(&disturber);
+    cr_assert_eq(ret, -EINTR, "exitfd_wait: %d", ret);
+    cr_assert_eq(memcmp(&event, &pattern, sizeof(event)), 0, "an event was written on failure");
+    let_through(&gate, 1);
+    event = wait_event(x);
+    expect_exited(&event, pid, 0, NULL);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
+TEST(blocking, own_handler_interrupts)
+{
+    interrupt_by_own_handler(-1, 0);
+}
+
+TEST(blocking, own_handler_interrupts_with_a_timeout)
+{
+    interrupt_by_own_handler(DEADLINE_MS, 0);
+}
+
+TEST(blocking, own_handler_with_sa_restart_interrupts_too)
+{
+    interrupt_by_own_handler(-1, SA_RESTART);
+}
+
+TEST(blocking, ignored_signal_does_not_interrupt)
+{
+    struct exitfd *x = open_exitfd();
+    struct gate gate = open_gate();
+    pid_t pid = start_child(&gate, 0);
+    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+    signal(SIGUSR1, SIG_IGN);
+    struct disturber disturber = { .sig = SIGUSR1, .gate = &gate };
+    start_disturber(&disturber);
+    struct exitfd_event event;
+    int ret = exitfd_wait(x, &event, 1, -1);
+    join_disturber(&disturber);
+    cr_assert_eq(ret, 1, "exitfd_wait: %d", ret);
+    expect_exited(&event, pid, 0, NULL);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
+TEST(blocking, children_of_no_interest_do_not_end_it)
+{
+    if (backend_is("self-pipe"))
+        SKIP("self-pipe: -EINTR may come of any SIGCHLD, as exitfd_wait documents");
+    struct exitfd *x = open_exitfd();
+    struct gate gate = open_gate();
+    pid_t pid = start_child(&gate, 2);
+    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+    struct disturber disturber = { .strangers = 8, .gate = &gate };
+    start_disturber(&disturber);
+    struct exitfd_event event;
+    int ret = exitfd_wait(x, &event, 1, -1);
+    join_disturber(&disturber);
+    cr_assert_eq(ret, 1, "exitfd_wait: %d", ret);
+    expect_exited(&event, pid, 2, NULL);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
+TEST(blocking, timeout_zero_is_never_interrupted)
+{
+    struct exitfd *x = open_exitfd();
+    struct gate gate = open_gate();
+    pid_t pid = start_child(&gate, 0);
+    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+    handle(SIGALRM, 0);
+    const struct itimerval storm = { .it_interval.tv_usec = 50, .it_value.tv_usec = 50 }, calm = { 0 };
+    setitimer(ITIMER_REAL, &storm, NULL);
+    int ret = 0;
+    for (int i = 0; i < 20000 && ret == 0; i++) {
+        struct exitfd_event event;
+        ret = exitfd_wait(x, &event, 1, 0);
+    }
+    setitimer(ITIMER_REAL, &calm, NULL);
+    cr_assert_eq(ret, 0, "exitfd_wait: %s", strerror(-ret));
+    let_through(&gate, 1);
+    struct exitfd_event event = wait_event(x);
+    expect_exited(&event, pid, 0, NULL);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
+struct waiter {
+    struct exitfd *x;
+    pid_t tid;
+    struct gate known;
+    int ret;
+    struct exitfd_event event;
+};
+
+static void *wait_for_one(void *arg)
+{
+    struct waiter *me = arg;
+    me->tid = own_tid();
+    if (write(me->known.go_end, "", 1) == 1)
+        me->ret = exitfd_wait(me->x, &me->event, 1, -1);
+    return NULL;
+}
+
+TEST(blocking, holds_up_no_other_thread)
+{
+    struct exitfd *x = open_exitfd();
+    struct gate gate = open_gate();
+    sigset_t all, before;
+    sigfillset(&all);
+    struct waiter waiter = { .x = x, .known = open_gate() };
+    pthread_t thread;
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    cr_assert_eq(pthread_create(&thread, NULL, wait_for_one, &waiter), 0);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    wait_behind(&waiter.known);
+    cr_assert(wait_until_asleep(waiter.tid));
+
+    pid_t removed = start_child(&gate, 0);
+    pid_t pid = start_child(&gate, 8);
+    cr_assert_eq(exitfd_add(x, removed, 0, NULL), 0);
+    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+    cr_assert_eq(exitfd_remove(x, removed), 0);
+    let_through(&gate, 2);
+    pthread_join(thread, NULL);
+    cr_assert_eq(waiter.ret, 1, "exitfd_wait: %d", waiter.ret);
+    expect_exited(&waiter.event, pid, 8, NULL);
+    reap(removed);
+    close_gate(&waiter.known);
+    close_gate(&gate);
+    exitfd_close(x);
+}

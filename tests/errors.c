@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: MIT */
+/* One errno, one cause, and nothing written on failure. */
+#include "support.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void *const untouched = (void *)&untouched;
+
+static int open_error(unsigned flags)
+{
+    struct exitfd *x = untouched;
+    int ret = exitfd_open(&x, flags);
+    if (ret == 0)
+        exitfd_close(x);
+    else
+        cr_assert_eq((void *)x, untouched, "*ret was written on failure");
+    return ret;
+}
+
+/* What exitfd_open gives with flags, "" if it fails. */
+static const char *opened_backend(unsigned flags)
+{
+    struct exitfd *x;
+    int ret = exitfd_open(&x, flags);
+    if (ret < 0)
+        return "";
+    const char *name = exitfd_get_backend(x);
+    exitfd_close(x);
+    return name;
+}
+
+static pid_t reaped_pid(void)
+{
+    pid_t pid = start_child_exit(0);
+    reap(pid);
+    return pid;
+}
+
+TEST(errors, open_rejects_bad_arguments)
+{
+    cr_assert_eq(exitfd_open(NULL, 0), -EINVAL);
+    const unsigned known = EXITFD_PIDFD | EXITFD_URING | EXITFD_SIGNALFD | EXITFD_SELFPIPE | EXITFD_NO_SIGNALS;
+    for (int bit = 0; bit < 32; bit++)
+        if ((known & 1u << bit) == 0)
+            cr_assert_eq(open_error(1u << bit), -EINVAL, "flag bit %d", bit);
+    cr_assert_eq(open_error(EXITFD_SELFPIPE | EXITFD_OBSERVE), -EINVAL);
+}
+
+TEST(errors, open_rejects_two_back_ends)
+{
+    const unsigned backends[] = { EXITFD_PIDFD, EXITFD_URING, EXITFD_SIGNALFD, EXITFD_SELFPIPE };
+    for (int i = 0; i < 4; i++)
+        for (int j = 0; j < i; j++)
+            cr_assert_eq(open_error(backends[i] | backends[j]), -EINVAL, "back ends %d and %d", i, j);
+}
+
+TEST(errors, open_with_a_back_end_gives_that_one)
+{
+    cr_assert_str_eq(opened_backend(EXITFD_SELFPIPE), "self-pipe");
+    if (build_is_posix()) {
+        cr_assert_eq(open_error(EXITFD_PIDFD), -ENOTSUP);
+        cr_assert_eq(open_error(EXITFD_SIGNALFD), -ENOTSUP);
+        cr_assert_eq(open_error(EXITFD_URING), -ENOTSUP);
+        return;
+    }
+    cr_assert_str_eq(opened_backend(EXITFD_SIGNALFD), "signalfd");
+    cr_assert_eq(open_error(EXITFD_PIDFD), have_pidfd() ? 0 : -ENOTSUP);
+    if (have_pidfd())
+        cr_assert_str_eq(opened_backend(EXITFD_PIDFD), "pidfd");
+    int uring = open_error(EXITFD_URING);
+    cr_assert(uring == 0 || uring == -ENOTSUP, "io_uring: %s", strerror(-uring));
+}
+
+TEST(errors, no_signals_forbids_the_back_ends_that_need_sigchld)
+{
+    unsetenv("EXITFD_BACKEND");
+    cr_assert_eq(open_error(EXITFD_SELFPIPE | EXITFD_NO_SIGNALS), -ENOTSUP);
+    cr_assert_eq(open_error(EXITFD_NO_SIGNALS), !build_is_posix() && have_pidfd() ? 0 : -ENOTSUP);
+    if (build_is_posix())
+        return;
+    bool blocked = sigchld_is_blocked();
+    cr_assert_eq(open_error(EXITFD_SIGNALFD | EXITFD_NO_SIGNALS), blocked ? 0 : -ENOTSUP);
+    cr_assert_eq(sigchld_is_blocked(), blocked);
+    block_sigchld();
+    cr_assert_eq(open_error(EXITFD_SIGNALFD | EXITFD_NO_SIGNALS), 0);
+}
+
+TEST(errors, no_signals_watches_nothing_that_needs_sigchld)
+{
+    if (!backend_is("pidfd"))
+        SKIP("EXITFD_NO_SIGNALS with a SIGCHLD back end: no exitfd to ask");
+    struct exitfd *x = open_exitfd_flags(EXITFD_NO_SIGNALS);
+    struct gate gate = open_gate();
+    pid_t pid = start_child(&gate, 0);
+    cr_assert_eq(exitfd_add(x, pid, EXITFD_STOPPED, NULL), -ENOTSUP);
+    cr_assert_eq(exitfd_add(x, pid, EXITFD_CONTINUED, NULL), -ENOTSUP);
+    cr_assert_eq(exitfd_add(x, -1, 0, NULL), -ENOTSUP);
+    cr_assert_eq(exitfd_remove(x, pid), -ENOENT);
+    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+    let_through(&gate, 1);
+    struct exitfd_event event = wait_event(x);
+    expect_exited(&event, pid, 0, NULL);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
+TEST(errors, environment_names_the_back_end)
+{
+    setenv("EXITFD_BACKEND", "self-pipe", 1);
+    cr_assert_str_eq(opened_backend(0), "self-pipe");
+    if (build_is_posix()) {
+        setenv("EXITFD_BACKEND", "pidfd", 1);
+        cr_assert_eq(open_error(0), -ENOTSUP);
+        setenv("EXITFD_BACKEND", "signalfd", 1);
+        cr_assert_eq(open_error(0), -ENOTSUP);
+        return;
+    }
+    setenv("EXITFD_BACKEND", "signalfd", 1);
+    cr_assert_str_eq(opened_backend(0), "signalfd");
+    setenv("EXITFD_BACKEND", "pidfd", 1);
+    cr_assert_str_eq(opened_backend(0), have_pidfd() ? "pidfd" : "");
+    setenv("EXITFD_BACKEND", "io_uring", 1);
+    cr_assert_eq(open_error(0), open_error(EXITFD_URING));
+}
+
+TEST(errors, environment_with_an_unknown_name)
+{
+    const char *const names[] = { "kqueue", "PIDFD", "pidfd ", "self_pipe", "selfpipe", "pidf" };
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        setenv("EXITFD_BACKEND", names[i], 1);
+        cr_assert_eq(open_error(0), -EINVAL, "EXITFD_BACKEND='%s'", names[i]);
+    }
+}
+
+TEST(errors, flag_wins_over_the_environment)
+{
+    if (build_is_posix())
+        SKIP("one back end in this build");
+    setenv("EXITFD_BACKEND", "signalfd", 1);
+    cr_assert_str_eq(opened_backend(EXITFD_SELFPIPE), "self-pipe");
+    setenv("EXITFD_BACKEND", "self-pipe", 1);
+    cr_assert_str_eq(opened_backend(EXITFD_SIGNALFD), "signalfd");
+}
+
+TEST(errors, add_rejects_bad_arguments)
+{
+    struct exitfd *x = open_exitfd();
+    pid_t pid = start_child_exit(0);
+    const pid_t bad_pids[] = { 0, -2, -1000, INT_MIN };
+    cr_assert_eq(exitfd_add(NULL, pid, 0, NULL), -EINVAL);
+    for (size_t i = 0; i < sizeof(bad_pids) / sizeof(bad_pids[0]); i++)
+        cr_assert_eq(exitfd_add(x, bad_pids[i], 0, NULL), -EINVAL, "pid %d", (int)bad_pids[i]);
+    const unsigned known = EXITFD_OBSERVE | EXITFD_STOPPED | EXITFD_CONTINUED;
+    for (int bit = 0; bit < 32; bit++)
+        if ((known & 1u << bit) == 0)
+            cr_assert_eq(exitfd_add(x, pid, 1u << bit, NULL), -EINVAL, "flag bit %d", bit);
+        else
+            cr_assert_eq(exitfd_add(x, -1, 1u << bit, NULL), -EINVAL, "pid -1 with flag bit %d", bit);
+    cr_assert_eq(exitfd_remove(x, pid), -ENOENT, "watched after a failed add");
+    reap(pid);
+    expect_quiet(x);
+    exitfd_close(x);
+}
+
+TEST(errors, add_twice)
+{
+    int first, second;
+    struct exitfd *x = open_exitfd();
+    struct gate gate = open_gate();
+    pid_t pid = start_child(&gate, 0);
+    cr_assert_eq(exitfd_add(x, pid, 0, &first), 0);
+    cr_assert_eq(exitfd_add(x, pid, 0, &second), -EEXIST);
+    let_through(&gate, 1);
+    wait_until_zombie(pid);
+    cr_assert_eq(exitfd_add(x, pid, 0, &second), -EEXIST);
+    struct exitfd_event event = wait_event(x);
+    expect_exited(&event, pid, 0, &first);
+    expect_quiet(x);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
+TEST(errors, add_of_no_process)
+{
+    struct exitfd *x = open_exitfd();
+    cr_assert_eq(exitfd_add(x, reaped_pid(), 0, NULL), -ESRCH);
+    cr_assert_eq(exitfd_add(x, reaped_pid(), EXITFD_OBSERVE, NULL), -ESRCH);
+    cr_assert_eq(exitfd_add(x, INT_MAX, 0, NULL), -ESRCH);
+    expect_quiet(x);
+    exitfd_close(x);
+}
+
+TEST(errors, add_of_a_process_that_is_no_child)
+{
+    struct exitfd *x = open_exitfd();
+    cr_assert_eq(exitfd_add(x, getpid(), 0, NULL), -ECHILD);
+    cr_assert_eq(exitfd_add(x, getppid(), 0, NULL), -ECHILD);
+    cr_assert_eq(exitfd_add(x, 1, 0, NULL), -ECHILD);
+    if (!backend_is("pidfd") && !backend_is("io_uring"))
+        cr_assert_eq(exitfd_add(x, getppid(), EXITFD_OBSERVE, NULL), -ENOTSUP);
+    expect_quiet(x);
+    exitfd_close(x);
+}
+
+#ifdef __linux__
+struct thread_id {
+    pid_t tid;
+    struct gate known, done;
+};
+
+static void *tell_thread_id(void *arg)
+{
+    struct thread_id *thread = arg;
+    thread->tid = own_tid();
+    if (write(thread->known.go_end, "", 1) == 1)
+        wait_behind(&thread->done);
+    return NULL;
+}
+
+TEST(errors, add_of_a_thread)
+{
+    struct exitfd *x = open_exitfd();
+    struct thread_id thread = { .known = open_gate(), .done = open_gate() };
+    pthread_t handle;
+    cr_assert_eq(pthread_create(&handle, NULL, tell_thread_id, &thread), 0);
+    wait_behind(&thread.known);
+    bool by_pidfd = backend_is("pidfd") || backend_is("io_uring");
+    cr_assert_eq(exitfd_add(x, thread.tid, 0, NULL), by_pidfd ? -ESRCH : -ECHILD);
+    let_through(&thread.done, 1);
+    pthread_join(handle, NULL);
+    close_gate(&thread.known);
+    close_gate(&thread.done);
+    exitfd_close(x);
+}
+#endif
+
+TEST(errors, second_any_other_child_watch)
+{
+    struct exitfd *x = open_exitfd();
+    struct exitfd *other = open_exitfd();
+    cr_assert_eq(exitfd_add(x, -1, 0, NULL), 0);
+    cr_assert_eq(exitfd_add(x, -1, 0, NULL), -EBUSY);
+    cr_assert_eq(exitfd_add(other, -1, 0, NULL), -EBUSY);
+    cr_assert_eq(exitfd_remove(other, -1), -ENOENT);
+    cr_assert_eq(exitfd_remove(x, -1), 0);
+    cr_assert_eq(exitfd_remove(x, -1), -ENOENT);
+    cr_assert_eq(exitfd_add(other, -1, 0, NULL), 0);
+    exitfd_close(other);
+    cr_assert_eq(exitfd_add(x, -1, 0, NULL), 0);
+    exitfd_close(x);
+}
+
+TEST(errors, remove_of_what_is_not_watched)
+{
+    struct exitfd *x = open_exitfd();
+    struct exitfd *other = open_exitfd();
+    pid_t pid = start_child_exit(0);
+    cr_assert_eq(exitfd_add(other, pid, 0, NULL), 0);
+    cr_assert_eq(exitfd_remove(NULL, pid), -EINVAL);
+    cr_assert_eq(exitfd_remove(x, 0), -EINVAL);
+    cr_assert_eq(exitfd_remove(x, -2), -EINVAL);
+    cr_assert_eq(exitfd_remove(x, pid), -ENOENT);
+    cr_assert_eq(exitfd_remove(x, INT_MAX), -ENOENT);
+    struct exitfd_event event = wait_event(other);
+    expect_exited(&event, pid, 0, NULL);
+    exitfd_close(other);
+    exitfd_close(x);
+}
+
+TEST(errors, wait_rejects_bad_arguments_and_writes_nothing)
+{
+    struct exitfd *x = open_exitfd();
+    pid_t pid = start_child_exit(0);
+    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+    wait_readable(exitfd_get_fd(x));
+    struct exitfd_event event, pattern;
+    memset(&pattern, 0xa5, sizeof(pattern));
+    event = pattern;
+    cr_assert_eq(exitfd_wait(NULL, &event, 1, 0), -EINVAL);
+    cr_assert_eq(exitfd_wait(x, NULL, 1, 0), -EINVAL);
+    cr_assert_eq(exitfd_wait(x, &event, 0, 0), -EINVAL);
+    cr_assert_eq(exitfd_wait(x, &event, -1, 0), -EINVAL);
+    cr_assert_eq(exitfd_wait(x, &event, INT_MIN, -1), -EINVAL);
+    cr_assert_eq(memcmp(&event, &pattern, sizeof(event)), 0, "an event was written on failure");
+    event = wait_event(x);
+    expect_exited(&event, pid, 0, NULL);
+    exitfd_close(x);
+}
+
+TEST(errors, wait_writes_no_more_than_it_returns)
+{
+    struct exitfd *x = open_exitfd();
+    pid_t pid = start_child_exit(0);
+    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+    wait_until_zombie(pid);
+    wait_readable(exitfd_get_fd(x));
+    struct exitfd_event events[3], pattern;
+    memset(&pattern, 0xa5, sizeof(pattern));
+    events[1] = events[2] = pattern;
+    cr_assert_eq(exitfd_wait(x, events, 2, 0), 1);
+    cr_assert_eq(memcmp(&events[2], &pattern, sizeof(pattern)), 0, "written beyond max");
+    exitfd_close(x);
+}
+
+TEST(errors, get_fd_and_get_backend_of_null)
+{
+    cr_assert_eq(exitfd_get_fd(NULL), -EINVAL);
+    cr_assert_null(exitfd_get_backend(NULL));
+}
+
+/* Under -EMFILE an exitfd is not made, and nothing of it stays. */
+TEST(errors, open_without_fds_left)
+{
+    struct rlimit before = forbid_new_fds();
+    int ret = open_error(0);
+    allow_new_fds(&before);
+    cr_assert_eq(ret, -EMFILE, "exitfd_open: %s", strerror(-ret));
+    exitfd_close(open_exitfd());
+}
+
+TEST(errors, version_is_that_of_the_header)
+{
+    char wanted[32];
+    snprintf(wanted, sizeof(wanted), "%d.%d.%d", EXITFD_VERSION_MAJOR, EXITFD_VERSION_MINOR, EXITFD_VERSION_PATCH);
+    cr_assert_str_eq(exitfd_version(), wanted);
+}

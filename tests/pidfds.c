@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+/* exitfd_add_pidfd and exitfd_get_pidfd. */
+#include "support.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void skip_in_posix_build(void)
+{
+    if (build_is_posix())
+        SKIP("-Dbackends=posix knows no pidfds");
+}
+
+TEST(pidfds, are_not_known_to_a_posix_build)
+{
+    if (!build_is_posix())
+        SKIP("a build with pidfds");
+    struct exitfd *x = open_exitfd();
+    struct gate gate = open_gate();
+    pid_t pid = start_child(&gate, 0);
+    int pidfd = open_pidfd(pid);
+    cr_assert_eq(exitfd_add_pidfd(x, pidfd, 0, NULL), -ENOTSUP);
+    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+    cr_assert_eq(exitfd_get_pidfd(x, pid), -ENOTSUP);
+    let_through(&gate, 1);
+    struct exitfd_event event = wait_event(x);
+    expect_exited(&event, pid, 0, NULL);
+    close(pidfd);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
+TEST(pidfds, of_a_live_child)
+{
+    skip_in_posix_build();
+    int data;
+    struct exitfd *x = open_exitfd();
+    struct gate gate = open_gate();
+    pid_t pid = start_child(&gate, 9);
+    int pidfd = open_pidfd(pid);
+    cr_assert_eq(exitfd_add_pidfd(x, pidfd, 0, &data), 0);
+    cr_assert_eq(exitfd_add_pidfd(x, pidfd, 0, &data), -EEXIST);
+    cr_assert_eq(exitfd_add(x, pid, 0, &data), -EEXIST);
+    cr_assert_geq(fcntl(pidfd, F_GETFD), 0, "the caller's pidfd was closed");
+    close(pidfd);
+    expect_quiet(x);
+    let_through(&gate, 1);
+    struct exitfd_event event = wait_event(x);
+    expect_exited(&event, pid, 9, &data);
+    expect_quiet(x);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
+TEST(pidfds, of_a_zombie)
+{
+    skip_in_posix_build();
+    struct exitfd *x = open_exitfd();
+    pid_t pid = start_child_exit(9);
+    wait_until_zombie(pid);
+    int pidfd = open_pidfd(pid);
+    cr_assert_eq(exitfd_add_pidfd(x, pidfd, 0, NULL), 0);
+    struct exitfd_event event = wait_event(x);
+    expect_exited(&event, pid, 9, NULL);
+    cr_assert_geq(fcntl(pidfd, F_GETFD), 0, "the caller's pidfd was closed");
+    expect_quiet(x);
+    close(pidfd);
+    exitfd_close(x);
+}
+
+TEST(pidfds, removed_by_their_pid)
+{
+    skip_in_posix_build();
+    struct exitfd *x = open_exitfd();
+    pid_t pid = start_child_exit(9);
+    int pidfd = open_pidfd(pid);
+    cr_assert_eq(exitfd_add_pidfd(x, pidfd, 0, NULL), 0);
+    cr_assert_eq(exitfd_remove(x, pid), 0);
+    wait_until_zombie(pid);
+    expect_quiet(x);
+    reap(pid);
+    close(pidfd);
+    exitfd_close(x);
+}
+
+TEST(pidfds, that_are_none)
+{
+    skip_in_posix_build();
+    struct exitfd *x = open_exitfd();
+    struct gate gate = open_gate();
+    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    int directory = open("/proc/self", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const int not_pidfds[] = { -1, INT_MIN, INT_MAX, gate.wait_end, gate.go_end, null, directory, exitfd_get_fd(x) };
+    for (size_t i = 0; i < sizeof(not_pidfds) / sizeof(not_pidfds[0]); i++) {
+        int ret = exitfd_add_pidfd(x, not_pidfds[i], 0, NULL);
+        cr_assert_eq(ret, -EBADF, "no. %zu: %s", i, strerror(-ret));
+    }
+    close(null);
+    cr_assert_eq(exitfd_add_pidfd(x, null, 0, NULL), -EBADF, "a closed fd");
+    close(directory);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
+TEST(pidfds, add_rejects_bad_arguments)
+{
+    skip_in_posix_build();
+    struct exitfd *x = open_exitfd();
+    pid_t pid = start_child_exit(0);
+    int pidfd = open_pidfd(pid);
+    cr_assert_eq(exitfd_add_pidfd(NULL, pidfd, 0, NULL), -EINVAL);
+    cr_assert_eq(exitfd_add_pidfd(x, pidfd, 1, NULL), -EINVAL);
+    cr_assert_eq(exitfd_add_pidfd(x, pidfd, 1u << 31, NULL), -EINVAL);
+    reap(pid);
+    cr_assert_eq(exitfd_add_pidfd(x, pidfd, 0, NULL), -ESRCH);
+    close(pidfd);
+    expect_quiet(x);
+    exitfd_close(x);
+}
+
+TEST(pidfds, of_a_process_that_is_no_child)
+{
+    skip_in_posix_build();
+    struct exitfd *x = open_exitfd();
+    int runner = open_pidfd(getppid());
+    int self = open_pidfd(getpid());
+    cr_assert_eq(exitfd_add_pidfd(x, runner, 0, NULL), -ECHILD);
+    cr_assert_eq(exitfd_add_pidfd(x, self, 0, NULL), -ECHILD);
+    bool can_observe = backend_is("pidfd") || backend_is("io_uring");
+    cr_assert_eq(exitfd_add_pidfd(x, runner, EXITFD_OBSERVE, NULL), can_observe ? 0 : -ENOTSUP);
+    expect_quiet(x);
+    close(runner);
+    close(self);
+    exitfd_close(x);
+}
+
+static bool same_file(int a, int b)
+{
+    struct stat stat_a, stat_b;
+    cr_assert_eq(fstat(a, &stat_a), 0);
+    cr_assert_eq(fstat(b, &stat_b), 0);
+    return stat_a.st_dev == stat_b.st_dev && stat_a.st_ino == stat_b.st_ino;
+}
+
+TEST(pidfds, get_pidfd_names_the_child)
+{
+    skip_in_posix_build();
+    struct exitfd *x = open_exitfd();
+    struct gate gate = open_gate();
+    pid_t pid = start_child(&gate, 0);
+    cr_assert_eq(exitfd_get_pidfd(NULL, pid), -EINVAL);
+    cr_assert_eq(exitfd_get_pidfd(x, 0), -EINVAL);
+    cr_assert_eq(exitfd_get_pidfd(x, -2), -EINVAL);
+    cr_assert_eq(exitfd_get_pidfd(x, pid), -ENOENT);
+    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+    int pidfd = exitfd_get_pidfd(x, pid);
+    if (backend_is("pidfd")) {
+        cr_assert_geq(pidfd, 0, "exitfd_get_pidfd: %s", strerror(-pidfd));
+        cr_assert_not(is_readable(pidfd));
+        if (have_pidfs()) {
+            int own = open_pidfd(pid);
+            cr_assert(same_file(own, pidfd), "the pidfd of another process");
+            close(own);
+        }
+        let_through(&gate, 1);
+        wait_readable(pidfd);
+    } else {
+        cr_assert(pidfd == -ENOTSUP || (backend_is("io_uring") && pidfd >= 0), "%d", pidfd);
+        let_through(&gate, 1);
+    }
+    struct exitfd_event event = wait_event(x);
+    expect_exited(&event, pid, 0, NULL);
+    cr_assert_eq(exitfd_get_pidfd(x, pid), -ENOENT);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
+TEST(pidfds, add_without_fds_left_and_without_signals)
+{
+    skip_in_posix_build();
+    if (!backend_is("pidfd"))
+        SKIP("a back end without an fd for each child");
+    struct exitfd *x = open_exitfd_flags(EXITFD_NO_SIGNALS);
+    pid_t pid = start_child_exit(0);
+    struct rlimit before = forbid_new_fds();
+    int ret = exitfd_add(x, pid, 0, NULL);
+    allow_new_fds(&before);
+    cr_assert_eq(ret, -EMFILE, "exitfd_add: %s", strerror(-ret));
+    cr_assert_eq(exitfd_remove(x, pid), -ENOENT, "watched after a failed add");
+    wait_until_zombie(pid);
+    expect_quiet(x);
+    reap(pid);
+    exitfd_close(x);
+}

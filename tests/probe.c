@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A kernel or a sandbox without pidfds: whatever errno says so, the fallback is chosen and works. The system calls of
+ * the library are failed by standing in for libc's syscall and waitid.
+ */
+#include "support.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+enum {
+    idtype_pidfd = 3
+};
+
+static struct {
+    int pidfd_open_error;
+    int waitid_error;
+    int calls_failed;
+} injected;
+
+typedef long syscall_function(long number, ...);
+typedef int waitid_function(idtype_t idtype, id_t id, siginfo_t *info, int options);
+
+/* ISO C has no conversion from dlsym's void pointer to a function's. */
+static void find_next(const char *name, void *function)
+{
+    void *found = dlsym(RTLD_NEXT, name);
+    if (found == NULL)
+        abort();
+    memcpy(function, &found, sizeof(found));
+}
+
+static bool fails(int error)
+{
+    if (error == 0)
+        return false;
+    injected.calls_failed++;
+    errno = error;
+    return true;
+}
+
+long syscall(long number, ...)
+{
+    static syscall_function *next;
+    if (next == NULL)
+        find_next("syscall", &next);
+    long args[6];
+    va_list list;
+    va_start(list, number);
+    for (int i = 0; i < 6; i++)
+        args[i] = va_arg(list, long);
+    va_end(list);
+    if (number == SYS_pidfd_open && fails(injected.pidfd_open_error))
+        return -1;
+    if (number == SYS_waitid && args[0] == idtype_pidfd && fails(injected.waitid_error))
+        return -1;
+    return next(number, args[0], args[1], args[2], args[3], args[4], args[5]);
+}
+
+int waitid(idtype_t idtype, id_t id, siginfo_t *info, int options)
+{
+    static waitid_function *next;
+    if (next == NULL)
+        find_next("waitid", &next);
+    if ((int)idtype == idtype_pidfd && fails(injected.waitid_error))
+        return -1;
+    return next(idtype, id, info, options);
+}
+
+static bool sigchld_has_a_handler(void)
+{
+    struct sigaction action;
+    cr_assert_eq(sigaction(SIGCHLD, NULL, &action), 0);
+    return (action.sa_flags & SA_SIGINFO) != 0 || (action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN);
+}
+
+static void inject(int pidfd_open_error, int waitid_error)
+{
+    if (build_is_posix())
+        SKIP("-Dbackends=posix asks for no pidfds");
+    unsetenv("EXITFD_BACKEND");
+    injected.pidfd_open_error = pidfd_open_error;
+    injected.waitid_error = waitid_error;
+}
+
+static void fall_back_to(const char *backend)
+{
+    struct exitfd *x = open_exitfd();
+    cr_assert_gt(injected.calls_failed, 0, "the library never asked for pidfds: nothing was shown");
+    cr_assert_str_eq(exitfd_get_backend(x), backend);
+    cr_assert_eq(sigchld_has_a_handler(), strcmp(backend, "self-pipe") == 0);
+    struct gate gate = open_gate();
+    pid_t pid = start_child(&gate, 17);
+    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+    cr_assert_eq(exitfd_get_pidfd(x, pid), -ENOTSUP);
+    let_through(&gate, 1);
+    struct exitfd_event event = wait_event(x);
+    expect_exited(&event, pid, 17, NULL);
+    expect_report(x);
+    expect_quiet(x);
+    close_gate(&gate);
+    exitfd_close(x);
+    cr_assert_not(sigchld_has_a_handler());
+
+    struct exitfd *forced;
+    cr_assert_eq(exitfd_open(&forced, EXITFD_PIDFD), -ENOTSUP);
+    cr_assert_eq(exitfd_open(&forced, EXITFD_NO_SIGNALS), sigchld_is_blocked() ? 0 : -ENOTSUP);
+    if (sigchld_is_blocked())
+        exitfd_close(forced);
+}
+
+TEST(probe, enosys_everywhere)
+{
+    inject(ENOSYS, ENOSYS);
+    fall_back_to("self-pipe");
+}
+
+TEST(probe, eperm_everywhere)
+{
+    inject(EPERM, EPERM);
+    fall_back_to("self-pipe");
+}
+
+TEST(probe, eacces_everywhere)
+{
+    inject(EACCES, EACCES);
+    fall_back_to("self-pipe");
+}
+
+TEST(probe, einval_everywhere)
+{
+    inject(EINVAL, EINVAL);
+    fall_back_to("self-pipe");
+}
+
+TEST(probe, linux_5_3_opens_pidfds_but_cannot_wait_for_them)
+{
+    inject(0, EINVAL);
+    fall_back_to("self-pipe");
+}
+
+TEST(probe, sandbox_that_forbids_the_wait_only)
+{
+    inject(0, EPERM);
+    fall_back_to("self-pipe");
+}
+
+TEST(probe, signalfd_where_sigchld_is_blocked)
+{
+    inject(ENOSYS, EINVAL);
+    block_sigchld();
+    fall_back_to("signalfd");
+}
+
+/* Whichever back end is chosen then, children are reported, and none has a pidfd. */
+static void report_without_pidfd_open(int error)
+{
+    inject(error, 0);
+    struct exitfd *x = open_exitfd();
+    struct gate gate = open_gate();
+    pid_t pid = start_child(&gate, 17);
+    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+    cr_assert_gt(injected.calls_failed, 0, "the library never asked for pidfds: nothing was shown");
+    cr_assert_eq(exitfd_get_pidfd(x, pid), -ENOTSUP);
+    let_through(&gate, 1);
+    struct exitfd_event event = wait_event(x);
+    expect_exited(&event, pid, 17, NULL);
+    expect_quiet(x);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
+TEST(probe, sandbox_that_forbids_pidfd_open_only_with_eperm)
+{
+    report_without_pidfd_open(EPERM);
+}
+
+TEST(probe, sandbox_that_forbids_pidfd_open_only_with_enosys)
+{
+    report_without_pidfd_open(ENOSYS);
+}
+
+TEST(probe, sandbox_that_forbids_pidfd_open_only_with_eacces)
+{
+    report_without_pidfd_open(EACCES);
+}
+
+TEST(probe, any_other_errno_is_an_error_to_report)
+{
+    inject(ENOMEM, ENOMEM);
+    struct exitfd *x;
+    int ret = exitfd_open(&x, 0);
+    cr_assert_eq(ret, -ENOMEM, "exitfd_open: %s", strerror(-ret));
+}
+
+TEST(probe, pidfd_when_nothing_is_injected)
+{
+    inject(0, 0);
+    if (!have_pidfd())
+        SKIP("no pidfds in this kernel");
+    struct exitfd *x = open_exitfd();
+    cr_assert_str_eq(exitfd_get_backend(x), "pidfd");
+    expect_report(x);
+    exitfd_close(x);
+}

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT */
+/* The pid table alone: no system calls, so no back ends. */
+#include "support.h"
+
+#include "watches.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* src/watches.c is built here with these in place of malloc and realloc. */
+void *watches_malloc(size_t size);
+void *watches_realloc(void *block, size_t size);
+
+static int allocations_left = -1; /* -1: no limit */
+
+static bool allocation_fails(void)
+{
+    if (allocations_left == 0)
+        return true;
+    if (allocations_left > 0)
+        allocations_left--;
+    return false;
+}
+
+void *watches_malloc(size_t size)
+{
+    return allocation_fails() ? NULL : malloc(size);
+}
+
+void *watches_realloc(void *block, size_t size)
+{
+    return allocation_fails() ? NULL : realloc(block, size);
+}
+
+static struct watch *take(struct watches *ws)
+{
+    struct watch *w = NULL;
+    cr_assert_eq(watches_take(ws, &w), 0);
+    return w;
+}
+
+static uint64_t watch_pid(struct watches *ws, pid_t pid)
+{
+    struct watch *w = take(ws);
+    watches_bind(ws, w, pid);
+    return watches_token(ws, w);
+}
+
+static void drop_pid(struct watches *ws, pid_t pid)
+{
+    watches_drop(ws, watches_find(ws, pid));
+}
+
+static int count(const struct watches *ws)
+{
+    int n = 0;
+    for (uint32_t slot = 0; watches_iterate(ws, &slot) != NULL;)
+        n++;
+    return n;
+}
+
+TEST(watches, empty_table_finds_nothing)
+{
+    struct watches ws = { 0 };
+    cr_assert_null(watches_find(&ws, 1));
+    cr_assert_null(watches_by_token(&ws, 0));
+    cr_assert_eq(count(&ws), 0);
+    watches_free(&ws);
+}
+
+TEST(watches, taken_slot_is_clean_and_names_nobody)
+{
+    struct watches ws = { 0 };
+    for (int i = 0; i < 2; i++) {
+        struct watch *w = take(&ws);
+        cr_assert(w->pid == 0 && w->pidfd == -1 && w->flags == 0 && w->data == NULL);
+        cr_assert_eq(count(&ws), 0, "a slot without a process is none to iterate over");
+        watches_bind(&ws, w, 5);
+        w->pidfd = 3;
+        w->flags = ~0u;
+        w->data = w;
+        cr_assert_eq(count(&ws), 1);
+        watches_drop(&ws, w);
+    }
+    watches_drop(&ws, take(&ws));
+    cr_assert_null(watches_find(&ws, 5));
+    watches_free(&ws);
+}
+
+TEST(watches, bound_pid_is_found_until_dropped)
+{
+    struct watches ws = { 0 };
+    uint64_t token = watch_pid(&ws, 1234);
+    struct watch *w = watches_find(&ws, 1234);
+    cr_assert_not_null(w);
+    cr_assert_eq(w->pid, 1234);
+    cr_assert_eq(watches_by_token(&ws, token), w);
+    cr_assert_null(watches_find(&ws, 1235));
+    watches_drop(&ws, w);
+    cr_assert_null(watches_find(&ws, 1234));
+    cr_assert_null(watches_by_token(&ws, token));
+    watches_free(&ws);
+}
+
+TEST(watches, stale_token_finds_nothing_in_a_slot_used_again)
+{
+    struct watches ws = { 0 };
+    uint64_t tokens[100];
+    for (int i = 0; i < 100; i++) {
+        tokens[i] = watch_pid(&ws, 77);
+        for (int old = 0; old < i; old++)
+            cr_assert_null(watches_by_token(&ws, tokens[old]), "token %d of %d", old, i);
+        drop_pid(&ws, 77);
+    }
+    watches_free(&ws);
+}
+
+TEST(watches, tokens_and_pids_survive_growth)
+{
+    enum {
+        children = 5000
+    };
+    static uint64_t tokens[children + 1];
+    struct watches ws = { 0 };
+    for (pid_t pid = 1; pid <= children; pid++)
+        tokens[pid] = watch_pid(&ws, pid);
+    cr_assert_eq(count(&ws), children);
+    for (pid_t pid = 1; pid <= children; pid++) {
+        struct watch *w = watches_find(&ws, pid);
+        cr_assert_not_null(w);
+        cr_assert_eq(w->pid, pid);
+        cr_assert_eq(watches_by_token(&ws, tokens[pid]), w);
+    }
+    watches_free(&ws);
+}
+
+TEST(watches, dropped_slots_are_used_again)
+{
+    struct watches ws = { 0 };
+    for (int round = 0; round < 100; round++) {
+        for (pid_t pid = 1; pid <= 10; pid++)
+            watch_pid(&ws, pid);
+        for (pid_t pid = 1; pid <= 10; pid++)
+            drop_pid(&ws, pid);
+    }
+    cr_assert_leq(ws.capacity, 32, "grew to %u slots for 10 at a time", ws.capacity);
+    watches_free(&ws);
+}
+
+/* A pid that the kernel gave again while the event of its former bearer is still to be taken. */
+TEST(watches, newest_of_two_with_one_pid_is_found)
+{
+    struct watches ws = { 0 };
+    uint64_t old = watch_pid(&ws, 9);
+    uint64_t new = watch_pid(&ws, 9);
+    cr_assert_eq(watches_find(&ws, 9), watches_by_token(&ws, new));
+    watches_drop(&ws, watches_by_token(&ws, new));
+    cr_assert_eq(watches_find(&ws, 9), watches_by_token(&ws, old));
+    new = watch_pid(&ws, 9);
+    watches_drop(&ws, watches_by_token(&ws, old));
+    cr_assert_eq(watches_find(&ws, 9), watches_by_token(&ws, new));
+    watches_free(&ws);
+}
+
+TEST(watches, newest_of_two_with_one_pid_is_found_after_growth)
+{
+    struct watches ws = { 0 };
+    uint64_t first = watch_pid(&ws, 100);
+    watch_pid(&ws, 9);
+    watches_drop(&ws, watches_by_token(&ws, first));
+    uint64_t new = watch_pid(&ws, 9);
+    for (pid_t pid = 1000; pid < 3000; pid++) {
+        watch_pid(&ws, pid);
+        cr_assert_eq(watches_find(&ws, 9), watches_by_token(&ws, new), "with %d watches", (int)pid - 997);
+    }
+    watches_free(&ws);
+}
+
+TEST(watches, iteration_may_drop_as_it_goes)
+{
+    struct watches ws = { 0 };
+    for (pid_t pid = 1; pid <= 50; pid++)
+        watch_pid(&ws, pid);
+    uint32_t slot = 0;
+    for (struct watch *w; (w = watches_iterate(&ws, &slot)) != NULL;)
+        if (w->pid % 2 == 0)
+            watches_drop(&ws, w);
+    cr_assert_eq(count(&ws), 25);
+    slot = 0;
+    for (struct watch *w; (w = watches_iterate(&ws, &slot)) != NULL;)
+        cr_assert_eq(w->pid % 2, 1);
+    watches_free(&ws);
+}
+
+TEST(watches, anything_in_any_order_as_a_plain_array_has_it)
+{
+    enum {
+        pids = 700,
+        steps = 60000
+    };
+    static uint64_t tokens[pids + 1];
+    static bool watched[pids + 1];
+    struct watches ws = { 0 };
+    int live = 0;
+    uint32_t seed = 1;
+    for (int step = 0; step < steps; step++) {
+        seed = seed * 1664525 + 1013904223;
+        pid_t pid = (pid_t)(seed >> 8) % pids + 1;
+        struct watch *w = watches_find(&ws, pid);
+        cr_assert_eq(w != NULL, watched[pid], "pid %d at step %d", (int)pid, step);
+        cr_assert_eq(tokens[pid] != 0 || watched[pid] ? watches_by_token(&ws, tokens[pid]) : NULL, w);
+        if (w != NULL)
+            watches_drop(&ws, w);
+        else
+            tokens[pid] = watch_pid(&ws, pid);
+        watched[pid] = w == NULL;
+        live += w == NULL ? 1 : -1;
+    }
+    cr_assert_eq(count(&ws), live);
+    watches_free(&ws);
+}
+
+/* Fails each allocation in turn: the watch that could not be taken is missing, and nothing else. */
+TEST(watches, out_of_memory_loses_nothing)
+{
+    enum {
+        children = 300
+    };
+    struct watches ws = { 0 };
+    int failures = 0;
+    for (pid_t pid = 1; pid <= children; pid++) {
+        struct watch *const untouched = (struct watch *)&failures;
+        struct watch *w = untouched;
+        for (allocations_left = 0; watches_take(&ws, &w) == -ENOMEM; allocations_left = failures % 3) {
+            cr_assert_eq(w, untouched, "*ret was written on failure");
+            cr_assert_eq(count(&ws), pid - 1);
+            for (pid_t known = 1; known < pid; known++)
+                cr_assert_not_null(watches_find(&ws, known));
+            failures++;
+        }
+        watches_bind(&ws, w, pid);
+    }
+    allocations_left = -1;
+    cr_assert_gt(failures, 5, "nothing was failed");
+    cr_assert_eq(count(&ws), children);
+    watches_free(&ws);
+}
