@@ -232,7 +232,7 @@ static int discard_watch(struct exitfd *x, struct watch *w, int unused)
 {
     struct wait_result ignored;
 
-    if (w->flags & EXITFD_OBSERVE || xfd_status_wait_watch(w, WEXITED, &ignored) == 1)
+    if (w->flags & EXITFD_OBSERVE || xfd_status_settle(w, &ignored) == 1)
         return remove_watch(x, w, unused);
     xfd_follow_end_jobs(x, w);
     w->flags |= WATCH_DISCARDED;

@@ -195,10 +195,8 @@ static void settle_as(struct exitfd *x, struct watch *w, const struct wait_resul
 static bool settle(struct exitfd *x, struct watch *w, struct exitfd_event *events, int *count)
 {
     struct wait_result result;
-    int found = -ECHILD;
+    int found = w->flags & WATCH_GONE ? -ECHILD : xfd_status_settle(w, &result);
 
-    if (!(w->flags & WATCH_GONE))
-        found = xfd_status_wait_watch(w, WEXITED | (w->flags & EXITFD_OBSERVE ? WNOWAIT : 0), &result);
     if (found == 0)
         return false;
     settle_as(x, w, found == 1 ? &result : NULL, events, count);
@@ -254,9 +252,14 @@ static bool peek(struct exitfd *x, struct exitfd_event *events, int max, int *co
         int found = xfd_status_wait(P_ALL, 0, WEXITED | WNOWAIT, &result);
         if (found == 0)
             return false;
-        struct watch *w = found == 1 ? xfd_watches_find(&x->watches, result.pid) : NULL;
-        if (!w || w->pidfd >= 0 || w->flags & EXITFD_OBSERVE || !settle(x, w, events, count))
+        bool exited = found == 1 && xfd_status_is_exit(&result);
+        struct watch *w = exited ? xfd_watches_find(&x->watches, result.pid) : NULL;
+        if (!w || w->pidfd >= 0 || w->flags & EXITFD_OBSERVE)
             return true;
+        found = xfd_status_wait_watch(w, WEXITED, &result);
+        if (found == 0)
+            return true;
+        settle_as(x, w, found == 1 ? &result : NULL, events, count);
     }
     return false;
 }
