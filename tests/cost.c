@@ -36,7 +36,7 @@ static struct cost allowed(void)
     if (backend_is("pidfd"))
         return (struct cost){ .add = 3, .collect = 3, .next = 2, .look = 1, .spawn = 3 };
     if (backend_is("signalfd"))
-        return (struct cost){ .add = 3, .collect = 12, .next = 4, .look = 3, .spawn = 5 };
+        return (struct cost){ .add = 3, .collect = 13, .next = 4, .look = 3, .spawn = 5 };
     return (struct cost){ .add = 3, .collect = 11, .next = 4, .look = 3, .spawn = 7 };
 }
 
