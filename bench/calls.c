@@ -93,7 +93,7 @@ int main(int argc, char **argv)
         .asks = "System calls and user-space instructions in one watched child's life (counted by ptrace), and wakes "
                 "while idle.",
         .quick = { .sizes = { 100 }, .rounds = 1, .repeats = 5 },
-        .full = { .sizes = { 1, 100, 1000 }, .rounds = 1, .repeats = 20 },
+        .full = { .sizes = { 1, 100, 1000 }, .rounds = 1, .repeats = 5 },
         .take_sample = take_sample,
     };
 

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 enum {
-    SAMPLE_SECONDS = 120,
+    SAMPLE_SECONDS = 240,
     FIGURES_MAX = 32,
     REASON_MAX = 120
 };

@@ -161,7 +161,7 @@ def marks(results):
         yield f"{PIDFD}: wakes while idle, N = {size:,}", results.median("calls", size, PIDFD, "idle_wakes"), 0, False
     for size in results.sizes["memory"]:
         yield f"{PIDFD}: bytes for each of {size:,} watched children", \
-            results.median("memory", size, PIDFD, "bytes"), 64, False
+            results.median("memory", size, PIDFD, "allocated"), 64, False
 
 
 def quotient(results, key, base):
@@ -219,9 +219,10 @@ def page(results):
     for size in results.sizes["latency"]:
         yield from table_of_figures(results, "latency", size, [
             (f"{c}_{p}_us", f"{c} {p}", p == "p50") for c in ("idle", "busy") for p in ("p50", "p99", "p99.9")], BLOCKED)
-    yield "## Memory and fds\n\nFor each watched child, beyond an empty loop. Pages of the process that are really there.\n"
+    yield "## Memory and fds\n\nFor each watched child, beyond an empty loop.\n"
     for size in results.sizes["memory"]:
-        yield from table_of_figures(results, "memory", size, [("bytes", "bytes", False), ("fds", "fds", False)])
+        yield from table_of_figures(results, "memory", size, [
+            ("allocated", "bytes in use", False), ("resident", "bytes of resident memory", False), ("fds", "fds", False)])
     yield ("## System calls and instructions\n\nIn one watched child's life, from add to the event, counted by `ptrace`; "
            "instructions are those of user space.\n")
     for size in results.sizes["calls"]:

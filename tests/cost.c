@@ -37,7 +37,10 @@ static struct cost allowed(void)
         return (struct cost){ .add = 3, .collect = 3, .next = 2, .look = 1, .spawn = 3 };
     if (backend_is("signalfd"))
         return (struct cost){ .add = 3, .collect = 13, .next = 4, .look = 3, .spawn = 5 };
-    return (struct cost){ .add = 3, .collect = 11, .next = 4, .look = 3, .spawn = 7 };
+    if (backend_is("self-pipe"))
+        return (struct cost){ .add = 3, .collect = 11, .next = 4, .look = 3, .spawn = 7 };
+    SKIP("this back end has no row in the table yet");
+    return (struct cost){ 0 };
 }
 
 /* Of the thread that counts only: Criterion has another one. */
