@@ -16,7 +16,7 @@ static const struct subcommand {
     { "wait", "exitfd wait", wait_main, "wait for any processes and tell how each ended" },
     { "run", "exitfd run", run_main, "run the command lines of a file, several at a time" },
     { "init", "exitfd init", init_main, "be PID 1 of a container, or a sub-reaper, around a command" },
-//    { "doctor", "exitfd doctor", doctor_main, "tell what this machine and this environment offer" },
+    { "doctor", "exitfd doctor", doctor_main, "tell what this machine and this environment offer" },
 };
 
 enum {
