@@ -13,6 +13,7 @@ import time
 import unittest
 
 import demo_client
+import demo_tap
 
 PROGRAM = None
 MORE_THAN_SOCKETS_HOLD = 10_000_000
@@ -319,4 +320,4 @@ if __name__ == "__main__":
         print(__doc__, file=sys.stdout if sys.argv[1:] == ["--help"] else sys.stderr)
         sys.exit(0 if sys.argv[1:] == ["--help"] else 2)
     PROGRAM = os.path.abspath(sys.argv.pop(1))
-    unittest.main()
+    unittest.main(testRunner=demo_tap.Runner())
