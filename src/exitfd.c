@@ -22,7 +22,9 @@ int xfd_object_check(const struct exitfd *x)
 {
     if (!x)
         return -EINVAL;
-    return x->epoch == xfd_process_epoch() ? 0 : -ESTALE;
+    if (x->epoch != xfd_process_epoch())
+        return -ESTALE;
+    return x->backend->check ? x->backend->check(x) : 0;
 }
 
 int xfd_object_check_flags(const struct exitfd *x, unsigned flags)

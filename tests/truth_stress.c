@@ -199,9 +199,9 @@ static void *toggle_sigchld(void *arg)
     sigaction(SIGCHLD, NULL, &found);
     while (!atomic_load(&toggler_retires)) {
         sigaction(SIGCHLD, &ignored, NULL);
-        spin(20000);
+        poll(NULL, 0, 1);
         sigaction(SIGCHLD, &found, NULL);
-        spin(20000);
+        poll(NULL, 0, 1);
     }
     return arg;
 }
@@ -216,7 +216,8 @@ TEST(stress, SIG_IGN_toggled_while_they_exit)
     for (int first = 0; first < rounds; first += BATCH_MAX) {
         start_batch(x, first, BATCH_MAX);
         let_through(&gate, BATCH_MAX);
-        take_events(x, BATCH_MAX, backend_is("self-pipe"));
+        /* No signal tells of those that the kernel reaped: by SIGCHLD they are found when we look while it is ignored. */
+        take_events(x, BATCH_MAX, !follows_by_pidfd());
     }
     atomic_store(&toggler_retires, true);
     pthread_join(toggler, NULL);
@@ -270,13 +271,13 @@ TEST(stress, remove_against_exit)
         struct round *round = &batch[0];
         *round = (struct round){ .pid = fork_exiting_after(i % 97 * 100, i % 251), .status = i % 251 };
         cr_assert_eq(exitfd_add(x, round->pid, 0, round), 0);
-        spin(i % 101 * 200);
+        spin(i % 101 * 2000);
         struct exitfd_event event;
-        int ret = exitfd_wait(x, &event, 1, 0);
-        cr_assert_geq(ret, 0);
+        int ret = exitfd_wait(x, &event, 1, i % 4 == 0);
+        cr_assert(ret >= 0 || ret == -EINTR, "exitfd_wait: %s", strerror(-ret));
         if (ret == 1)
             note_event(&event);
-        remove_or_find_its_event(x, round, ret);
+        remove_or_find_its_event(x, round, ret == 1);
         expect_no_event(x);
     }
     cr_log_info("%d rounds: %d removed in time, %d events", rounds, removed, reaped);
@@ -318,7 +319,7 @@ TEST(stress, remove_against_a_thread_that_waits)
         atomic_store(&taken[slot], 0);
         *round = (struct round){ .pid = fork_exiting_after(i % 97 * 100, i % 251), .status = i % 251 };
         cr_assert_eq(exitfd_add(x, round->pid, 0, round), 0);
-        spin(i % 101 * 200);
+        spin(i % 101 * 2000);
         int ret = exitfd_remove(x, round->pid);
         if (ret == 0) {
             cr_assert_eq(reap(round->pid), round->status << 8);
