@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "follow.h"
 
+#include "platform.h"
+#include "posix/disposition.h"
 #include "posix/sigchld.h"
 #include "status.h"
 #include "wake.h"
@@ -96,7 +98,7 @@ bool xfd_follow_check(struct exitfd *x)
     bool no_zombies, reached = true;
 
     if (needs_sigchld(x)) {
-        enum sigchld_state state = xfd_sigchld_get_state(&no_zombies);
+        enum sigchld_state state = xfd_disposition_get(&no_zombies);
         if (x->signal_fd >= 0)
             reached = state != SIGCHLD_IGNORED && xfd_sigchld_is_blocked();
         else
@@ -111,6 +113,8 @@ bool xfd_follow_check(struct exitfd *x)
 
 int xfd_follow_add(struct exitfd *x, struct watch *w, int why, bool known_child)
 {
+    if (!known_child && xfd_platform_is_thread(w->pid))
+        return -ESRCH;
     if (!known_child && !may_listen(x))
         return why;
     ring_insert(x, w);
@@ -194,10 +198,8 @@ static void settle_as(struct exitfd *x, struct watch *w, const struct wait_resul
 static bool settle(struct exitfd *x, struct watch *w, struct exitfd_event *events, int *count)
 {
     struct wait_result result;
-    int found = -ECHILD;
+    int found = w->flags & WATCH_GONE ? -ECHILD : xfd_status_settle(w, &result);
 
-    if (!(w->flags & WATCH_GONE))
-        found = xfd_status_wait_watch(w, WEXITED | (w->flags & EXITFD_OBSERVE ? WNOWAIT : 0), &result);
     if (found == 0)
         return false;
     settle_as(x, w, found == 1 ? &result : NULL, events, count);
@@ -253,9 +255,14 @@ static bool peek(struct exitfd *x, struct exitfd_event *events, int max, int *co
         int found = xfd_status_wait(P_ALL, 0, WEXITED | WNOWAIT, &result);
         if (found == 0)
             return false;
-        struct watch *w = found == 1 ? xfd_watches_find(&x->watches, result.pid) : NULL;
-        if (!w || w->pidfd >= 0 || w->flags & EXITFD_OBSERVE || !settle(x, w, events, count))
+        bool exited = found == 1 && xfd_status_is_exit(&result);
+        struct watch *w = exited ? xfd_watches_find(&x->watches, result.pid) : NULL;
+        if (!w || w->pidfd >= 0 || w->flags & EXITFD_OBSERVE)
             return true;
+        found = xfd_status_wait_watch(w, WEXITED, &result);
+        if (found == 0)
+            return true;
+        settle_as(x, w, found == 1 ? &result : NULL, events, count);
     }
     return false;
 }
@@ -268,7 +275,7 @@ static bool somebody_else_reaps(struct exitfd *x)
     bool moved = foreign_reaps != x->foreign_reaps;
 
     x->foreign_reaps = foreign_reaps;
-    xfd_sigchld_get_state(&no_zombies);
+    xfd_disposition_get(&no_zombies);
     return moved || no_zombies;
 }
 

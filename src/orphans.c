@@ -108,7 +108,7 @@ static int reap(struct exitfd *x, pid_t pid, struct exitfd_event *event)
     struct watch orphan = { .pid = pid, .data = x->any_data };
     struct wait_result result;
 
-    if (xfd_status_wait(P_PID, (id_t)pid, WEXITED, &result) != 1)
+    if (xfd_status_reap(pid, &result) != 1)
         return 0;
     xfd_event_fill(event, &orphan, &result);
     return 1;
@@ -133,7 +133,7 @@ static int collect(struct exitfd *x, struct exitfd_event *events, int max)
     int count = 0;
 
     while (count < max && xfd_status_wait(P_ALL, 0, WEXITED | WNOWAIT, &result) == 1) {
-        if (is_watched(x, result.pid))
+        if (!xfd_status_is_exit(&result) || is_watched(x, result.pid))
             return count + look_behind(x, events + count, max - count);
         count += reap(x, result.pid, &events[count]);
     }

@@ -10,18 +10,10 @@
 /* -EBADF: no pidfd of a process; -ESRCH: reaped, or not visible from this pid namespace. */
 pid_t xfd_platform_pid_of(int pidfd);
 
+/* Whether a pid is the id of a thread that is not its process's first: no process has it, but some calls take it. */
+bool xfd_platform_is_thread(pid_t pid);
+
 int xfd_platform_kill(int pidfd, int signum);
-
-struct spawn_request {
-    const char *file;
-    const posix_spawn_file_actions_t *actions;
-    const posix_spawnattr_t *attr;
-    char *const *argv;
-    char *const *envp;
-};
-
-/* posix_spawnp. want_pidfd: with a pidfd of the child if the libc can do both at once; else *pidfd is -1. */
-int xfd_platform_spawn(const struct spawn_request *request, bool want_pidfd, pid_t *pid, int *pidfd);
 
 /* An attribute object of its own, alike, to be destroyed by the caller. attr may be NULL. 0 or a negative errno. */
 int xfd_platform_copy_attributes(posix_spawnattr_t *copy, const posix_spawnattr_t *attr);

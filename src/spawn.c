@@ -44,7 +44,7 @@ static void cancel(struct start *start)
     xfd_object_unlock(x, start->cancel_state);
 }
 
-static void started(struct start *start, pid_t pid, int pidfd)
+static void started(struct start *start, pid_t pid)
 {
     struct exitfd *x = start->x;
 
@@ -54,7 +54,7 @@ static void started(struct start *start, pid_t pid, int pidfd)
     if (earlier && earlier->pidfd < 0)
         xfd_follow_gone(x, earlier);
     xfd_watches_bind(&x->watches, w, pid);
-    x->backend->add(x, w, pidfd, true);
+    x->backend->add(x, w, -1, true);
     xfd_object_unlock(x, start->cancel_state);
 }
 
@@ -79,29 +79,26 @@ static int set_signals(posix_spawnattr_t *attr)
     return -error;
 }
 
-static int spawn(struct start *start, struct spawn_request *request, pid_t *pid)
+static int copy_attributes(posix_spawnattr_t *copy, const posix_spawnattr_t *attr)
 {
-    posix_spawnattr_t attr;
-    int pidfd = -1, error = xfd_platform_copy_attributes(&attr, request->attr);
+    int error = xfd_platform_copy_attributes(copy, attr);
 
     if (error < 0)
         return error;
-    error = set_signals(&attr);
-    request->attr = &attr;
-    xfd_orphans_hold();
-    if (error == 0)
-        error = xfd_platform_spawn(request, start->x->backend->by_pidfd, pid, &pidfd);
-    if (error == 0)
-        started(start, *pid, pidfd);
-    xfd_orphans_release();
-    posix_spawnattr_destroy(&attr);
+    error = set_signals(copy);
+    if (error < 0)
+        posix_spawnattr_destroy(copy);
     return error;
 }
 
+/*
+ * Not pidfd_spawnp (glibc 2.39): it gives a pidfd and no pid, and once somebody else has reaped the child, or the kernel
+ * has because SIGCHLD is ignored, no call turns the one into the other. Better a status unknown than a child unnamed.
+ */
 int exitfd_spawn(struct exitfd *x, pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
                  const posix_spawnattr_t *attr, char *const argv[], char *const envp[], unsigned flags, void *data)
 {
-    struct spawn_request request = { file, actions, attr, argv, envp };
+    posix_spawnattr_t own_attr;
     struct start start;
     pid_t child;
 
@@ -110,7 +107,15 @@ int exitfd_spawn(struct exitfd *x, pid_t *pid, const char *file, const posix_spa
     int error = reserve(&start, x, flags, data);
     if (error < 0)
         return error;
-    error = spawn(&start, &request, &child);
+    error = copy_attributes(&own_attr, attr);
+    if (error == 0) {
+        xfd_orphans_hold();
+        error = -posix_spawnp(&child, file, actions, &own_attr, argv, envp);
+        if (error == 0)
+            started(&start, child);
+        xfd_orphans_release();
+        posix_spawnattr_destroy(&own_attr);
+    }
     if (error < 0)
         cancel(&start);
     else if (pid)
@@ -131,7 +136,7 @@ pid_t exitfd_fork(struct exitfd *x, unsigned flags, void *data)
         return 0; /* what was held is free here: process.c's handler has seen to it */
     error = -errno;
     if (pid > 0)
-        started(&start, pid, -1);
+        started(&start, pid);
     xfd_orphans_release();
     if (pid < 0) {
         cancel(&start);

@@ -24,6 +24,31 @@ int xfd_status_wait(idtype_t type, id_t id, int options, struct wait_result *ret
     return 1;
 }
 
+bool xfd_status_is_exit(const struct wait_result *result)
+{
+    return result->code == CLD_EXITED || result->code == CLD_KILLED || result->code == CLD_DUMPED;
+}
+
+static int settle(idtype_t type, id_t id, bool observe, struct wait_result *ret)
+{
+    int found = xfd_status_wait(type, id, WEXITED | WNOWAIT, ret);
+
+    if (found != 1 || observe)
+        return found == 1 ? xfd_status_is_exit(ret) : found;
+    return xfd_status_is_exit(ret) ? xfd_status_wait(type, id, WEXITED, ret) : 0;
+}
+
+int xfd_status_settle(const struct watch *w, struct wait_result *ret)
+{
+    return w->pidfd >= 0 ? settle(WAIT_PIDFD, (id_t)w->pidfd, w->flags & EXITFD_OBSERVE, ret)
+                         : settle(P_PID, (id_t)w->pid, w->flags & EXITFD_OBSERVE, ret);
+}
+
+int xfd_status_reap(pid_t pid, struct wait_result *ret)
+{
+    return settle(P_PID, (id_t)pid, false, ret);
+}
+
 int xfd_status_wait_watch(const struct watch *w, int options, struct wait_result *ret)
 {
     return w->pidfd >= 0 ? xfd_status_wait(WAIT_PIDFD, (id_t)w->pidfd, options, ret)
@@ -56,11 +81,6 @@ int xfd_status_is_child(pid_t pid)
     return found == -ECHILD ? xfd_status_why_no_child(pid) : found;
 }
 
-static bool is_exit(int code)
-{
-    return code == CLD_EXITED || code == CLD_KILLED || code == CLD_DUMPED;
-}
-
 static void event_start(struct exitfd_event *event, const struct watch *w, enum exitfd_origin origin)
 {
     memset(event, 0, sizeof *event);
@@ -71,7 +91,7 @@ static void event_start(struct exitfd_event *event, const struct watch *w, enum 
 
 void xfd_event_fill(struct exitfd_event *event, const struct watch *w, const struct wait_result *result)
 {
-    bool reaped = is_exit(result->code) && !(w->flags & EXITFD_OBSERVE);
+    bool reaped = xfd_status_is_exit(result) && !(w->flags & EXITFD_OBSERVE);
 
     event_start(event, w, reaped ? EXITFD_REAPED : EXITFD_PEEKED);
     event->code = result->code;

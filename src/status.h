@@ -21,6 +21,13 @@ struct wait_result {
 int xfd_status_wait(idtype_t type, id_t id, int options, struct wait_result *ret);
 int xfd_status_wait_watch(const struct watch *w, int options, struct wait_result *ret); /* by its pidfd if it has one */
 
+bool xfd_status_is_exit(const struct wait_result *result);
+
+/* A wait with WEXITED also takes the ptrace stops of a child that this process traces itself. These only look first,
+   and give what a reap gives: 1, 0 or -ECHILD. With EXITFD_OBSERVE nothing is reaped. */
+int xfd_status_settle(const struct watch *w, struct wait_result *ret);
+int xfd_status_reap(pid_t pid, struct wait_result *ret);
+
 #define WAIT_PIDFD ((idtype_t)3) /* P_PIDFD: an enumerator in glibc 2.36, absent from musl 1.2.3 and from BSDs */
 
 /* What somebody other than this library has reaped so far, as a sum that moves when they do. */

@@ -59,9 +59,10 @@ TEST(blocking, event_that_is_due_ends_any_timeout)
     for (size_t i = 0; i < sizeof(timeouts) / sizeof(timeouts[0]); i++) {
         pid_t pid = start_child_exit(0);
         cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
-        wait_readable(exitfd_get_fd(x));
+        wait_until_zombie(pid);
         struct exitfd_event event;
-        cr_assert_eq(exitfd_wait(x, &event, 1, timeouts[i]), 1, "timeout %d", timeouts[i]);
+        int ret = exitfd_wait(x, &event, 1, timeouts[i]);
+        cr_assert_eq(ret, 1, "timeout %d: exitfd_wait: %d", timeouts[i], ret);
         expect_exited(&event, pid, 0, NULL);
     }
     exitfd_close(x);
@@ -89,12 +90,12 @@ static void *disturb(void *arg)
         pthread_kill(me->sleeper, me->sig);
     for (; me->sig != 0 && me->gate == NULL && !me->returned; sched_yield())
         pthread_kill(me->sleeper, me->sig);
+    let_through(&me->stranger_gate, me->strangers);
     for (int i = 0; i < me->strangers; i++) {
         siginfo_t info;
-        if (write(me->stranger_gate.go_end, "", 1) == 1)
-            waitid(P_PID, (id_t)me->stranger_pids[i], &info, WEXITED);
-        me->saw_sleep = me->saw_sleep && wait_until_asleep(me->sleeper_tid);
+        waitid(P_PID, (id_t)me->stranger_pids[i], &info, WEXITED);
     }
+    me->saw_sleep = me->saw_sleep && wait_until_asleep(me->sleeper_tid);
     if (me->gate != NULL && write(me->gate->go_end, "", 1) != 1)
         me->saw_sleep = false;
     return NULL;

@@ -138,16 +138,6 @@ TEST(errors, environment_with_an_unknown_name)
     }
 }
 
-TEST(errors, flag_wins_over_the_environment)
-{
-    if (build_is_posix())
-        SKIP("one back end in this build");
-    setenv("EXITFD_BACKEND", "signalfd", 1);
-    cr_assert_str_eq(opened_backend(EXITFD_SELFPIPE), "self-pipe");
-    setenv("EXITFD_BACKEND", "self-pipe", 1);
-    cr_assert_str_eq(opened_backend(EXITFD_SIGNALFD), "signalfd");
-}
-
 TEST(errors, add_rejects_bad_arguments)
 {
     struct exitfd *x = open_exitfd();
@@ -323,6 +313,28 @@ TEST(errors, open_without_fds_left)
     cr_assert_eq(ret, -EMFILE, "exitfd_open: %s", strerror(-ret));
     exitfd_close(open_exitfd());
 }
+
+#ifdef BUILD_IS_POSIX
+TEST(errors, no_pidfds_in_this_build)
+{
+    struct exitfd *x = open_exitfd();
+    pid_t pid = start_child_exit(0);
+    cr_assert_eq(exitfd_add_pidfd(x, 0, 0, NULL), -ENOTSUP);
+    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+    cr_assert_eq(exitfd_get_pidfd(x, pid), -ENOTSUP);
+    struct exitfd_event event = wait_event(x);
+    expect_exited(&event, pid, 0, NULL);
+    exitfd_close(x);
+}
+#else
+TEST(errors, flag_wins_over_the_environment)
+{
+    setenv("EXITFD_BACKEND", "signalfd", 1);
+    cr_assert_str_eq(opened_backend(EXITFD_SELFPIPE), "self-pipe");
+    setenv("EXITFD_BACKEND", "self-pipe", 1);
+    cr_assert_str_eq(opened_backend(EXITFD_SIGNALFD), "signalfd");
+}
+#endif
 
 TEST(errors, version_is_that_of_the_header)
 {

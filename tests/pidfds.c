@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* exitfd_add_pidfd and exitfd_get_pidfd. */
+/* exitfd_add_pidfd and exitfd_get_pidfd, in a build that knows pidfds. */
 #include "support.h"
 
 #include <errno.h>
@@ -9,34 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static void skip_in_posix_build(void)
-{
-    if (build_is_posix())
-        SKIP("-Dbackends=posix knows no pidfds");
-}
-
-TEST(pidfds, are_not_known_to_a_posix_build)
-{
-    if (!build_is_posix())
-        SKIP("a build with pidfds");
-    struct exitfd *x = open_exitfd();
-    struct gate gate = open_gate();
-    pid_t pid = start_child(&gate, 0);
-    int pidfd = open_pidfd(pid);
-    cr_assert_eq(exitfd_add_pidfd(x, pidfd, 0, NULL), -ENOTSUP);
-    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
-    cr_assert_eq(exitfd_get_pidfd(x, pid), -ENOTSUP);
-    let_through(&gate, 1);
-    struct exitfd_event event = wait_event(x);
-    expect_exited(&event, pid, 0, NULL);
-    close(pidfd);
-    close_gate(&gate);
-    exitfd_close(x);
-}
-
 TEST(pidfds, of_a_live_child)
 {
-    skip_in_posix_build();
     int data;
     struct exitfd *x = open_exitfd();
     struct gate gate = open_gate();
@@ -58,7 +32,6 @@ TEST(pidfds, of_a_live_child)
 
 TEST(pidfds, of_a_zombie)
 {
-    skip_in_posix_build();
     struct exitfd *x = open_exitfd();
     pid_t pid = start_child_exit(9);
     wait_until_zombie(pid);
@@ -74,7 +47,6 @@ TEST(pidfds, of_a_zombie)
 
 TEST(pidfds, removed_by_their_pid)
 {
-    skip_in_posix_build();
     struct exitfd *x = open_exitfd();
     pid_t pid = start_child_exit(9);
     int pidfd = open_pidfd(pid);
@@ -89,7 +61,6 @@ TEST(pidfds, removed_by_their_pid)
 
 TEST(pidfds, that_are_none)
 {
-    skip_in_posix_build();
     struct exitfd *x = open_exitfd();
     struct gate gate = open_gate();
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -108,7 +79,6 @@ TEST(pidfds, that_are_none)
 
 TEST(pidfds, add_rejects_bad_arguments)
 {
-    skip_in_posix_build();
     struct exitfd *x = open_exitfd();
     pid_t pid = start_child_exit(0);
     int pidfd = open_pidfd(pid);
@@ -124,7 +94,6 @@ TEST(pidfds, add_rejects_bad_arguments)
 
 TEST(pidfds, of_a_process_that_is_no_child)
 {
-    skip_in_posix_build();
     struct exitfd *x = open_exitfd();
     int runner = open_pidfd(getppid());
     int self = open_pidfd(getpid());
@@ -148,7 +117,6 @@ static bool same_file(int a, int b)
 
 TEST(pidfds, get_pidfd_names_the_child)
 {
-    skip_in_posix_build();
     struct exitfd *x = open_exitfd();
     struct gate gate = open_gate();
     pid_t pid = start_child(&gate, 0);
@@ -181,7 +149,6 @@ TEST(pidfds, get_pidfd_names_the_child)
 
 TEST(pidfds, add_without_fds_left_and_without_signals)
 {
-    skip_in_posix_build();
     if (!backend_is("pidfd"))
         SKIP("a back end without an fd for each child");
     struct exitfd *x = open_exitfd_flags(EXITFD_NO_SIGNALS);

@@ -108,7 +108,7 @@ TEST(polling, epoll_edge_triggered_added_when_an_event_is_due)
     struct exitfd *x = open_exitfd();
     pid_t pid = start_child_exit(0);
     cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
-    wait_readable(exitfd_get_fd(x));
+    wait_until_zombie(pid);
     int epfd = open_epoll(exitfd_get_fd(x), EPOLLIN | EPOLLET);
     cr_assert(epoll_reports(epfd, exitfd_get_fd(x), DEADLINE_MS));
     cr_assert_eq(drain(x), 1);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "follow.h"
 #include "posix/pipe.h"
+#include "posix/disposition.h"
 #include "posix/sigchld.h"
 #include "wake.h"
 
@@ -52,7 +53,7 @@ static bool tell_deaf(struct exitfd *x)
 {
     bool no_zombies, told = x->told_deaf;
 
-    x->told_deaf = x->ring_size > 0 && xfd_sigchld_get_state(&no_zombies) != SIGCHLD_OURS;
+    x->told_deaf = x->ring_size > 0 && xfd_disposition_get(&no_zombies) != SIGCHLD_OURS;
     return x->told_deaf && !told;
 }
 

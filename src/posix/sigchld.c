@@ -3,15 +3,11 @@
  * The handler walks a list of listeners without a lock. Listeners are never freed, only reused, so the walk is always
  * over valid memory. `users` counts the handlers that are between reading a listener's fd and having written to it: who
  * takes the fd away waits for it to become 0, so that no byte can land in a file that got the same number meanwhile.
- *
- * Somebody may install a handler over ours and chain to it. It must then stay callable, with its own predecessor, for
- * as long as the process lives, even when we have no more use for it; and when we come to install a handler again, over
- * theirs, it must not be the same one, or theirs and ours would call each other for ever. Hence several trampolines,
- * each with its predecessor. Of four, three may be buried like that.
  */
 #include "posix/sigchld.h"
 
 #include "exitfd.h"
+#include "posix/disposition.h"
 #include "process.h"
 
 #include <errno.h>
@@ -21,7 +17,6 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 struct listener {
@@ -32,17 +27,6 @@ struct listener {
     _Atomic pid_t pid;
     enum listen_to to; /* this and reserved are for the lock's holder */
     bool reserved;
-};
-
-typedef void action_function(int, siginfo_t *, void *);
-typedef void handler_function(int);
-
-struct trampoline {
-    action_function *entry;
-    struct sigaction found; /* for the lock's holder */
-    _Atomic uintptr_t found_function;
-    atomic_int found_flags;
-    bool taken;
 };
 
 static _Atomic(struct listener *) listeners;
@@ -70,65 +54,6 @@ static void write_to_all(const struct listener *except)
         if (l != except && atomic_load(&l->pid) == self)
             write_to(l);
 }
-
-static bool is_function(uintptr_t function)
-{
-    return function != (uintptr_t)SIG_DFL && function != (uintptr_t)SIG_IGN;
-}
-
-static void chain(struct trampoline *t, int signum, siginfo_t *info, void *context)
-{
-    uintptr_t function = atomic_load(&t->found_function);
-    int flags = atomic_load(&t->found_flags);
-
-    if (flags & SA_RESETHAND)
-        function = atomic_exchange(&t->found_function, (uintptr_t)SIG_DFL);
-    if (!is_function(function))
-        return;
-    if (flags & SA_SIGINFO)
-        ((action_function *)function)(signum, info, context);
-    else
-        ((handler_function *)function)(signum);
-}
-
-static void handle(struct trampoline *t, int signum, siginfo_t *info, void *context)
-{
-    int saved_errno = errno;
-
-    write_to_all(NULL);
-    errno = saved_errno;
-    chain(t, signum, info, context);
-    errno = saved_errno;
-}
-
-static struct trampoline trampolines[4];
-
-static void enter_0(int signum, siginfo_t *info, void *context)
-{
-    handle(&trampolines[0], signum, info, context);
-}
-
-static void enter_1(int signum, siginfo_t *info, void *context)
-{
-    handle(&trampolines[1], signum, info, context);
-}
-
-static void enter_2(int signum, siginfo_t *info, void *context)
-{
-    handle(&trampolines[2], signum, info, context);
-}
-
-static void enter_3(int signum, siginfo_t *info, void *context)
-{
-    handle(&trampolines[3], signum, info, context);
-}
-
-static struct trampoline trampolines[4] = {
-    { .entry = enter_0 },
-    { .entry = enter_1 },
-    { .entry = enter_2 },
-    { .entry = enter_3 },
-};
 
 /* All signals are blocked as well: a handler of the application that forks must not find us holding the lock. */
 void xfd_sigchld_lock(void)
@@ -162,27 +87,6 @@ void xfd_sigchld_forked(void)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-static uintptr_t function_of(const struct sigaction *action)
-{
-    return action->sa_flags & SA_SIGINFO ? (uintptr_t)action->sa_sigaction : (uintptr_t)action->sa_handler;
-}
-
-static struct trampoline *ours(const struct sigaction *action)
-{
-    for (unsigned i = 0; i < sizeof trampolines / sizeof *trampolines; i++)
-        if (function_of(action) == (uintptr_t)trampolines[i].entry)
-            return &trampolines[i];
-    return NULL;
-}
-
-static struct trampoline *take_trampoline(void)
-{
-    for (unsigned i = 0; i < sizeof trampolines / sizeof *trampolines; i++)
-        if (!trampolines[i].taken)
-            return &trampolines[i];
-    return NULL;
-}
-
 static bool active(const struct listener *l)
 {
     return atomic_load(&l->fd) >= 0 && atomic_load(&l->pid) == getpid() && l->to != LISTEN_TO_SIBLINGS;
@@ -202,93 +106,15 @@ static bool anybody_listens(bool *to_stops)
     return any;
 }
 
-static void remember(struct trampoline *t, const struct sigaction *found)
-{
-    t->found = *found;
-    atomic_store(&t->found_flags, found->sa_flags);
-    atomic_store(&t->found_function, function_of(found));
-}
-
-/* What the handler found expects of the kernel goes on: its mask, stops if it had them, no zombies if it wanted none.
-   SIG_IGN counts as an accident, inherited from whoever started us: with it no child would leave a status. */
-static struct sigaction our_action(const struct trampoline *t, bool stops)
-{
-    bool chained = is_function(function_of(&t->found));
-    struct sigaction action = { .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK };
-
-    action.sa_sigaction = t->entry;
-    if (chained)
-        action.sa_mask = t->found.sa_mask;
-    else
-        sigemptyset(&action.sa_mask);
-    if (function_of(&t->found) != (uintptr_t)SIG_IGN)
-        action.sa_flags |= t->found.sa_flags & SA_NOCLDWAIT;
-    if (!stops && !(chained && !(t->found.sa_flags & SA_NOCLDSTOP)))
-        action.sa_flags |= SA_NOCLDSTOP;
-    return action;
-}
-
-static int install(const struct sigaction *current, bool stops)
-{
-    /* With no function installed there is none that could call a buried trampoline of ours. */
-    for (unsigned i = 0; i < sizeof trampolines / sizeof *trampolines && !is_function(function_of(current)); i++)
-        trampolines[i].taken = false;
-
-    struct trampoline *t = take_trampoline();
-    if (!t)
-        return -EAGAIN;
-    t->taken = true;
-    remember(t, current);
-
-    struct sigaction action = our_action(t, stops), replaced;
-    sigaction(SIGCHLD, &action, &replaced);
-    /* Between our look and this call another thread may have installed its own: that is what we chain to, then. */
-    if (function_of(&replaced) != function_of(current))
-        remember(t, &replaced);
-    return 0;
-}
-
-static void update(struct trampoline *t, const struct sigaction *current, bool stops)
-{
-    struct sigaction action = our_action(t, stops), replaced;
-
-    if (!((action.sa_flags ^ current->sa_flags) & SA_NOCLDSTOP))
-        return;
-    sigaction(SIGCHLD, &action, &replaced);
-    if (function_of(&replaced) != (uintptr_t)t->entry)
-        sigaction(SIGCHLD, &replaced, NULL);
-}
-
-static void take_back(struct trampoline *t)
-{
-    struct sigaction replaced;
-
-    if (t->found.sa_flags & SA_RESETHAND && atomic_load(&t->found_function) == (uintptr_t)SIG_DFL)
-        t->found = (struct sigaction){ .sa_handler = SIG_DFL };
-    sigaction(SIGCHLD, &t->found, &replaced);
-    if (function_of(&replaced) != (uintptr_t)t->entry)
-        sigaction(SIGCHLD, &replaced, NULL);
-    t->taken = false;
-}
-
-/* Brings the disposition in line with who listens. newcomer: somebody wants the handler from now on. */
+/* newcomer: somebody wants the handler from now on. */
 static int settle(bool newcomer)
 {
-    struct sigaction current;
     bool stops;
     bool wanted = anybody_listens(&stops);
 
-    sigaction(SIGCHLD, NULL, &current);
-    struct trampoline *t = ours(&current);
-    if (wanted && !t)
-        return newcomer ? install(&current, stops) : 0;
     if (wanted)
-        update(t, &current, stops);
-    while (!wanted && t) {
-        take_back(t);
-        sigaction(SIGCHLD, NULL, &current);
-        t = ours(&current);
-    }
+        return xfd_disposition_install(stops, newcomer);
+    xfd_disposition_restore();
     return 0;
 }
 
@@ -367,16 +193,6 @@ void xfd_sigchld_tell_siblings(const struct listener *except)
     write_to_all(except);
 }
 
-enum sigchld_state xfd_sigchld_get_state(bool *no_zombies)
-{
-    struct sigaction current;
-
-    sigaction(SIGCHLD, NULL, &current);
-    bool ignored = function_of(&current) == (uintptr_t)SIG_IGN;
-    *no_zombies = ignored || current.sa_flags & SA_NOCLDWAIT;
-    return ignored ? SIGCHLD_IGNORED : ours(&current) ? SIGCHLD_OURS : SIGCHLD_OTHER;
-}
-
 bool xfd_sigchld_is_blocked(void)
 {
     sigset_t mask;
@@ -439,12 +255,4 @@ int exitfd_install_handler(int fd, int *ret_old_fd)
     if (error == 0 && ret_old_fd)
         *ret_old_fd = old_fd;
     return error;
-}
-
-int exitfd_is_default_handler(void)
-{
-    struct sigaction current;
-
-    sigaction(SIGCHLD, NULL, &current);
-    return function_of(&current) == (uintptr_t)SIG_DFL;
 }

@@ -27,15 +27,6 @@ void xfd_sigchld_unlisten(struct listener *l);
 /* For the reader of a signalfd, who has consumed a SIGCHLD that was everybody's. */
 void xfd_sigchld_tell_siblings(const struct listener *except);
 
-enum sigchld_state {
-    SIGCHLD_OURS,       /* the handler is ours */
-    SIGCHLD_OTHER,      /* it is somebody else's or the default: whether ours is called, only they know */
-    SIGCHLD_IGNORED     /* the kernel sends no signal, and reaps */
-};
-
-/* no_zombies: the kernel reaps children by itself (SIG_IGN or SA_NOCLDWAIT). */
-enum sigchld_state xfd_sigchld_get_state(bool *no_zombies);
-
 bool xfd_sigchld_is_blocked(void); /* in this thread */
 
 /* Around a fork, and in the child after it. */

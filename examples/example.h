@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/* What the example programs share and what has nothing to do with children: the clock, SIGTERM, arguments. */
+#ifndef EXAMPLE_H
+#define EXAMPLE_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    WRONG_USAGE = 2
+};
+
+static inline long long now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
+}
+
+static int caught_signals_writer;
+
+static inline void pass_signal_on(int sig)
+{
+    int saved_errno = errno;
+    unsigned char byte = (unsigned char)sig;
+    if (write(caught_signals_writer, &byte, 1) < 0) {
+        /* Full of signals not read yet: one more would say nothing new. */
+    }
+    errno = saved_errno;
+}
+
+/* Returns an fd to poll, from which next_caught_signal reads, or a negative errno. signals ends with 0. */
+static inline int catch_signals(const int *signals)
+{
+    int fds[2];
+    if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
+        return -errno;
+    caught_signals_writer = fds[1];
+    struct sigaction action = { .sa_handler = pass_signal_on, .sa_flags = SA_RESTART };
+    for (; *signals; signals++)
+        sigaction(*signals, &action, NULL);
+    return fds[0];
+}
+
+/* 0: no more for now. */
+static inline int next_caught_signal(int fd)
+{
+    unsigned char sig;
+    return read(fd, &sig, 1) == 1 ? sig : 0;
+}
+
+static inline bool parse_number(const char *text, int least, int most, int *ret)
+{
+    char *end;
+    long number = strtol(text, &end, 10);
+    *ret = (int)number;
+    return end != text && !*end && number >= least && number <= most;
+}
+
+static inline int wrong_usage(const char *program, const char *what, const char *value)
+{
+    fprintf(stderr, "%s: %s%s%s\nTry '%s --help'.\n", program, what, value ? ": " : "", value ? value : "", program);
+    return WRONG_USAGE;
+}
+
+#endif

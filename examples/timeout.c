@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/* Run a command with a deadline: SIGTERM when it has passed, SIGKILL when that did not help. */
+#include "example.h"
+
+#include <exitfd.h>
+#include <getopt.h>
+#include <limits.h>
+#include <poll.h>
+#include <string.h>
+
+extern char **environ;
+
+enum {
+    TIMED_OUT = 124,
+    TIMEOUT_FAILED = 125,
+    CANNOT_RUN = 126,
+    NOT_FOUND = 127,
+    BY_SIGNAL = 128
+};
+
+static const char help[] =
+    "usage: timeout [-s SIGNAL] [-k DURATION] DURATION COMMAND [ARGUMENT]...\n"
+    "Run COMMAND, and end it if it still runs after DURATION.\n"
+    "\n"
+    "  -s, --signal=NUMBER         the signal to send, default 15 (SIGTERM)\n"
+    "  -k, --kill-after=DURATION   send SIGKILL this long after that signal, default 10; 0 means never\n"
+    "  -h, --help                  show this\n"
+    "\n"
+    "DURATION is a number of seconds, such as 1.5, or ends in m, h or d. 0 means no deadline.\n"
+    "SIGTERM, SIGINT, SIGHUP and SIGQUIT sent to timeout are passed on to COMMAND.\n"
+    "\n"
+    "The exit status is COMMAND's, 128 plus the signal that ended it, 124 when the deadline passed (137 when that\n"
+    "took SIGKILL), 125 when timeout itself failed, 126 or 127 when COMMAND cannot be run or found, 2 for wrong "
+    "usage.\n";
+
+struct run {
+    struct exitfd *x;
+    pid_t pid;
+    int next_signal;
+    long long kill_after_ms;
+    long long deadline_ms; /* -1: none */
+    bool timed_out, killed;
+    int caught_signals;
+};
+
+static bool parse_duration_ms(const char *text, long long *ret_ms)
+{
+    static const struct {
+        const char *suffix;
+        double ms;
+    } units[] = { { "", 1e3 }, { "s", 1e3 }, { "m", 60e3 }, { "h", 3600e3 }, { "d", 86400e3 } };
+    char *end;
+    double number = strtod(text, &end);
+    if (end == text || !(number >= 0 && number < 1e9))
+        return false;
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+        if (!strcmp(end, units[i].suffix)) {
+            *ret_ms = (long long)(number * units[i].ms + (number > 0 ? 0.999 : 0));
+            return true;
+        }
+    return false;
+}
+
+static void end_command(struct run *run, int sig)
+{
+    exitfd_kill(run->x, run->pid, sig);
+    exitfd_kill(run->x, run->pid, SIGCONT);
+    run->next_signal = SIGKILL;
+    if (run->kill_after_ms && sig != SIGKILL)
+        run->deadline_ms = now_ms() + run->kill_after_ms;
+}
+
+static void deadline_passed(struct run *run)
+{
+    run->timed_out = true;
+    run->killed = run->next_signal == SIGKILL;
+    run->deadline_ms = -1;
+    end_command(run, run->next_signal);
+}
+
+static int exit_status(const struct run *run, const struct exitfd_event *event)
+{
+    if (event->origin == EXITFD_UNKNOWN) {
+        fprintf(stderr, "timeout: the command ended, but its status is lost: is SIGCHLD ignored?\n");
+        return TIMEOUT_FAILED;
+    }
+    if (run->timed_out)
+        return run->killed ? BY_SIGNAL + SIGKILL : TIMED_OUT;
+    return event->code == CLD_EXITED ? event->status : BY_SIGNAL + event->status;
+}
+
+static int poll_timeout_ms(const struct run *run)
+{
+    if (run->deadline_ms < 0)
+        return -1;
+    long long left_ms = run->deadline_ms - now_ms();
+    return left_ms < 0 ? 0 : left_ms > INT_MAX ? INT_MAX : (int)left_ms;
+}
+
+static int follow(struct run *run)
+{
+    struct pollfd fds[] = { { .fd = exitfd_get_fd(run->x), .events = POLLIN },
+                            { .fd = run->caught_signals, .events = POLLIN } };
+    for (;;) {
+        poll(fds, 2, poll_timeout_ms(run));
+
+        struct exitfd_event event;
+        int n = exitfd_wait(run->x, &event, 1, 0);
+        if (n == 1)
+            return exit_status(run, &event);
+        if (n < 0) {
+            fprintf(stderr, "timeout: cannot wait for the command: %s\n", strerror(-n));
+            return TIMEOUT_FAILED;
+        }
+        for (int sig; (sig = next_caught_signal(run->caught_signals));)
+            end_command(run, sig);
+        if (run->deadline_ms >= 0 && now_ms() >= run->deadline_ms)
+            deadline_passed(run);
+    }
+}
+
+static int run_command(struct run *run, long long duration_ms, char *const argv[])
+{
+    int r = exitfd_open(&run->x, 0);
+    if (r == 0)
+        r = run->caught_signals = catch_signals((int[]){ SIGTERM, SIGINT, SIGHUP, SIGQUIT, 0 });
+    if (r < 0) {
+        fprintf(stderr, "timeout: cannot prepare to wait for the command: %s\n", strerror(-r));
+        return TIMEOUT_FAILED;
+    }
+    r = exitfd_spawn(run->x, &run->pid, argv[0], NULL, NULL, argv, environ, 0, NULL);
+    if (r < 0) {
+        fprintf(stderr, "timeout: cannot run '%s': %s\n", argv[0], strerror(-r));
+        return r == -ENOENT ? NOT_FOUND : r == -EAGAIN || r == -ENOMEM || r == -EMFILE ? TIMEOUT_FAILED : CANNOT_RUN;
+    }
+    run->deadline_ms = duration_ms ? now_ms() + duration_ms : -1;
+    return follow(run);
+}
+
+int main(int argc, char *argv[])
+{
+    static const struct option options[] = { { "signal", required_argument, NULL, 's' },
+                                             { "kill-after", required_argument, NULL, 'k' },
+                                             { "help", no_argument, NULL, 'h' },
+                                             { 0 } };
+    struct run run = { .next_signal = SIGTERM, .kill_after_ms = 10000 };
+    for (int option; (option = getopt_long(argc, argv, "+s:k:h", options, NULL)) != -1;) {
+        if (option == 'h')
+            return fputs(help, stdout) < 0;
+        if (option == 's' && !parse_number(optarg, 1, SIGRTMAX, &run.next_signal))
+            return wrong_usage("timeout", "not a signal number", optarg);
+        if (option == 'k' && !parse_duration_ms(optarg, &run.kill_after_ms))
+            return wrong_usage("timeout", "not a duration", optarg);
+        if (option == '?')
+            return wrong_usage("timeout", "unknown option or missing value", NULL);
+    }
+    if (argc - optind < 2)
+        return wrong_usage("timeout", "a duration and a command are needed", NULL);
+    long long duration_ms;
+    if (!parse_duration_ms(argv[optind], &duration_ms))
+        return wrong_usage("timeout", "not a duration", argv[optind]);
+
+    int status = run_command(&run, duration_ms, argv + optind + 1);
+    exitfd_close(run.x);
+    return status;
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+/* A pid that is used again by another process: exitfd_kill says so, and does not hit it. */
+#include "life_support.h"
+
+#include <fcntl.h>
+
+static void set_next_pid(pid_t pid)
+{
+    int fd = open("/proc/sys/kernel/ns_last_pid", O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || dprintf(fd, "%d", (int)pid - 1) < 0)
+        _exit(CHECK_SKIPPED);
+    close(fd);
+}
+
+static pid_t start_living(void)
+{
+    pid_t pid = fork();
+    CHECK(pid >= 0);
+    while (pid == 0)
+        pause();
+    return pid;
+}
+
+static int exit_status_of(pid_t pid)
+{
+    int status;
+    CHECK(waitpid(pid, &status, 0) == pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static struct exitfd_event next_event(struct exitfd *x)
+{
+    struct exitfd_event event;
+    int ret;
+    while ((ret = exitfd_wait(x, &event, 1, DEADLINE_MS)) == -EINTR)
+        ;
+    CHECK(ret == 1);
+    return event;
+}
+
+static struct exitfd *open_for_recycling(void)
+{
+    struct exitfd *x;
+    CHECK(exitfd_open(&x, 0) == 0);
+    set_next_pid(1000);
+    return x;
+}
+
+static void recycle_for_own_child(pid_t pid)
+{
+    set_next_pid(pid);
+    CHECK(start_living() == pid);
+}
+
+/* Returns its parent, which ends as it does, so that it is no child of ours. */
+static pid_t recycle_for_stranger(pid_t pid)
+{
+    int ends[2];
+    char byte;
+    CHECK(pipe2(ends, O_CLOEXEC) == 0);
+    pid_t parent = fork();
+    CHECK(parent >= 0);
+    if (parent == 0) {
+        set_next_pid(pid);
+        CHECK(start_living() == pid);
+        CHECK(write(ends[1], "", 1) == 1);
+        _exit(exit_status_of(pid));
+    }
+    CHECK(read(ends[0], &byte, 1) == 1);
+    close(ends[0]);
+    close(ends[1]);
+    return parent;
+}
+
+static void try_to_hit(struct exitfd *x, pid_t pid, int wanted)
+{
+    CHECK(exitfd_kill(x, pid, 0) == wanted);
+    CHECK(exitfd_kill(x, pid, SIGTERM) == wanted);
+    CHECK(exitfd_kill(x, pid, SIGKILL) == wanted);
+}
+
+/* Of several deadly signals the first one counts: its status tells whether one came before this. */
+static void expect_not_hit(pid_t pid, pid_t whose_status)
+{
+    CHECK(kill(pid, SIGUSR1) == 0);
+    CHECK(exit_status_of(whose_status) == 128 + SIGUSR1);
+}
+
+static pid_t watch_zombie(struct exitfd *x, unsigned flags)
+{
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(3);
+    CHECK(exitfd_add(x, pid, flags, x) == 0);
+    return pid;
+}
+
+static void expect_one_event(struct exitfd *x, pid_t pid)
+{
+    struct exitfd_event event = next_event(x);
+    CHECK(event.pid == pid && event.data == x);
+    CHECK(event.origin == EXITFD_UNKNOWN ||
+          (event.origin == EXITFD_RECORDED && event.code == CLD_EXITED && event.status == 3));
+    CHECK(exitfd_wait(x, &event, 1, 0) == 0);
+    try_to_hit(x, pid, -ENOENT);
+}
+
+static void after_its_event(void)
+{
+    struct exitfd *x = open_for_recycling();
+    pid_t pid = watch_zombie(x, 0);
+    CHECK(next_event(x).pid == pid);
+    recycle_for_own_child(pid);
+    try_to_hit(x, pid, -ENOENT);
+    expect_not_hit(pid, pid);
+}
+
+static void after_remove(void)
+{
+    struct exitfd *x = open_for_recycling();
+    pid_t pid = watch_zombie(x, 0);
+    CHECK(exitfd_remove(x, pid) == 0);
+    CHECK(exit_status_of(pid) == 3);
+    recycle_for_own_child(pid);
+    try_to_hit(x, pid, -ENOENT);
+    expect_not_hit(pid, pid);
+}
+
+static void after_discard(void)
+{
+    struct exitfd *x = open_for_recycling();
+    pid_t pid = watch_zombie(x, 0);
+    CHECK(exitfd_discard(x, pid) == 0);
+    recycle_for_own_child(pid);
+    try_to_hit(x, pid, -ENOENT);
+    expect_not_hit(pid, pid);
+}
+
+static void reaped_by_somebody_else(unsigned flags)
+{
+    struct exitfd *x = open_for_recycling();
+    pid_t pid = watch_zombie(x, flags);
+    CHECK(exit_status_of(pid) == 3);
+    pid_t parent = recycle_for_stranger(pid);
+    try_to_hit(x, pid, -ESRCH);
+    expect_one_event(x, pid);
+    expect_not_hit(pid, parent);
+}
+
+static void reaped_by_somebody_else_and_child_again(unsigned flags)
+{
+    struct exitfd *x = open_for_recycling();
+    pid_t pid = watch_zombie(x, flags);
+    CHECK(exit_status_of(pid) == 3);
+    recycle_for_own_child(pid);
+    try_to_hit(x, pid, -ESRCH);
+    expect_one_event(x, pid);
+    expect_not_hit(pid, pid);
+}
+
+static void owned_then_strangers(void)
+{
+    reaped_by_somebody_else(0);
+}
+
+static void observed_then_strangers(void)
+{
+    reaped_by_somebody_else(EXITFD_OBSERVE);
+}
+
+static void owned_then_owned(void)
+{
+    reaped_by_somebody_else_and_child_again(0);
+}
+
+static void observed_then_owned(void)
+{
+    reaped_by_somebody_else_and_child_again(EXITFD_OBSERVE);
+}
+
+static void run_where_pids_can_be_chosen(void (*body)(void))
+{
+    exitfd_close(open_exitfd());
+    run_as_pid_1(body, "unshare(CLONE_NEWPID) or writing to /proc/sys/kernel/ns_last_pid is not permitted here");
+}
+
+TEST(recycled, after_its_event_the_pid_is_not_hit)
+{
+    run_where_pids_can_be_chosen(after_its_event);
+}
+
+TEST(recycled, after_remove_the_pid_is_not_hit)
+{
+    run_where_pids_can_be_chosen(after_remove);
+}
+
+TEST(recycled, after_discard_the_pid_is_not_hit)
+{
+    run_where_pids_can_be_chosen(after_discard);
+}
+
+TEST(recycled, a_stranger_with_the_pid_of_a_stolen_child_is_not_hit)
+{
+    run_where_pids_can_be_chosen(owned_then_strangers);
+}
+
+TEST(recycled, a_stranger_with_the_pid_of_an_observed_child_is_not_hit)
+{
+    run_where_pids_can_be_chosen(observed_then_strangers);
+}
+
+static void skip_unless_by_pidfd(void)
+{
+    if (!follows_by_pidfd())
+        SKIP("no pidfd: a stolen child cannot be told from a later child with its pid");
+}
+
+TEST(recycled, a_later_child_with_the_pid_of_a_stolen_child_is_not_hit)
+{
+    skip_unless_by_pidfd();
+    run_where_pids_can_be_chosen(owned_then_owned);
+}
+
+TEST(recycled, a_later_child_with_the_pid_of_an_observed_child_is_not_hit)
+{
+    skip_unless_by_pidfd();
+    run_where_pids_can_be_chosen(observed_then_owned);
+}

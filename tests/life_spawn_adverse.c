@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+/* exitfd_spawn where the world is against it: SIGCHLD ignored, fds used up, no signals allowed, a thief in the process. */
+#include "life_support.h"
+#include "truth_inject.h"
+
+#include <stdatomic.h>
+
+extern char **environ;
+
+static int spawn_exit_7(struct exitfd *x, pid_t *pid)
+{
+    char *argv[] = { "sh", "-c", "exit 7", NULL };
+    return exitfd_spawn(x, pid, "sh", NULL, NULL, argv, environ, 0, x);
+}
+
+static void expect_one_true_or_unknown(struct exitfd *x, pid_t pid)
+{
+    struct exitfd_event event = call_until_event(x);
+    if (event.origin == EXITFD_UNKNOWN)
+        expect_event(&event, pid, 0, 0, EXITFD_UNKNOWN, x);
+    else
+        expect_event(&event, pid, CLD_EXITED, 7, event.origin, x);
+    cr_assert_neq(event.origin, EXITFD_PEEKED);
+    expect_result(exitfd_kill(x, pid, 0), -ENOENT);
+    expect_no_event(x);
+}
+
+TEST(spawn_adverse, where_sigchld_is_ignored_there_is_one_event)
+{
+    set_sigchld(SIG_IGN, 0);
+    struct exitfd *x = open_exitfd();
+    for (int i = 0; i < 20; i++) {
+        pid_t pid;
+        expect_result(spawn_exit_7(x, &pid), 0);
+        expect_one_true_or_unknown(x, pid);
+    }
+    exitfd_close(x);
+}
+
+TEST(spawn_adverse, where_sigchld_is_ignored_later_there_is_one_event)
+{
+    struct exitfd *x = open_exitfd();
+    pid_t pid;
+    set_sigchld(SIG_IGN, 0);
+    for (int i = 0; i < 20; i++) {
+        expect_result(spawn_exit_7(x, &pid), 0);
+        expect_one_true_or_unknown(x, pid);
+    }
+    exitfd_close(x);
+}
+
+TEST(spawn_adverse, with_sa_nocldwait_there_is_one_event)
+{
+    struct exitfd *x = open_exitfd();
+    set_sigchld(SIG_DFL, SA_NOCLDWAIT);
+    for (int i = 0; i < 20; i++) {
+        pid_t pid;
+        expect_result(spawn_exit_7(x, &pid), 0);
+        expect_one_true_or_unknown(x, pid);
+    }
+    exitfd_close(x);
+}
+
+static void *steal_children(void *argument)
+{
+    atomic_bool *stop = argument;
+    while (!atomic_load(stop))
+        waitpid(-1, NULL, WNOHANG);
+    return NULL;
+}
+
+TEST(spawn_adverse, where_another_thread_reaps_any_child_there_is_one_event)
+{
+    struct exitfd *x = open_exitfd();
+    atomic_bool stop = false;
+    struct helper thief = start_helper(steal_children, &stop);
+    for (int i = 0; i < 50; i++) {
+        pid_t pid;
+        expect_result(spawn_exit_7(x, &pid), 0);
+        expect_one_true_or_unknown(x, pid);
+    }
+    atomic_store(&stop, true);
+    join_helper(&thief);
+    exitfd_close(x);
+}
+
+TEST(spawn_adverse, with_no_fd_left_the_child_is_still_watched)
+{
+    struct exitfd *x = open_exitfd();
+    struct rlimit before = forbid_new_fds();
+    for (int i = 0; i < 20; i++) {
+        pid_t pid;
+        expect_result(spawn_exit_7(x, &pid), 0);
+        struct exitfd_event event = wait_event(x);
+        expect_exited(&event, pid, 7, x);
+        expect_quiet(x);
+    }
+    allow_new_fds(&before);
+    exitfd_close(x);
+}
+
+static void skip_self_pipe(void)
+{
+    struct exitfd *x;
+    int ret = exitfd_open(&x, EXITFD_NO_SIGNALS);
+    if (ret == -ENOTSUP && backend_is("self-pipe"))
+        SKIP("EXITFD_NO_SIGNALS: self-pipe cannot do without");
+    expect_result(ret, 0);
+    exitfd_close(x);
+}
+
+TEST(spawn_adverse, without_signals_it_is_watched_all_the_same)
+{
+    skip_self_pipe();
+    struct sigaction before, after;
+    sigaction(SIGCHLD, NULL, &before);
+    struct exitfd *x = open_exitfd_flags(EXITFD_NO_SIGNALS);
+    pid_t pid;
+    expect_result(spawn_exit_7(x, &pid), 0);
+    struct exitfd_event event = wait_event(x);
+    expect_exited(&event, pid, 7, x);
+    sigaction(SIGCHLD, NULL, &after);
+    cr_assert_eq(after.sa_handler, before.sa_handler);
+    exitfd_close(x);
+}
+
+TEST(spawn_adverse, without_signals_and_with_no_fd_left_it_is_watched_or_not_started)
+{
+    skip_self_pipe();
+    struct exitfd *x = open_exitfd_flags(EXITFD_NO_SIGNALS);
+    struct rlimit before = forbid_new_fds();
+    pid_t pid = -77;
+    int ret = spawn_exit_7(x, &pid);
+    if (ret == 0) {
+        struct exitfd_event event = call_until_event(x);
+        expect_exited(&event, pid, 7, x);
+    } else {
+        expect_result(ret, -EMFILE);
+        cr_assert_eq(pid, -77);
+        cr_assert(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD);
+    }
+    expect_quiet(x);
+    allow_new_fds(&before);
+    exitfd_close(x);
+}
+
+TEST(spawn_adverse, without_signals_stops_are_refused_before_anything_starts)
+{
+    skip_self_pipe();
+    struct exitfd *x = open_exitfd_flags(EXITFD_NO_SIGNALS);
+    char *argv[] = { "true", NULL };
+    expect_result(exitfd_spawn(x, NULL, "true", NULL, NULL, argv, environ, EXITFD_STOPPED, NULL), -ENOTSUP);
+    expect_result(exitfd_spawn(x, NULL, "true", NULL, NULL, argv, environ, EXITFD_CONTINUED, NULL), -ENOTSUP);
+    cr_assert(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD);
+    exitfd_close(x);
+}
+
+TEST(spawn_adverse, where_no_pidfd_is_given_for_the_child_it_is_still_watched)
+{
+    struct exitfd *x = open_for_truth();
+    int refusals[] = { EPERM, EACCES, ENOSYS, EMFILE, ENFILE, ENOMEM };
+    for (size_t i = 0; i < sizeof(refusals) / sizeof(*refusals); i++) {
+        pid_t pid;
+        inject_pidfd_open = (struct injection){ .error = refusals[i], .times = 1 };
+        expect_result(spawn_exit_7(x, &pid), 0);
+        cr_assert_eq(inject_pidfd_open.failed, follows_by_pidfd());
+        struct exitfd_event event = wait_event(x);
+        expect_exited(&event, pid, 7, x);
+        expect_quiet(x);
+    }
+    exitfd_close(x);
+}
+
+TEST(spawn_adverse, without_signals_a_started_child_is_watched_also_without_a_pidfd)
+{
+    skip_self_pipe();
+    struct exitfd *x = open_exitfd_flags(EXITFD_NO_SIGNALS);
+    inject_pidfd_open = (struct injection){ .error = EPERM, .times = 1 };
+    pid_t pid = -77;
+    int ret = spawn_exit_7(x, &pid);
+    inject_pidfd_open.times = 0;
+    if (ret == 0) {
+        struct exitfd_event event = wait_event(x);
+        expect_exited(&event, pid, 7, x);
+    } else {
+        cr_assert_eq(pid, -77);
+        cr_assert(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD, "started, and not watched");
+    }
+    expect_quiet(x);
+    exitfd_close(x);
+}

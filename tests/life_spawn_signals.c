@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/* The signal state a spawned child starts with: SIGCHLD as if nobody had touched it, all else as posix_spawnp has it. */
+#include "life_support.h"
+
+#include <stdlib.h>
+
+extern char **environ;
+
+struct signal_state {
+    unsigned long long blocked, ignored;
+};
+
+static unsigned long long field(const char *status, const char *name)
+{
+    const char *line = strstr(status, name);
+    if (line == NULL)
+        SKIP("no %s in /proc/self/status", name);
+    return strtoull(line + strlen(name), NULL, 16);
+}
+
+static struct signal_state state_in_child(struct exitfd *x, const posix_spawnattr_t *attr)
+{
+    struct output output = output_of(x, attr, (char *[]){ "cat", "/proc/self/status", NULL });
+    return (struct signal_state){ .blocked = field(output.text, "SigBlk:\t"),
+                                  .ignored = field(output.text, "SigIgn:\t") };
+}
+
+static bool has(unsigned long long set, int sig)
+{
+    return set >> (sig - 1) & 1;
+}
+
+static sigset_t set_of(int sig)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    if (sig != 0)
+        sigaddset(&set, sig);
+    return set;
+}
+
+static void block(int sig)
+{
+    sigset_t set = set_of(sig);
+    cr_assert_eq(pthread_sigmask(SIG_BLOCK, &set, NULL), 0);
+}
+
+TEST(spawn_signals, sigchld_is_default_and_unblocked)
+{
+    struct exitfd *x = open_exitfd();
+    struct signal_state state = state_in_child(x, NULL);
+    cr_assert_not(has(state.blocked, SIGCHLD));
+    cr_assert_not(has(state.ignored, SIGCHLD));
+    exitfd_close(x);
+}
+
+TEST(spawn_signals, sigchld_is_unblocked_also_where_the_parent_blocks_it)
+{
+    struct exitfd *x = open_exitfd();
+    block_sigchld();
+    cr_assert_not(has(state_in_child(x, NULL).blocked, SIGCHLD));
+    exitfd_close(x);
+}
+
+TEST(spawn_signals, sigchld_is_default_also_where_the_parent_ignores_it)
+{
+    struct exitfd *x = open_exitfd();
+    signal(SIGCHLD, SIG_IGN);
+    cr_assert_not(has(state_in_child(x, NULL).ignored, SIGCHLD));
+    exitfd_close(x);
+}
+
+TEST(spawn_signals, sigchld_is_default_also_where_the_parent_ignored_it_before_the_open)
+{
+    signal(SIGCHLD, SIG_IGN);
+    struct exitfd *x = open_exitfd();
+    cr_assert_not(has(state_in_child(x, NULL).ignored, SIGCHLD));
+    exitfd_close(x);
+}
+
+TEST(spawn_signals, other_signals_are_inherited)
+{
+    struct exitfd *x = open_exitfd();
+    block(SIGUSR1);
+    signal(SIGUSR2, SIG_IGN);
+    struct signal_state state = state_in_child(x, NULL);
+    cr_assert(has(state.blocked, SIGUSR1));
+    cr_assert(has(state.ignored, SIGUSR2));
+    exitfd_close(x);
+}
+
+TEST(spawn_signals, the_parents_own_mask_and_disposition_stay_as_they_are)
+{
+    struct exitfd *x = open_exitfd();
+    sigset_t before, after;
+    struct sigaction action_before, action_after;
+    block(SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, NULL, &before);
+    sigaction(SIGCHLD, NULL, &action_before);
+    state_in_child(x, NULL);
+    pthread_sigmask(SIG_BLOCK, NULL, &after);
+    sigaction(SIGCHLD, NULL, &action_after);
+    for (int sig = 1; sig < NSIG; sig++)
+        cr_assert_eq(sigismember(&before, sig), sigismember(&after, sig), "signal %d", sig);
+    cr_assert_eq(action_before.sa_handler, action_after.sa_handler);
+    exitfd_close(x);
+}
+
+static struct signal_state state_with_attr(struct exitfd *x, short flags, int in_mask, int in_default)
+{
+    posix_spawnattr_t attr;
+    sigset_t mask = set_of(in_mask), defaults = set_of(in_default);
+    posix_spawnattr_init(&attr);
+    posix_spawnattr_setsigmask(&attr, &mask);
+    posix_spawnattr_setsigdefault(&attr, &defaults);
+    posix_spawnattr_setflags(&attr, flags);
+    struct signal_state state = state_in_child(x, &attr);
+    posix_spawnattr_destroy(&attr);
+    return state;
+}
+
+TEST(spawn_signals, a_mask_of_the_caller_wins)
+{
+    struct exitfd *x = open_exitfd();
+    block(SIGUSR1);
+    struct signal_state state = state_with_attr(x, POSIX_SPAWN_SETSIGMASK, SIGCHLD, 0);
+    cr_assert(has(state.blocked, SIGCHLD));
+    cr_assert_not(has(state.blocked, SIGUSR1));
+    state = state_with_attr(x, POSIX_SPAWN_SETSIGMASK, SIGUSR2, 0);
+    cr_assert_not(has(state.blocked, SIGCHLD));
+    cr_assert(has(state.blocked, SIGUSR2));
+    exitfd_close(x);
+}
+
+TEST(spawn_signals, a_set_of_defaults_of_the_caller_wins)
+{
+    struct exitfd *x = open_exitfd();
+    signal(SIGCHLD, SIG_IGN);
+    signal(SIGUSR1, SIG_IGN);
+    struct signal_state state = state_with_attr(x, POSIX_SPAWN_SETSIGDEF, 0, SIGUSR1);
+    cr_assert(has(state.ignored, SIGCHLD), "the caller's set has no SIGCHLD in it");
+    cr_assert_not(has(state.ignored, SIGUSR1));
+    state = state_with_attr(x, POSIX_SPAWN_SETSIGDEF, 0, SIGCHLD);
+    cr_assert_not(has(state.ignored, SIGCHLD));
+    cr_assert(has(state.ignored, SIGUSR1));
+    exitfd_close(x);
+}
+
+TEST(spawn_signals, of_mask_and_defaults_what_the_caller_left_open_is_ours)
+{
+    struct exitfd *x = open_exitfd();
+    block_sigchld();
+    signal(SIGCHLD, SIG_IGN);
+    struct signal_state state = state_with_attr(x, POSIX_SPAWN_SETSIGMASK, SIGCHLD, 0);
+    cr_assert(has(state.blocked, SIGCHLD));
+    cr_assert_not(has(state.ignored, SIGCHLD));
+    state = state_with_attr(x, POSIX_SPAWN_SETSIGDEF, 0, SIGUSR1);
+    cr_assert_not(has(state.blocked, SIGCHLD));
+    cr_assert(has(state.ignored, SIGCHLD));
+    state = state_with_attr(x, POSIX_SPAWN_SETPGROUP, SIGUSR1, SIGUSR1);
+    cr_assert_not(has(state.blocked, SIGCHLD));
+    cr_assert_not(has(state.blocked, SIGUSR1), "the set counts only with its flag");
+    cr_assert_not(has(state.ignored, SIGCHLD));
+    exitfd_close(x);
+}

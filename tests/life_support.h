@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/* What the suites about the life of a child share beside support.h and truth_support.h. */
+#ifndef EXITFD_TESTS_LIFE_SUPPORT_H
+#define EXITFD_TESTS_LIFE_SUPPORT_H
+
+#include "truth_support.h"
+
+#include <poll.h>
+#include <pthread.h>
+
+#define expect_result(call, wanted)                                                                                    \
+    do {                                                                                                               \
+        int result_ = (call), wanted_ = (wanted);                                                                      \
+        cr_assert_eq(result_, wanted_, "%s gave %d (%s), wanted %d", #call, result_,                                   \
+                     result_ < 0 ? strerror(-result_) : "no error", wanted_);                                          \
+    } while (0)
+
+/* wait_event for where nothing makes the fd readable, as under SIG_IGN on the self-pipe back end. */
+struct exitfd_event call_until_event(struct exitfd *x);
+/* expect_quiet for where a SIGCHLD may come after what it tells of was seen: it ends after a look or two. */
+void expect_settled(struct exitfd *x);
+
+pid_t spawn_shell(struct exitfd *x, const char *script, unsigned flags, void *data);
+
+/* Runs argv by posix_spawnp, or through x if that is given, with attr, and returns all it wrote to stdout. */
+struct output {
+    char text[8192];
+};
+struct output output_of(struct exitfd *x, const posix_spawnattr_t *attr, char *const argv[]);
+
+/* A child that does nothing until it is killed. */
+pid_t start_paused(void);
+void kill_and_reap(pid_t pid);
+/* Returns once its parent can see it. */
+void stop_child(pid_t pid);
+void continue_child(pid_t pid);
+
+/* An orphan of this sub-reaper that ends like start_child. Its own parent is gone and reaped at the return. */
+pid_t start_orphan(const struct gate *gate, int ending);
+void become_subreaper(void);
+
+/* run_in_process, as PID 1 of a new pid namespace. */
+void run_as_pid_1(void (*body)(void), const char *skip_reason);
+
+/* What a forked child found, for code that may not assert: the number of the first check that failed, or 0. */
+#define EXIT_UNLESS(n, condition)                                                                                      \
+    do {                                                                                                               \
+        if (!(condition))                                                                                              \
+            _exit(n);                                                                                                  \
+    } while (0)
+/* Reaps a child that used EXIT_UNLESS. */
+void expect_success(pid_t pid);
+
+/* A thread of the test. Asserts belong into the test's own. */
+struct helper {
+    pthread_t thread;
+    pid_t tid;
+};
+struct helper start_helper(void *(*work)(void *), void *argument);
+void *join_helper(struct helper *helper);
+
+#endif

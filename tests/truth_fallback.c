@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: MIT */
+/* No pidfd for one child: that child, and only that one, is followed by SIGCHLD behind the same fd. Injected errnos. */
+#include "truth_inject.h"
+#include "truth_support.h"
+
+static void fail_once(struct injection *injection, int error)
+{
+    *injection = (struct injection){ .error = error, .times = 1 };
+}
+
+static void expect_followed(struct exitfd *x, pid_t pid)
+{
+    cr_assert_eq(exitfd_get_pidfd(x, pid), -ENOTSUP, "child %d has a pidfd", (int)pid);
+    cr_assert_eq(exitfd_is_default_handler(), 0);
+}
+
+static void expect_on_pidfd(struct exitfd *x, pid_t pid)
+{
+    cr_assert_geq(exitfd_get_pidfd(x, pid), 0, "child %d has no pidfd", (int)pid);
+}
+
+static void only_this_child_falls_back(struct injection *injection, int error)
+{
+    skip_without_pidfds();
+    struct exitfd *x = open_for_truth();
+    struct gate gate = open_gate();
+    pid_t pids[3];
+    for (int i = 0; i < 3; i++) {
+        pids[i] = start_child(&gate, 100 + i);
+        if (i == 1)
+            fail_once(injection, error);
+        cr_assert_eq(exitfd_add(x, pids[i], 0, &pids[i]), 0);
+        cr_assert_eq(injection->failed, i >= 1, "the errno was not injected where it was meant");
+    }
+    expect_on_pidfd(x, pids[0]);
+    expect_followed(x, pids[1]);
+    expect_on_pidfd(x, pids[2]);
+    cr_assert_str_eq(exitfd_get_backend(x), "pidfd");
+    let_through(&gate, 3);
+    expect_all_exited(x, pids, 3, 100);
+    cr_assert_eq(exitfd_is_default_handler(), 1, "the handler outlived the child that needed it");
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
+static void no_signals_gets_the_errno(struct injection *injection, int error)
+{
+    skip_without_pidfds();
+    struct exitfd *x = open_exitfd_flags(EXITFD_NO_SIGNALS);
+    struct gate gate = open_gate();
+    pid_t pid = start_child(&gate, 103);
+    fail_once(injection, error);
+    cr_assert_eq(exitfd_add(x, pid, 0, x), -error);
+    cr_assert_eq(injection->failed, 1);
+    cr_assert_eq(exitfd_remove(x, pid), -ENOENT);
+    cr_assert_eq(exitfd_is_default_handler(), 1);
+    cr_assert_eq(exitfd_add(x, pid, 0, x), 0);
+    expect_on_pidfd(x, pid);
+    cr_assert_eq(exitfd_remove(x, pid), 0);
+    let_through(&gate, 1);
+    cr_assert_eq(reap(pid), 103 << 8);
+    expect_quiet(x);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
+#define FALLBACK_TESTS(errno_name, injected)                                                                           \
+    TEST(fallback, errno_name##_from_##injected)                                                                       \
+    {                                                                                                                  \
+        only_this_child_falls_back(&inject_##injected, errno_name);                                                    \
+    }                                                                                                                  \
+    TEST(fallback, errno_name##_from_##injected##_with_NO_SIGNALS)                                                     \
+    {                                                                                                                  \
+        no_signals_gets_the_errno(&inject_##injected, errno_name);                                                     \
+    }
+
+FALLBACK_TESTS(EMFILE, pidfd_open)
+FALLBACK_TESTS(ENFILE, pidfd_open)
+FALLBACK_TESTS(ENOMEM, pidfd_open)
+FALLBACK_TESTS(EPERM, pidfd_open)
+FALLBACK_TESTS(EACCES, pidfd_open)
+FALLBACK_TESTS(ENOSYS, pidfd_open)
+FALLBACK_TESTS(ENOMEM, epoll_add)
+FALLBACK_TESTS(ENOSPC, epoll_add)
+
+static pid_t add_followed(struct exitfd *x, const struct gate *gate, int ending, unsigned flags)
+{
+    pid_t pid = start_child(gate, ending);
+    fail_once(&inject_pidfd_open, EMFILE);
+    cr_assert_eq(exitfd_add(x, pid, flags, x), 0);
+    cr_assert_eq(inject_pidfd_open.failed, 1);
+    expect_followed(x, pid);
+    return pid;
+}
+
+static void expect_followed_event(void (*between)(pid_t), int code, int status, int origin)
+{
+    skip_without_pidfds();
+    struct exitfd *x = open_for_truth();
+    struct gate gate = open_gate();
+    pid_t pid = add_followed(x, &gate, 104, 0);
+    between(pid);
+    expect_no_event(x); /* the next call, which notices */
+    let_through(&gate, 1);
+    if (origin == EXITFD_UNKNOWN)
+        cr_assert(steal(pid) == 104 << 8 || errno == ECHILD);
+    wait_readable(exitfd_get_fd(x));
+    struct exitfd_event event = wait_event(x);
+    expect_event(&event, pid, code, status, origin, x);
+    expect_no_spin(x);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
+static void nothing(pid_t pid)
+{
+    (void)pid;
+}
+
+static void ignore_sigchld(pid_t pid)
+{
+    (void)pid;
+    set_sigchld(SIG_IGN, 0);
+}
+
+static void replace_handler(pid_t pid)
+{
+    (void)pid;
+    set_sigchld(SIG_DFL, 0);
+}
+
+static void block_mask(pid_t pid)
+{
+    (void)pid;
+    block_sigchld();
+}
+
+TEST(fallback, a_followed_child_is_reaped_with_its_status)
+{
+    expect_followed_event(nothing, CLD_EXITED, 104, EXITFD_REAPED);
+}
+
+TEST(fallback, a_followed_child_that_is_stolen_is_UNKNOWN)
+{
+    expect_followed_event(nothing, 0, 0, EXITFD_UNKNOWN);
+}
+
+TEST(fallback, a_followed_child_under_SIG_IGN_is_UNKNOWN)
+{
+    expect_followed_event(ignore_sigchld, 0, 0, EXITFD_UNKNOWN);
+}
+
+TEST(fallback, a_followed_child_when_the_handler_was_replaced)
+{
+    expect_followed_event(replace_handler, CLD_EXITED, 104, EXITFD_REAPED);
+}
+
+TEST(fallback, a_followed_child_when_SIGCHLD_is_blocked)
+{
+    expect_followed_event(block_mask, CLD_EXITED, 104, EXITFD_REAPED);
+}
+
+TEST(fallback, a_child_added_when_SIGCHLD_is_blocked)
+{
+    skip_without_pidfds();
+    struct exitfd *x = open_for_truth();
+    struct gate gate = open_gate();
+    block_sigchld();
+    pid_t pid = start_child(&gate, 105);
+    fail_once(&inject_pidfd_open, ENOSYS);
+    cr_assert_eq(exitfd_add(x, pid, 0, x), 0);
+    cr_assert_eq(exitfd_get_pidfd(x, pid), -ENOTSUP);
+    let_through(&gate, 1);
+    struct exitfd_event event = wait_event(x);
+    expect_exited(&event, pid, 105, x);
+    expect_no_spin(x);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
+TEST(fallback, a_zombie)
+{
+    skip_without_pidfds();
+    struct exitfd *x = open_for_truth();
+    pid_t pid = start_child_exit(106);
+    wait_until_zombie(pid);
+    fail_once(&inject_pidfd_open, EMFILE);
+    cr_assert_eq(exitfd_add(x, pid, 0, x), 0);
+    struct exitfd_event event = wait_event(x);
+    expect_exited(&event, pid, 106, x);
+    expect_quiet(x);
+    cr_assert_eq(exitfd_is_default_handler(), 1);
+    exitfd_close(x);
+}
+
+TEST(fallback, an_observed_child)
+{
+    skip_without_pidfds();
+    struct exitfd *x = open_for_truth();
+    struct gate gate = open_gate();
+    pid_t pid = add_followed(x, &gate, 107, EXITFD_OBSERVE);
+    let_through(&gate, 1);
+    expect_peeked(x, pid, CLD_EXITED, 107);
+    expect_no_spin(x);
+    cr_assert_eq(reap(pid), 107 << 8);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
+TEST(fallback, a_process_that_is_no_child_gets_the_errno)
+{
+    skip_without_pidfds();
+    struct exitfd *x = open_for_truth();
+    fail_once(&inject_pidfd_open, EMFILE);
+    cr_assert_eq(exitfd_add(x, getppid(), EXITFD_OBSERVE, x), -EMFILE);
+    cr_assert_eq(exitfd_remove(x, getppid()), -ENOENT);
+    cr_assert_eq(exitfd_is_default_handler(), 1);
+    expect_quiet(x);
+    exitfd_close(x);
+}
+
+TEST(fallback, killed_removed_and_discarded)
+{
+    skip_without_pidfds();
+    struct exitfd *x = open_for_truth();
+    struct gate gate = open_gate();
+    pid_t killed = add_followed(x, &gate, 0, 0);
+    cr_assert_eq(exitfd_kill(x, killed, SIGKILL), 0);
+    struct exitfd_event event = wait_event(x);
+    expect_event(&event, killed, CLD_KILLED, SIGKILL, EXITFD_REAPED, x);
+    pid_t removed = add_followed(x, &gate, 108, 0);
+    cr_assert_eq(exitfd_remove(x, removed), 0);
+    cr_assert_eq(exitfd_is_default_handler(), 1);
+    let_through(&gate, 1);
+    cr_assert_eq(reap(removed), 108 << 8);
+    pid_t discarded = add_followed(x, &gate, 109, 0);
+    cr_assert_eq(exitfd_discard(x, discarded), 0);
+    let_through(&gate, 1);
+    for (long long end = now_ms() + DEADLINE_MS; is_child(discarded) && now_ms() < end;) {
+        wait_readable(exitfd_get_fd(x));
+        expect_no_event(x);
+    }
+    expect_quiet(x);
+    cr_assert_eq(exitfd_is_default_handler(), 1);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
+TEST(fallback, several_exitfds_each_with_a_followed_child)
+{
+    skip_without_pidfds();
+    struct exitfd *xs[2] = { open_for_truth(), open_for_truth() };
+    struct gate gate = open_gate();
+    pid_t pids[2] = { add_followed(xs[0], &gate, 110, 0), add_followed(xs[1], &gate, 110, 0) };
+    let_through(&gate, 2);
+    for (int i = 0; i < 2; i++) {
+        struct exitfd_event event = wait_event(xs[i]);
+        expect_exited(&event, pids[i], 110, xs[i]);
+        exitfd_close(xs[i]);
+    }
+    cr_assert_eq(exitfd_is_default_handler(), 1);
+    close_gate(&gate);
+}
+
+static volatile sig_atomic_t host_calls;
+
+static void host_handler(int sig)
+{
+    (void)sig;
+    host_calls++;
+}
+
+TEST(fallback, the_hosts_own_handler_still_runs_and_comes_back)
+{
+    skip_without_pidfds();
+    struct exitfd *x = open_for_truth();
+    struct gate gate = open_gate();
+    set_sigchld(host_handler, SA_RESTART);
+    pid_t pid = add_followed(x, &gate, 111, 0);
+    let_through(&gate, 1);
+    struct exitfd_event event = wait_event(x);
+    expect_exited(&event, pid, 111, x);
+    cr_assert_eq(host_calls, 1);
+    struct sigaction action;
+    sigaction(SIGCHLD, NULL, &action);
+    cr_assert_eq(action.sa_handler, host_handler);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
+TEST(fallback, a_spawned_and_a_forked_child)
+{
+    skip_without_pidfds();
+    static const unsigned flags[2] = { 0, EXITFD_NO_SIGNALS };
+    for (int i = 0; i < 2; i++) {
+        struct exitfd *x = open_exitfd_flags(flags[i]);
+        char *const argv[] = { "sh", "-c", "exit 112", NULL };
+        pid_t pid;
+        inject_pidfd_open = (struct injection){ .error = EMFILE, .times = 8 };
+        int ret = exitfd_spawn(x, &pid, argv[0], NULL, NULL, argv, environ, 0, x);
+        if (ret == 0) {
+            struct exitfd_event event = wait_event(x);
+            expect_exited(&event, pid, 112, x);
+        } else {
+            cr_assert_eq(ret, -EMFILE);
+        }
+        pid = exitfd_fork(x, 0, x);
+        if (pid == 0)
+            _exit(113);
+        if (pid > 0) {
+            struct exitfd_event event = wait_event(x);
+            expect_exited(&event, pid, 113, x);
+        } else {
+            cr_assert_eq(pid, -EMFILE);
+        }
+        expect_no_spin(x);
+        inject_pidfd_open.times = 0;
+        exitfd_close(x);
+    }
+}

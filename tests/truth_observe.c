@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/* EXITFD_OBSERVE of own children: reported, never reaped. */
+#include "truth_support.h"
+
+enum {
+    OBSERVERS = 3
+};
+
+static void open_observers(struct exitfd *observers[OBSERVERS], pid_t pid)
+{
+    for (int i = 0; i < OBSERVERS; i++) {
+        observers[i] = open_for_truth();
+        cr_assert_eq(exitfd_add(observers[i], pid, EXITFD_OBSERVE, observers[i]), 0);
+    }
+}
+
+TEST(observe, own_child_observers_first_then_the_owner)
+{
+    struct gate gate = open_gate();
+    pid_t pid = start_child(&gate, 61);
+    struct exitfd *observers[OBSERVERS], *owner = open_for_truth();
+    open_observers(observers, pid);
+    cr_assert_eq(exitfd_add(owner, pid, 0, owner), 0);
+    let_through(&gate, 1);
+    for (int i = 0; i < OBSERVERS; i++)
+        expect_peeked(observers[i], pid, CLD_EXITED, 61);
+    cr_assert(is_zombie(pid), "an observer reaped it");
+    for (int i = 0; i < OBSERVERS; i++)
+        expect_no_spin(observers[i]);
+    struct exitfd_event event = wait_event(owner);
+    expect_exited(&event, pid, 61, owner);
+    for (int i = 0; i < OBSERVERS; i++) {
+        expect_no_event(observers[i]);
+        exitfd_close(observers[i]);
+    }
+    expect_quiet(owner);
+    exitfd_close(owner);
+    close_gate(&gate);
+}
+
+TEST(observe, own_child_the_owner_first_then_observers)
+{
+    struct gate gate = open_gate();
+    pid_t pid = start_child(&gate, 62);
+    struct exitfd *observers[OBSERVERS], *owner = open_for_truth();
+    open_observers(observers, pid);
+    cr_assert_eq(exitfd_add(owner, pid, 0, owner), 0);
+    let_through(&gate, 1);
+    struct exitfd_event event = wait_event(owner);
+    expect_exited(&event, pid, 62, owner);
+    for (int i = 0; i < OBSERVERS; i++) {
+        event = wait_event(observers[i]);
+        expect_stolen(&event, pid, CLD_EXITED, 62, observers[i]);
+        expect_quiet(observers[i]);
+        exitfd_close(observers[i]);
+    }
+    exitfd_close(owner);
+    close_gate(&gate);
+}
+
+TEST(observe, own_child_waitpid_of_the_owner_still_works)
+{
+    struct gate gate = open_gate();
+    pid_t pid = start_child(&gate, -SIGTERM);
+    struct exitfd *observers[OBSERVERS];
+    open_observers(observers, pid);
+    let_through(&gate, 1);
+    for (int i = 0; i < OBSERVERS; i++)
+        expect_peeked(observers[i], pid, CLD_KILLED, SIGTERM);
+    cr_assert_eq(reap(pid), SIGTERM);
+    for (int i = 0; i < OBSERVERS; i++) {
+        expect_no_spin(observers[i]);
+        exitfd_close(observers[i]);
+    }
+    close_gate(&gate);
+}
+
+TEST(observe, own_child_that_is_a_zombie_already)
+{
+    struct exitfd *x = open_for_truth();
+    pid_t pid = start_child_exit(63);
+    wait_until_zombie(pid);
+    cr_assert_eq(exitfd_add(x, pid, EXITFD_OBSERVE, x), 0);
+    expect_peeked(x, pid, CLD_EXITED, 63);
+    expect_no_spin(x);
+    reap(pid);
+    exitfd_close(x);
+}

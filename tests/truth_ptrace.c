@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A watched child under a tracer, in every ending. While a tracer holds the zombie its pidfd is readable and waitid has
+ * nothing: no spin, no hang, no event, and the true status once it is ours.
+ */
+#include "truth_support.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+
+enum ending {
+    DETACHES,
+    EXITS_BEFORE,
+    EXITS,
+    IS_KILLED,
+    REAPS,
+    STOPS
+};
+
+struct tracer {
+    pid_t pid;
+    struct gate orders;
+    int reports[2];
+};
+
+static bool seize(pid_t tracee, long options)
+{
+    return ptrace(PTRACE_SEIZE, tracee, NULL, options) == 0;
+}
+
+static void detach(pid_t tracee)
+{
+    ptrace(PTRACE_INTERRUPT, tracee, NULL, NULL);
+    waitpid(tracee, NULL, __WALL);
+    ptrace(PTRACE_DETACH, tracee, NULL, NULL);
+}
+
+static void await_its_zombie(pid_t tracee)
+{
+    siginfo_t info;
+    waitid(P_PID, (id_t)tracee, &info, WEXITED | WNOWAIT | __WALL);
+}
+
+/* Reports 'a' attached, 'd' detached, 'z' the zombie is held, 'r' reaped, and then waits for an order to go on. */
+_Noreturn static void trace(const struct tracer *self, pid_t tracee, enum ending ending, long options)
+{
+    if (!seize(tracee, options)) {
+        report(self->reports[1], 'n');
+        _exit(0);
+    }
+    if (ending == STOPS) {
+        ptrace(PTRACE_INTERRUPT, tracee, NULL, NULL);
+        waitpid(tracee, NULL, __WALL);
+    }
+    report(self->reports[1], 'a');
+    wait_behind(&self->orders);
+    if (ending == DETACHES) {
+        detach(tracee);
+        report(self->reports[1], 'd');
+        wait_behind(&self->orders);
+    } else if (ending != EXITS_BEFORE) {
+        await_its_zombie(tracee);
+        report(self->reports[1], 'z');
+        wait_behind(&self->orders);
+    }
+    if (ending == REAPS) {
+        waitpid(tracee, NULL, __WALL);
+        report(self->reports[1], 'r');
+        wait_behind(&self->orders);
+    }
+    _exit(0);
+}
+
+static struct tracer start_tracer(pid_t tracee, enum ending ending, long options)
+{
+    struct tracer tracer = { .orders = open_gate() };
+    cr_assert_eq(pipe(tracer.reports), 0);
+    tracer.pid = fork_guarded();
+    if (tracer.pid == 0)
+        trace(&tracer, tracee, ending, options);
+    if (next_report(tracer.reports[0]) != 'a')
+        SKIP("ptrace is not permitted here (Yama, or a container without CAP_SYS_PTRACE)");
+    return tracer;
+}
+
+static void expect_tracer_report(const struct tracer *tracer, char wanted)
+{
+    cr_assert_eq(next_report(tracer->reports[0]), wanted);
+}
+
+static void end_tracer(struct tracer *tracer)
+{
+    let_through(&tracer->orders, 3);
+    reap(tracer->pid);
+    close_gate(&tracer->orders);
+    close(tracer->reports[0]);
+    close(tracer->reports[1]);
+}
+
+/* A watched child behind a gate that any tracer may trace. */
+static pid_t start_tracee(struct exitfd *x, const struct gate *gate, int status, unsigned flags)
+{
+    pid_t pid = fork_guarded();
+    if (pid == 0) {
+        prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
+        wait_behind(gate);
+        _exit(status);
+    }
+    cr_assert_eq(exitfd_add(x, pid, flags, x), 0);
+    return pid;
+}
+
+static void traced_until_the_tracer(enum ending ending, unsigned flags)
+{
+    struct exitfd *x = open_for_truth();
+    struct gate gate = open_gate();
+    pid_t pid = start_tracee(x, &gate, 81, flags);
+    struct tracer tracer = start_tracer(pid, ending, 0);
+    let_through(&tracer.orders, 1);
+    if (ending == DETACHES)
+        expect_tracer_report(&tracer, 'd');
+    else if (ending == EXITS_BEFORE)
+        wait_until_zombie(tracer.pid);
+    let_through(&gate, 1);
+    if (ending != DETACHES && ending != EXITS_BEFORE) {
+        expect_tracer_report(&tracer, 'z');
+        expect_no_event(x);
+        expect_no_spin(x);
+        if (ending == IS_KILLED)
+            kill(tracer.pid, SIGKILL);
+        else
+            let_through(&tracer.orders, 1);
+        if (ending == REAPS)
+            expect_tracer_report(&tracer, 'r');
+    }
+    struct exitfd_event event = wait_event(x);
+    expect_event(&event, pid, CLD_EXITED, 81, flags & EXITFD_OBSERVE ? EXITFD_PEEKED : EXITFD_REAPED, x);
+    expect_no_spin(x);
+    if (flags & EXITFD_OBSERVE)
+        cr_assert_eq(reap(pid), 81 << 8);
+    end_tracer(&tracer);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
+TEST(ptrace, until_the_tracer_detaches)
+{
+    traced_until_the_tracer(DETACHES, 0);
+}
+
+TEST(ptrace, until_the_tracer_exits_before_the_child)
+{
+    traced_until_the_tracer(EXITS_BEFORE, 0);
+}
+
+TEST(ptrace, until_the_tracer_exits_and_leaves_the_zombie)
+{
+    traced_until_the_tracer(EXITS, 0);
+}
+
+TEST(ptrace, until_the_tracer_is_killed_and_leaves_the_zombie)
+{
+    traced_until_the_tracer(IS_KILLED, 0);
+}
+
+TEST(ptrace, until_the_tracer_reaps)
+{
+    traced_until_the_tracer(REAPS, 0);
+}
+
+TEST(ptrace, an_observer_until_the_tracer_exits)
+{
+    traced_until_the_tracer(EXITS, EXITFD_OBSERVE);
+}
+
+TEST(ptrace, an_observer_until_the_tracer_reaps)
+{
+    traced_until_the_tracer(REAPS, EXITFD_OBSERVE);
+}
+
+TEST(ptrace, killed_while_the_tracer_holds_it_stopped)
+{
+    struct exitfd *x = open_for_truth();
+    struct gate gate = open_gate();
+    pid_t pid = start_tracee(x, &gate, 0, 0);
+    struct tracer tracer = start_tracer(pid, STOPS, 0);
+    let_through(&tracer.orders, 1);
+    expect_no_spin(x);
+    cr_assert_eq(exitfd_kill(x, pid, SIGKILL), 0);
+    expect_tracer_report(&tracer, 'z');
+    expect_no_event(x);
+    expect_no_spin(x);
+    let_through(&tracer.orders, 1);
+    struct exitfd_event event = wait_event(x);
+    expect_event(&event, pid, CLD_KILLED, SIGKILL, EXITFD_REAPED, x);
+    end_tracer(&tracer);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
+TEST(ptrace, killed_with_its_tracer)
+{
+    struct exitfd *x = open_for_truth();
+    struct gate gate = open_gate();
+    pid_t pid = start_tracee(x, &gate, 0, 0);
+    struct tracer tracer = start_tracer(pid, EXITS_BEFORE, PTRACE_O_EXITKILL);
+    let_through(&tracer.orders, 1);
+    struct exitfd_event event = wait_event(x);
+    expect_event(&event, pid, CLD_KILLED, SIGKILL, EXITFD_REAPED, x);
+    end_tracer(&tracer);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
+/* Nobody but the tracer sees the zombie while SIGCHLD is SIG_IGN; when the tracer lets go the kernel reaps it. */
+TEST(ptrace, under_SIG_IGN_until_the_tracer_exits)
+{
+    struct exitfd *x = open_for_truth();
+    struct gate gate = open_gate();
+    pid_t pid = start_tracee(x, &gate, 82, 0);
+    struct tracer tracer = start_tracer(pid, EXITS, 0);
+    struct sigaction found;
+    sigaction(SIGCHLD, NULL, &found);
+    set_sigchld(SIG_IGN, 0);
+    let_through(&tracer.orders, 1);
+    let_through(&gate, 1);
+    expect_tracer_report(&tracer, 'z');
+    struct exitfd_event event;
+    int ret = exitfd_wait(x, &event, 1, 0);
+    cr_assert(ret == 0 || (ret == -EPIPE && backend_is("self-pipe")));
+    expect_no_spin(x);
+    let_through(&tracer.orders, 2);
+    int epipes = 0;
+    event = wait_event_by_calling(x, &epipes);
+    expect_stolen(&event, pid, CLD_EXITED, 82, x);
+    cr_assert_eq(steal(tracer.pid), -1);
+    close_gate(&gate);
+    close_gate(&tracer.orders);
+    close(tracer.reports[0]);
+    close(tracer.reports[1]);
+    exitfd_close(x);
+}
+
+/* This process is the tracer: a stop of the tracee is no event, and stays ours to wait for. */
+static void traced_by_ourselves(unsigned flags)
+{
+    struct exitfd *x = open_for_truth();
+    struct gate gate = open_gate();
+    pid_t pid = fork_guarded();
+    if (pid == 0) {
+        wait_behind(&gate);
+        ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+        raise(SIGUSR1);
+        _exit(83);
+    }
+    cr_assert_eq(exitfd_add(x, pid, flags, x), 0);
+    let_through(&gate, 1);
+    siginfo_t info;
+    cr_assert_eq(waitid(P_PID, (id_t)pid, &info, WSTOPPED | WNOWAIT), 0);
+    expect_no_event(x);
+    expect_no_spin(x);
+    int status;
+    cr_assert_eq(waitpid(pid, &status, WNOHANG), pid, "our own ptrace stop was taken from us");
+    cr_assert(WIFSTOPPED(status) && WSTOPSIG(status) == SIGUSR1);
+    cr_assert_eq(ptrace(PTRACE_CONT, pid, NULL, NULL), 0);
+    struct exitfd_event event = wait_event(x);
+    expect_event(&event, pid, CLD_EXITED, 83, flags & EXITFD_OBSERVE ? EXITFD_PEEKED : EXITFD_REAPED, x);
+    if (flags & EXITFD_OBSERVE)
+        reap(pid);
+    expect_no_spin(x);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
+TEST(ptrace, by_ourselves)
+{
+    traced_by_ourselves(0);
+}
+
+TEST(ptrace, by_ourselves_an_observer)
+{
+    traced_by_ourselves(EXITFD_OBSERVE);
+}
+
+/* A tracee of ours that nobody watches, stopped, stands in front of the watched one. */
+TEST(ptrace, an_unwatched_tracee_of_ours_hides_nobody)
+{
+    struct exitfd *x = open_for_truth();
+    struct gate gate = open_gate();
+    pid_t tracee = fork_guarded();
+    if (tracee == 0) {
+        ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+        raise(SIGUSR1);
+        _exit(0);
+    }
+    pid_t pid = start_tracee(x, &gate, 84, 0);
+    siginfo_t info;
+    cr_assert_eq(waitid(P_PID, (id_t)tracee, &info, WSTOPPED | WNOWAIT), 0);
+    let_through(&gate, 1);
+    struct exitfd_event event = wait_event(x);
+    expect_exited(&event, pid, 84, x);
+    expect_no_spin(x);
+    int status;
+    cr_assert_eq(waitpid(tracee, &status, WNOHANG), tracee);
+    cr_assert(WIFSTOPPED(status));
+    kill(tracee, SIGKILL);
+    reap(tracee);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
+/* The stop is seen by whoever looks for the exit of another. */
+TEST(ptrace, by_ourselves_while_another_child_exits)
+{
+    struct exitfd *x = open_for_truth();
+    struct gate gate = open_gate();
+    pid_t tracee = fork_guarded();
+    if (tracee == 0) {
+        wait_behind(&gate);
+        ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+        raise(SIGUSR1);
+        _exit(0);
+    }
+    cr_assert_eq(exitfd_add(x, tracee, 0, x), 0);
+    let_through(&gate, 1);
+    siginfo_t info;
+    cr_assert_eq(waitid(P_PID, (id_t)tracee, &info, WSTOPPED | WNOWAIT), 0);
+    for (int i = 0; i < 5; i++) {
+        pid_t pid = start_tracee(x, &gate, 86, 0);
+        let_through(&gate, 1);
+        struct exitfd_event event = wait_event(x);
+        expect_exited(&event, pid, 86, x);
+        expect_no_spin(x);
+    }
+    int status;
+    cr_assert_eq(waitpid(tracee, &status, WNOHANG), tracee, "our own ptrace stop was taken from us");
+    cr_assert(WIFSTOPPED(status));
+    cr_assert_eq(exitfd_kill(x, tracee, SIGKILL), 0);
+    struct exitfd_event event = wait_event(x);
+    expect_event(&event, tracee, CLD_KILLED, SIGKILL, EXITFD_REAPED, x);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
+/* strace -D is a grandchild: the tracee itself is the watched child. */
+TEST(ptrace, under_strace)
+{
+    struct exitfd *x = open_for_truth();
+    char *const argv[] = { "strace", "-D", "-f", "-qq", "-o", "/dev/null", "sh", "-c", "(exit 1); exit 85", NULL };
+    pid_t pid;
+    int ret = exitfd_spawn(x, &pid, argv[0], NULL, NULL, argv, environ, 0, x);
+    if (ret == -ENOENT) {
+        exitfd_close(x);
+        SKIP("no strace here");
+    }
+    cr_assert_eq(ret, 0, "exitfd_spawn: %s", strerror(-ret));
+    struct exitfd_event event = wait_event(x);
+    expect_exited(&event, pid, 85, x);
+    expect_no_spin(x);
+    exitfd_close(x);
+}
+
+static pid_t tracer_of(pid_t pid)
+{
+    char path[64], line[256];
+    int tracer = 0;
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+    FILE *file = fopen(path, "re");
+    cr_assert_not_null(file);
+    while (fgets(line, sizeof(line), file) != NULL && sscanf(line, "TracerPid: %d", &tracer) != 1)
+        ;
+    fclose(file);
+    return tracer;
+}
+
+TEST(ptrace, under_gdb)
+{
+    struct exitfd *x = open_for_truth();
+    struct gate gate = open_gate();
+    char *const argv[] = { "cat", NULL };
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, gate.wait_end, STDIN_FILENO);
+    posix_spawn_file_actions_addclose(&actions, gate.go_end);
+    pid_t pid, gdb;
+    cr_assert_eq(exitfd_spawn(x, &pid, argv[0], &actions, NULL, argv, environ, 0, x), 0);
+    posix_spawn_file_actions_destroy(&actions);
+
+    char pid_text[16];
+    snprintf(pid_text, sizeof(pid_text), "%d", (int)pid);
+    char *const gdb_argv[] = { "gdb", "-nx", "-q", "-batch", "-p", pid_text, "-ex", "continue", NULL };
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addclose(&actions, gate.go_end);
+    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+    int ret = posix_spawnp(&gdb, gdb_argv[0], &actions, NULL, gdb_argv, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    if (ret == 0) {
+        while (tracer_of(pid) == 0 && !is_zombie(gdb))
+            poll(NULL, 0, 1);
+        expect_no_event(x);
+    }
+    close_gate(&gate);
+    struct exitfd_event event = wait_event(x);
+    expect_exited(&event, pid, 0, x);
+    expect_no_spin(x);
+    exitfd_close(x);
+    if (ret == ENOENT)
+        SKIP("no gdb here");
+    reap(gdb);
+}

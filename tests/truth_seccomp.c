@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/* What truth_fallback.c injects, for real: filters that deny pidfds to this process. */
+#include "truth_support.h"
+
+#include <seccomp.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+
+static void deny_pidfd_open(int error)
+{
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+    cr_assert_not_null(filter);
+    cr_assert_eq(seccomp_rule_add(filter, SCMP_ACT_ERRNO((uint32_t)error), SCMP_SYS(pidfd_open), 0), 0);
+    int ret = seccomp_load(filter);
+    seccomp_release(filter);
+    if (ret < 0)
+        SKIP("seccomp_load: %s", strerror(-ret));
+    cr_assert_eq(syscall(SYS_pidfd_open, getpid(), 0), -1);
+    cr_assert_eq(errno, error);
+}
+
+/* waitid(P_PIDFD) as on a kernel, or under a filter, that knows no pidfds; waitid of anything else as ever. */
+static void deny_pidfds(int error)
+{
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+    cr_assert_not_null(filter);
+    uint32_t action = SCMP_ACT_ERRNO((uint32_t)error);
+    cr_assert_eq(seccomp_rule_add(filter, action, SCMP_SYS(pidfd_open), 0), 0);
+    cr_assert_eq(seccomp_rule_add(filter, action, SCMP_SYS(waitid), 1, SCMP_A0(SCMP_CMP_EQ, 3)), 0);
+    int ret = seccomp_load(filter);
+    seccomp_release(filter);
+    if (ret < 0)
+        SKIP("seccomp_load: %s", strerror(-ret));
+}
+
+static void filter_after_the_open(int error)
+{
+    skip_without_pidfds();
+    struct exitfd *x = open_for_truth();
+    struct gate gate = open_gate();
+    pid_t pids[2] = { start_child(&gate, 120), start_child(&gate, 121) };
+    cr_assert_eq(exitfd_add(x, pids[0], 0, &pids[0]), 0);
+    deny_pidfd_open(error);
+    cr_assert_eq(exitfd_add(x, pids[1], 0, &pids[1]), 0);
+    cr_assert_geq(exitfd_get_pidfd(x, pids[0]), 0);
+    cr_assert_eq(exitfd_get_pidfd(x, pids[1]), -ENOTSUP);
+    let_through(&gate, 2);
+    expect_all_exited(x, pids, 2, 120);
+    close_gate(&gate);
+    exitfd_close(x);
+    x = open_exitfd_flags(EXITFD_NO_SIGNALS);
+    pid_t pid = start_child_exit(122);
+    cr_assert_eq(exitfd_add(x, pid, 0, NULL), -error);
+    reap(pid);
+    exitfd_close(x);
+}
+
+TEST(seccomp, ENOSYS_after_the_open)
+{
+    filter_after_the_open(ENOSYS);
+}
+
+TEST(seccomp, EPERM_after_the_open)
+{
+    filter_after_the_open(EPERM);
+}
+
+/* Every child is followed then, on whatever back end, and still told truly. */
+static void filter_before_the_open(void (*deny)(int), int error)
+{
+    deny(error);
+    struct exitfd *x = NULL;
+    int ret = exitfd_open(&x, 0);
+    const char *forced = getenv("EXITFD_BACKEND");
+    if (ret == -ENOTSUP && forced != NULL && strcmp(forced, "pidfd") == 0)
+        return;
+    cr_assert_eq(ret, 0, "exitfd_open: %s", strerror(-ret));
+    struct gate gate = open_gate();
+    pid_t pids[2] = { start_child(&gate, 120), start_child(&gate, 121) };
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(exitfd_add(x, pids[i], 0, &pids[i]), 0);
+        cr_assert_eq(exitfd_get_pidfd(x, pids[i]), -ENOTSUP);
+    }
+    let_through(&gate, 2);
+    expect_all_exited(x, pids, 2, 120);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
+TEST(seccomp, ENOSYS_for_pidfd_open_before_the_open)
+{
+    filter_before_the_open(deny_pidfd_open, ENOSYS);
+}
+
+TEST(seccomp, EPERM_for_pidfd_open_before_the_open)
+{
+    filter_before_the_open(deny_pidfd_open, EPERM);
+}
+
+TEST(seccomp, ENOSYS_for_every_pidfd_before_the_open)
+{
+    filter_before_the_open(deny_pidfds, ENOSYS);
+}
+
+TEST(seccomp, EPERM_for_every_pidfd_before_the_open)
+{
+    filter_before_the_open(deny_pidfds, EPERM);
+}
+
+/* The record is out of reach: the stolen child is UNKNOWN, not silent and not made up. */
+TEST(seccomp, EPERM_for_the_record)
+{
+    struct exitfd *x = open_for_truth();
+    struct gate gate = open_gate();
+    pid_t pid = start_child(&gate, 120);
+    cr_assert_eq(exitfd_add(x, pid, 0, x), 0);
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+    const uint32_t pidfd_ioctls = 0xff00, type_mask = 0xff00;
+    cr_assert_eq(seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(ioctl), 1,
+                                  SCMP_A1(SCMP_CMP_MASKED_EQ, type_mask, pidfd_ioctls)),
+                 0);
+    int ret = seccomp_load(filter);
+    seccomp_release(filter);
+    let_through(&gate, 1);
+    cr_assert_eq(steal(-1), 120 << 8);
+    struct exitfd_event event = wait_event(x);
+    if (ret == 0)
+        expect_unknown(&event, pid, x);
+    expect_quiet(x);
+    close_gate(&gate);
+    exitfd_close(x);
+    if (ret < 0)
+        SKIP("seccomp_load: %s", strerror(-ret));
+}

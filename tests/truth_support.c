@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: MIT */
+#include "truth_support.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+static int recorded = -1;
+
+void learn_what_is_recorded(void)
+{
+    if (recorded < 0)
+        recorded = have_exit_record();
+    follows_by_pidfd();
+}
+
+struct exitfd *open_for_truth(void)
+{
+    learn_what_is_recorded();
+    return open_exitfd();
+}
+
+bool follows_by_pidfd(void)
+{
+    return backend_is("pidfd") || backend_is("io_uring");
+}
+
+void skip_without_pidfds(void)
+{
+    if (!backend_is("pidfd"))
+        SKIP("this back end opens no pidfds");
+}
+
+bool tells_stolen_status(void)
+{
+    learn_what_is_recorded();
+    return recorded && follows_by_pidfd();
+}
+
+static void expect_no_rusage(const struct exitfd_event *event)
+{
+    static const struct rusage none;
+    cr_assert_eq(memcmp(&event->rusage, &none, sizeof(none)), 0, "an rusage that nobody can know");
+}
+
+void expect_stolen(const struct exitfd_event *event, pid_t pid, int code, int status, const void *data)
+{
+    if (!tells_stolen_status()) {
+        expect_unknown(event, pid, data);
+        return;
+    }
+    expect_event(event, pid, code, status, EXITFD_RECORDED, data);
+    expect_no_rusage(event);
+}
+
+void expect_unknown(const struct exitfd_event *event, pid_t pid, const void *data)
+{
+    expect_event(event, pid, 0, 0, EXITFD_UNKNOWN, data);
+    expect_no_rusage(event);
+}
+
+void expect_peeked(struct exitfd *x, pid_t pid, int code, int status)
+{
+    struct exitfd_event event = wait_event(x);
+    expect_event(&event, pid, code, status, EXITFD_PEEKED, x);
+    cr_assert_eq(exitfd_remove(x, pid), -ENOENT);
+}
+
+void expect_all_exited(struct exitfd *x, const pid_t *pids, int count, int first_status)
+{
+    enum {
+        MOST = 64
+    };
+    bool seen[MOST] = { false };
+    struct exitfd_event events[MOST];
+    cr_assert_leq(count, MOST);
+    wait_events(x, events, count);
+    for (int n = 0; n < count; n++) {
+        ptrdiff_t i = (const pid_t *)events[n].data - pids;
+        cr_assert_not(seen[i], "two events of child %td", i);
+        seen[i] = true;
+        expect_exited(&events[n], pids[i], first_status + (int)i, &pids[i]);
+    }
+    expect_quiet(x);
+}
+
+struct exitfd_event wait_event_by_calling(struct exitfd *x, int *epipes)
+{
+    struct exitfd_event event;
+    long long end = now_ms() + DEADLINE_MS;
+    for (;;) {
+        int ret = exitfd_wait(x, &event, 1, 0);
+        if (ret == 1)
+            return event;
+        cr_assert(ret == 0 || ret == -EPIPE, "exitfd_wait: %s", strerror(-ret));
+        *epipes += ret == -EPIPE;
+        cr_assert_lt(now_ms(), end, "no event within %d ms", DEADLINE_MS);
+        poll(NULL, 0, 1);
+    }
+}
+
+int count_wakes(struct exitfd *x, int window_ms)
+{
+    struct pollfd item = { .fd = exitfd_get_fd(x), .events = POLLIN };
+    long long end = now_ms() + window_ms;
+    int wakes = 0;
+    for (long long left; (left = end - now_ms()) > 0;) {
+        if (poll(&item, 1, (int)left) != 1)
+            continue;
+        wakes++;
+        expect_no_event(x);
+    }
+    return wakes;
+}
+
+void expect_no_spin(struct exitfd *x)
+{
+    const int window_ms = 250, timer_ms = 100, moments = 4;
+    int wakes = count_wakes(x, window_ms);
+    cr_assert_leq(wakes, moments + window_ms / timer_ms, "%d wake-ups in %d ms without an event", wakes, window_ms);
+}
+
+int steal(pid_t pid)
+{
+    int status;
+    pid_t ret;
+    do
+        ret = waitpid(pid, &status, 0);
+    while (ret < 0 && errno == EINTR);
+    return ret > 0 ? status : -1;
+}
+
+struct thief {
+    pthread_t thread;
+    pid_t pid;
+    int status;
+    int tid_pipe[2];
+};
+
+static void *steal_in_thread(void *arg)
+{
+    struct thief *thief = arg;
+    pid_t tid = own_tid();
+    if (write(thief->tid_pipe[1], &tid, sizeof(tid)) == sizeof(tid))
+        thief->status = steal(thief->pid);
+    return NULL;
+}
+
+struct thief *start_thief(pid_t pid)
+{
+    struct thief *thief = malloc(sizeof(*thief));
+    cr_assert_not_null(thief);
+    *thief = (struct thief){ .pid = pid, .status = -1 };
+    cr_assert_eq(pipe(thief->tid_pipe), 0);
+    cr_assert_eq(pthread_create(&thief->thread, NULL, steal_in_thread, thief), 0);
+    pid_t tid;
+    cr_assert_eq(read(thief->tid_pipe[0], &tid, sizeof(tid)), (ssize_t)sizeof(tid));
+    cr_assert(wait_until_asleep(tid));
+    return thief;
+}
+
+int join_thief(struct thief *thief)
+{
+    cr_assert_eq(pthread_join(thief->thread, NULL), 0);
+    int status = thief->status;
+    close(thief->tid_pipe[0]);
+    close(thief->tid_pipe[1]);
+    free(thief);
+    return status;
+}
+
+static bool is_dead(pid_t pid)
+{
+    char path[64], stat[512];
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    ssize_t length = read(fd, stat, sizeof(stat) - 1);
+    close(fd);
+    stat[length > 0 ? length : 0] = '\0';
+    const char *name_end = strrchr(stat, ')');
+    return name_end != NULL && strncmp(name_end, ") Z", 3) == 0;
+}
+
+void wait_until_dead(pid_t pid)
+{
+    for (long long end = now_ms() + DEADLINE_MS; !is_dead(pid) && now_ms() < end;)
+        poll(NULL, 0, 1);
+}
+
+void report(int fd, char byte)
+{
+    if (write(fd, &byte, 1) != 1)
+        _exit(97);
+}
+
+char next_report(int fd)
+{
+    char byte = '\0';
+    wait_readable(fd);
+    cr_assert_eq(read(fd, &byte, 1), 1, "no report");
+    return byte;
+}
+
+void unblock_sigchld(void)
+{
+    sigset_t sigchld;
+    sigemptyset(&sigchld);
+    sigaddset(&sigchld, SIGCHLD);
+    cr_assert_eq(pthread_sigmask(SIG_UNBLOCK, &sigchld, NULL), 0);
+}
+
+void set_sigchld(void (*handler)(int), int flags)
+{
+    struct sigaction action = { .sa_handler = handler, .sa_flags = flags };
+    sigemptyset(&action.sa_mask);
+    cr_assert_eq(sigaction(SIGCHLD, &action, NULL), 0);
+}
+
+void check_failed(const char *file, int line, const char *condition)
+{
+    char message[512];
+    int length =
+        snprintf(message, sizeof(message), "%s:%d: not so: %s (errno: %s)\n", file, line, condition, strerror(errno));
+    if (write(STDERR_FILENO, message, (size_t)length) != length)
+        _exit(2);
+    _exit(1);
+}
+
+void run_in_process(void (*body)(void), const char *skip_reason)
+{
+    pid_t pid = fork_guarded();
+    if (pid == 0) {
+        body();
+        _exit(0);
+    }
+    int status = reap(pid);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == CHECK_SKIPPED)
+        SKIP("%s", skip_reason);
+    cr_assert_eq(status, 0, "the process of the test ended with wait status %#x: see stderr", status);
+}

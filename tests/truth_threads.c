@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: MIT */
+/* Children with threads, and thread ids where a pid belongs. */
+#include "truth_support.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+
+struct threaded {
+    pid_t pid;
+    struct gate gate;
+    int reports[2];
+    int exec_watch[2];
+};
+
+typedef void *(*thread_body)(void *);
+
+/* The leader exits, and only the leader, once the second thread is there. */
+_Noreturn static void lead(struct threaded *child, thread_body body, bool leader_exits)
+{
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, body, child) != 0)
+        _exit(95);
+    if (leader_exits)
+        syscall(SYS_exit, 94);
+    for (;;)
+        pause();
+}
+
+static void start_threaded(struct threaded *child, thread_body body, bool leader_exits)
+{
+    child->gate = open_gate();
+    cr_assert_eq(pipe(child->reports), 0);
+    cr_assert_eq(pipe2(child->exec_watch, O_CLOEXEC), 0);
+    child->pid = fork_guarded();
+    if (child->pid == 0)
+        lead(child, body, leader_exits);
+    close(child->exec_watch[1]);
+}
+
+static void end_threaded(struct threaded *child)
+{
+    close_gate(&child->gate);
+    close(child->reports[0]);
+    close(child->reports[1]);
+    close(child->exec_watch[0]);
+}
+
+static pid_t reported_tid(const struct threaded *child)
+{
+    pid_t tid;
+    wait_readable(child->reports[0]);
+    cr_assert_eq(read(child->reports[0], &tid, sizeof(tid)), (ssize_t)sizeof(tid));
+    return tid;
+}
+
+static void report_tid(const struct threaded *child)
+{
+    pid_t tid = own_tid();
+    if (write(child->reports[1], &tid, sizeof(tid)) != sizeof(tid))
+        _exit(93);
+}
+
+static void *exit_the_group(void *arg)
+{
+    struct threaded *child = arg;
+    report_tid(child);
+    wait_behind(&child->gate);
+    _exit(91);
+}
+
+static void leader_exits_first(bool stolen, unsigned flags)
+{
+    struct exitfd *x = open_for_truth();
+    struct threaded child;
+    start_threaded(&child, exit_the_group, true);
+    cr_assert_eq(exitfd_add(x, child.pid, flags, x), 0);
+    wait_until_dead(child.pid);
+    expect_no_event(x);
+    expect_no_spin(x);
+    let_through(&child.gate, 1);
+    if (stolen)
+        cr_assert_eq(steal(-1), 91 << 8);
+    struct exitfd_event event = wait_event(x);
+    if (stolen)
+        expect_stolen(&event, child.pid, CLD_EXITED, 91, x);
+    else
+        expect_event(&event, child.pid, CLD_EXITED, 91, flags & EXITFD_OBSERVE ? EXITFD_PEEKED : EXITFD_REAPED, x);
+    if (flags & EXITFD_OBSERVE)
+        reap(child.pid);
+    expect_no_spin(x);
+    end_threaded(&child);
+    exitfd_close(x);
+}
+
+TEST(threads, leader_exits_first)
+{
+    leader_exits_first(false, 0);
+}
+
+TEST(threads, leader_exits_first_and_an_observer)
+{
+    leader_exits_first(false, EXITFD_OBSERVE);
+}
+
+TEST(threads, leader_exits_first_and_the_child_is_stolen)
+{
+    leader_exits_first(true, 0);
+}
+
+TEST(threads, leader_is_a_zombie_before_the_add)
+{
+    struct exitfd *x = open_for_truth();
+    struct threaded child;
+    start_threaded(&child, exit_the_group, true);
+    wait_until_dead(child.pid);
+    cr_assert_eq(exitfd_add(x, child.pid, 0, x), 0);
+    expect_no_event(x);
+    expect_no_spin(x);
+    let_through(&child.gate, 1);
+    struct exitfd_event event = wait_event(x);
+    expect_exited(&event, child.pid, 91, x);
+    end_threaded(&child);
+    exitfd_close(x);
+}
+
+static void *exec_from_here(void *arg)
+{
+    struct threaded *child = arg;
+    char *const argv[] = { "sh", "-c", "read line; exit 92", NULL };
+    report_tid(child);
+    dup2(child->gate.wait_end, STDIN_FILENO);
+    close(child->gate.wait_end);
+    close(child->gate.go_end);
+    execv("/bin/sh", argv);
+    _exit(90);
+}
+
+/* The thread that execs takes the leader's place and its pid. */
+static void a_thread_execs(bool leader_exits)
+{
+    struct exitfd *x = open_for_truth();
+    struct threaded child;
+    start_threaded(&child, exec_from_here, leader_exits);
+    cr_assert_eq(exitfd_add(x, child.pid, 0, x), 0);
+    pid_t tid = reported_tid(&child);
+    wait_readable(child.exec_watch[0]);
+    expect_no_event(x);
+    expect_no_spin(x);
+    cr_assert_eq(kill(child.pid, 0), 0);
+    cr_assert_neq(tid, child.pid);
+    cr_assert_eq(write(child.gate.go_end, "\n", 1), 1);
+    struct exitfd_event event = wait_event(x);
+    expect_exited(&event, child.pid, 92, x);
+    expect_quiet(x);
+    end_threaded(&child);
+    exitfd_close(x);
+}
+
+TEST(threads, another_than_the_leader_execs)
+{
+    a_thread_execs(false);
+}
+
+TEST(threads, another_execs_after_the_leader_exited)
+{
+    a_thread_execs(true);
+}
+
+static int not_a_process(void)
+{
+    return build_is_posix() ? -ECHILD : -ESRCH;
+}
+
+TEST(threads, a_tid_is_no_pid)
+{
+    struct exitfd *x = open_for_truth();
+    struct threaded child;
+    start_threaded(&child, exit_the_group, false);
+    pid_t tid = reported_tid(&child);
+    cr_assert_eq(exitfd_add(x, tid, 0, NULL), not_a_process());
+    cr_assert_eq(exitfd_remove(x, tid), -ENOENT);
+    cr_assert_eq(exitfd_add(x, child.pid, 0, x), 0);
+    let_through(&child.gate, 1);
+    struct exitfd_event event = wait_event(x);
+    expect_exited(&event, child.pid, 91, x);
+    expect_quiet(x);
+    end_threaded(&child);
+    exitfd_close(x);
+}
+
+static void *hand_over_tid(void *arg)
+{
+    struct threaded *self = arg;
+    report_tid(self);
+    wait_behind(&self->gate);
+    return NULL;
+}
+
+TEST(threads, a_tid_of_our_own_is_no_pid)
+{
+    struct exitfd *x = open_for_truth();
+    struct threaded self = { .gate = open_gate() };
+    cr_assert_eq(pipe(self.reports), 0);
+    pthread_t thread;
+    cr_assert_eq(pthread_create(&thread, NULL, hand_over_tid, &self), 0);
+    pid_t tid = reported_tid(&self);
+    int ret = exitfd_add(x, tid, 0, NULL);
+    let_through(&self.gate, 1);
+    cr_assert_eq(pthread_join(thread, NULL), 0);
+    cr_assert_eq(ret, not_a_process(), "exitfd_add: %s", strerror(-ret));
+    close_gate(&self.gate);
+    close(self.reports[0]);
+    close(self.reports[1]);
+    exitfd_close(x);
+}
+
+static void *exit_this_thread(void *arg)
+{
+    struct threaded *child = arg;
+    report_tid(child);
+    wait_behind(&child->gate);
+    return NULL;
+}
+
+/* A thread leaves a zombie of its own only while somebody traces it. */
+TEST(threads, a_zombies_tid_is_no_pid)
+{
+    struct exitfd *x = open_for_truth();
+    struct threaded child;
+    start_threaded(&child, exit_this_thread, false);
+    pid_t tid = reported_tid(&child);
+    if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) != 0) {
+        kill(child.pid, SIGKILL);
+        reap(child.pid);
+        end_threaded(&child);
+        exitfd_close(x);
+        SKIP("ptrace is not permitted here (Yama, or a container without CAP_SYS_PTRACE)");
+    }
+    let_through(&child.gate, 1);
+    siginfo_t info;
+    cr_assert_eq(waitid(P_PID, (id_t)tid, &info, WEXITED | WNOWAIT | __WALL), 0);
+    int ret = exitfd_add(x, tid, 0, NULL);
+    expect_quiet(x);
+    cr_assert_eq(waitpid(tid, NULL, __WALL), tid, "somebody reaped our tracee's thread");
+    kill(child.pid, SIGKILL);
+    reap(child.pid);
+    cr_assert(ret == not_a_process() || (ret == -ESRCH), "exitfd_add: %s", strerror(-ret));
+    end_threaded(&child);
+    exitfd_close(x);
+}
+
+TEST(threads, ourselves_and_our_parent_are_no_children)
+{
+    struct exitfd *x = open_for_truth();
+    cr_assert_eq(exitfd_add(x, getpid(), 0, NULL), -ECHILD);
+    cr_assert_eq(exitfd_add(x, getppid(), 0, NULL), -ECHILD);
+    expect_quiet(x);
+    exitfd_close(x);
+}

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/* fork while other threads are inside the library: the child is told, and both go on, each with its own. */
+#include "tap.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+#define INSIDE 2
+#define FORKS 60
+
+struct inside {
+    struct exitfd *x;
+    pid_t watched;
+    pthread_t thread;
+};
+
+static atomic_bool finished;
+
+static void *stay_inside(void *argument)
+{
+    struct inside *inside = argument;
+    struct exitfd_event event;
+    while (!finished) {
+        CHECK(exitfd_remove(inside->x, inside->watched) == 0);
+        CHECK(exitfd_add(inside->x, inside->watched, 0, NULL) == 0);
+        CHECK(exitfd_kill(inside->x, inside->watched, 0) == 0);
+        CHECK(exitfd_wait(inside->x, &event, 1, 0) == 0);
+    }
+    return NULL;
+}
+
+/* The number of the step that went wrong, or 0. */
+static int live_as_child(struct exitfd *x, pid_t watched)
+{
+    struct exitfd_event event;
+    if (exitfd_wait(x, &event, 1, -1) != -ESTALE || exitfd_add(x, watched, EXITFD_OBSERVE, NULL) != -ESTALE ||
+        exitfd_kill(x, watched, SIGKILL) != -ESTALE || exitfd_remove(x, watched) != -ESTALE)
+        return 1;
+    if (exitfd_close(x) != NULL)
+        return 2;
+
+    struct exitfd *own;
+    if (exitfd_open(&own, 0) != 0)
+        return 3;
+    pid_t pid = exitfd_fork(own, 0, own);
+    if (pid == 0)
+        _exit(5);
+    event = next_event(own);
+    if (event.pid != pid || event.status != 5 || event.data != own)
+        return 4;
+    exitfd_close(own);
+    return 0;
+}
+
+static pid_t fork_watched(struct exitfd *forks, bool by_hand)
+{
+    pid_t pid = by_hand ? fork() : exitfd_fork(forks, 0, NULL);
+    tap_require(pid >= 0, "fork");
+    if (pid > 0 && by_hand)
+        CHECK(exitfd_add(forks, pid, 0, NULL) == 0);
+    return pid;
+}
+
+static void both_go_on(void)
+{
+    struct inside inside[INSIDE];
+    struct exitfd *x = open_exitfd(), *forks = open_exitfd();
+    for (int i = 0; i < INSIDE; i++) {
+        inside[i] = (struct inside){ .x = x, .watched = start_sleeper() };
+        CHECK(exitfd_add(x, inside[i].watched, 0, NULL) == 0);
+    }
+    for (int i = 0; i < INSIDE; i++) {
+        errno = pthread_create(&inside[i].thread, NULL, stay_inside, &inside[i]);
+        tap_require(errno == 0, "pthread_create");
+    }
+    for (int i = 0; i < FORKS; i++) {
+        pid_t pid = fork_watched(forks, i % 2 != 0);
+        if (pid == 0) {
+            alarm(120);
+            _exit(live_as_child(x, inside[0].watched));
+        }
+        struct exitfd_event event = next_event(forks);
+        CHECK(is_event(&event, pid, CLD_EXITED, 0, EXITFD_REAPED));
+    }
+    finished = true;
+    for (int i = 0; i < INSIDE; i++) {
+        pthread_join(inside[i].thread, NULL);
+        CHECK(exitfd_kill(x, inside[i].watched, SIGTERM) == 0);
+        struct exitfd_event event = next_event(x);
+        CHECK(is_event(&event, inside[i].watched, CLD_KILLED, SIGTERM, EXITFD_REAPED));
+    }
+    exitfd_close(forks);
+    exitfd_close(x);
+}
+
+static const struct tap_case cases[] = {
+    { "both_go_on", both_go_on },
+};
+
+int main(int argc, char *argv[])
+{
+    return tap_main(argc, argv, cases, sizeof(cases) / sizeof(cases[0]));
+}

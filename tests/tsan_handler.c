@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Exitfds and the primitive are opened and closed by several threads while SIGCHLDs rain on all of them. A plain program,
+ * since Criterion cannot run under TSan; worth running without it too.
+ */
+#include "tap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+#define OPENERS 3
+#define ROUNDS 30
+#define CHILDREN_PER_ROUND 4
+
+static atomic_bool finished;
+static atomic_int guest_calls;
+
+static void count_guest(int sig)
+{
+    (void)sig;
+    int error = errno;
+    atomic_fetch_add(&guest_calls, 1);
+    errno = error;
+}
+
+static void set_guest_handler(void)
+{
+    struct sigaction action = { .sa_handler = count_guest, .sa_flags = SA_RESTART };
+    sigemptyset(&action.sa_mask);
+    tap_require(sigaction(SIGCHLD, &action, NULL) == 0, "sigaction");
+}
+
+static bool guest_handler_is_back(void)
+{
+    struct sigaction action;
+    sigaction(SIGCHLD, NULL, &action);
+    return action.sa_handler == count_guest;
+}
+
+static struct exitfd *open_with_handler(void)
+{
+    struct exitfd *x = NULL;
+    CHECK(exitfd_open(&x, EXITFD_SELFPIPE) == 0);
+    return x;
+}
+
+static void *open_use_and_close(void *unused)
+{
+    for (int round = 0; round < ROUNDS; round++) {
+        struct exitfd *x = open_with_handler();
+        if (x == NULL)
+            break;
+        for (int i = 0; i < CHILDREN_PER_ROUND; i++)
+            CHECK(exitfd_add(x, start_exit(i), 0, NULL) == 0);
+        for (int i = 0; i < CHILDREN_PER_ROUND; i++)
+            CHECK(next_event(x).origin == EXITFD_REAPED);
+        exitfd_close(x);
+    }
+    return unused;
+}
+
+static void *install_and_remove(void *unused)
+{
+    int ends[2];
+    tap_require(pipe(ends) == 0, "pipe");
+    while (!finished) {
+        CHECK(exitfd_install_handler(ends[1], NULL) == 0);
+        CHECK(exitfd_install_handler(-1, NULL) == 0);
+    }
+    close(ends[0]);
+    close(ends[1]);
+    return unused;
+}
+
+static void *rain(void *unused)
+{
+    while (!finished)
+        kill(getpid(), SIGCHLD);
+    return unused;
+}
+
+/* EXITFD_BACKEND=signalfd had it blocked. */
+static void unblock_sigchld(void)
+{
+    sigset_t sigchld;
+    sigemptyset(&sigchld);
+    sigaddset(&sigchld, SIGCHLD);
+    pthread_sigmask(SIG_UNBLOCK, &sigchld, NULL);
+}
+
+static void start(pthread_t *thread, void *(*run)(void *))
+{
+    errno = pthread_create(thread, NULL, run, NULL);
+    tap_require(errno == 0, "pthread_create");
+}
+
+static void exitfds_come_and_go_while_sigchlds_rain(void)
+{
+    pthread_t openers[OPENERS], installer, cloud;
+    finished = false;
+    unblock_sigchld();
+    set_guest_handler();
+    start(&installer, install_and_remove);
+    start(&cloud, rain);
+    for (int i = 0; i < OPENERS; i++)
+        start(&openers[i], open_use_and_close);
+    for (int i = 0; i < OPENERS; i++)
+        pthread_join(openers[i], NULL);
+    finished = true;
+    pthread_join(installer, NULL);
+    pthread_join(cloud, NULL);
+    CHECK(guest_calls > 0);
+    CHECK(guest_handler_is_back());
+}
+
+/* Once exitfd_install_handler(-1) has returned, the number may be anybody's: no byte may land there. */
+static void no_byte_comes_after_the_removal(void)
+{
+    pthread_t cloud;
+    finished = false;
+    unblock_sigchld();
+    start(&cloud, rain);
+    for (int round = 0; round < 500; round++) {
+        int ends[2];
+        char byte;
+        tap_require(pipe(ends) == 0, "pipe");
+        fcntl(ends[0], F_SETFL, O_NONBLOCK);
+        CHECK(exitfd_install_handler(ends[1], NULL) == 0);
+        kill(getpid(), SIGCHLD);
+        CHECK(exitfd_install_handler(-1, NULL) == 0);
+        while (read(ends[0], &byte, 1) > 0)
+            ;
+        for (int i = 0; i < 20; i++)
+            kill(getpid(), SIGCHLD);
+        CHECK(read(ends[0], &byte, 1) < 0 && errno == EAGAIN);
+        close(ends[0]);
+        close(ends[1]);
+    }
+    finished = true;
+    pthread_join(cloud, NULL);
+}
+
+static const struct tap_case cases[] = {
+    { "exitfds_come_and_go_while_sigchlds_rain", exitfds_come_and_go_while_sigchlds_rain },
+    { "no_byte_comes_after_the_removal", no_byte_comes_after_the_removal },
+};
+
+int main(int argc, char *argv[])
+{
+    return tap_main(argc, argv, cases, sizeof(cases) / sizeof(cases[0]));
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/* A thread blocked in exitfd_wait delays no add, and is woken by what the add brings, be it dead already. */
+#include "tap.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define ROUNDS 60
+
+struct waiter {
+    struct exitfd *x;
+    atomic_int tid;
+    pthread_t thread;
+    struct exitfd_event event;
+};
+
+static void *wait_blocked(void *argument)
+{
+    struct waiter *waiter = argument;
+    int ret;
+    waiter->tid = (int)syscall(SYS_gettid);
+    do
+        ret = exitfd_wait(waiter->x, &waiter->event, 1, -1);
+    while (ret == -EINTR);
+    CHECK(ret == 1);
+    return NULL;
+}
+
+static bool sleeps(int tid)
+{
+    char path[64], text[512];
+    snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
+    FILE *file = fopen(path, "re");
+    tap_require(file != NULL, path);
+    text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
+    fclose(file);
+    const char *name_end = strrchr(text, ')');
+    return name_end != NULL && strncmp(name_end, ") S", 3) == 0;
+}
+
+static void start_blocked(struct waiter *waiter)
+{
+    errno = pthread_create(&waiter->thread, NULL, wait_blocked, waiter);
+    tap_require(errno == 0, "pthread_create");
+    while (waiter->tid == 0 || !sleeps(waiter->tid))
+        sched_yield();
+}
+
+static void expect_taken(struct waiter *waiter, pid_t pid, int code, int status)
+{
+    pthread_join(waiter->thread, NULL);
+    CHECK(is_event(&waiter->event, pid, code, status, EXITFD_REAPED));
+}
+
+static void a_blocked_wait_delays_no_call(void)
+{
+    struct exitfd *x = open_exitfd();
+    for (int round = 0; round < ROUNDS; round++) {
+        struct waiter waiter = { .x = x };
+        pid_t kept = start_sleeper(), ends = start_sleeper();
+        start_blocked(&waiter);
+        CHECK(exitfd_add(x, kept, 0, NULL) == 0);
+        CHECK(exitfd_kill(x, kept, 0) == 0);
+        CHECK(exitfd_remove(x, kept) == 0);
+        CHECK(exitfd_add(x, ends, 0, NULL) == 0);
+        CHECK(exitfd_kill(x, ends, SIGTERM) == 0);
+        expect_taken(&waiter, ends, CLD_KILLED, SIGTERM);
+        kill_and_reap(kept);
+    }
+    exitfd_close(x);
+}
+
+static void an_add_of_a_dead_child_wakes_a_blocked_wait(void)
+{
+    struct exitfd *x = open_exitfd();
+    for (int round = 0; round < ROUNDS; round++) {
+        struct waiter waiter = { .x = x };
+        pid_t pid = start_exit(9);
+        wait_until_zombie(pid);
+        start_blocked(&waiter);
+        CHECK(exitfd_add(x, pid, 0, NULL) == 0);
+        expect_taken(&waiter, pid, CLD_EXITED, 9);
+    }
+    exitfd_close(x);
+}
+
+static const struct tap_case cases[] = {
+    { "a_blocked_wait_delays_no_call", a_blocked_wait_delays_no_call },
+    { "an_add_of_a_dead_child_wakes_a_blocked_wait", an_add_of_a_dead_child_wakes_a_blocked_wait },
+};
+
+int main(int argc, char *argv[])
+{
+    return tap_main(argc, argv, cases, sizeof(cases) / sizeof(cases[0]));
+}
