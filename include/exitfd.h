@@ -205,7 +205,7 @@ const char *exitfd_get_backend(const struct exitfd *x);
  * not wait for that pid yourself; if somebody does nevertheless, there still is exactly one event (enum exitfd_origin).
  * data comes back in each event. A pid names a process only as long as nobody else can reap it: add it in the thread
  * that forked it or before anyone may wait for it, or use exitfd_spawn or exitfd_fork. A thread id is not a process:
- * -ESRCH on pidfd and io_uring; on the SIGCHLD back ends, which cannot tell, -ECHILD.
+ * -ESRCH (on systems other than Linux -ECHILD).
  *
  * pid -1 watches any other child: every child of this process that no exitfd of the process watches by pid, for PID 1
  * and sub-reapers (PR_SET_CHILD_SUBREAPER). Such children are reported and reaped; those watched by pid never by this

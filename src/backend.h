@@ -13,8 +13,8 @@ struct exitfd;
 struct uring;
 
 /*
- * All slots are required unless said otherwise, and all but probe, open, close and wait are called with x->lock held.
- * The errnos are those of the header.
+ * All slots are required unless said otherwise, and all but probe, open, close, check and wait are called with x->lock
+ * held. The errnos are those of the header.
  */
 struct backend {
     const char *name;
@@ -38,6 +38,9 @@ struct backend {
 
     /* Takes events, blocking for at most timeout ms (-1: no limit) without x->lock. May return 0 early. */
     int (*wait)(struct exitfd *x, struct exitfd_event *events, int max, int timeout);
+
+    /* Optional: 0, or -EXDEV in a thread that may not use x. */
+    int (*check)(const struct exitfd *x);
 
     /* Whether it lives on SIGCHLD: then it listens from open to close, and EXITFD_NO_SIGNALS does not forbid that. */
     bool by_sigchld;

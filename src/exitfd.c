@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #define JOB_FLAGS (EXITFD_STOPPED | EXITFD_CONTINUED)
 #define ANY_CHILD ((pid_t)-1)
@@ -21,7 +22,9 @@ int xfd_object_check(const struct exitfd *x)
 {
     if (!x)
         return -EINVAL;
-    return x->epoch == xfd_process_epoch() ? 0 : -ESTALE;
+    if (x->epoch != xfd_process_epoch())
+        return -ESTALE;
+    return x->backend->check ? x->backend->check(x) : 0;
 }
 
 int xfd_object_check_flags(const struct exitfd *x, unsigned flags)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "follow.h"
 
+#include "platform.h"
 #include "posix/disposition.h"
 #include "posix/sigchld.h"
 #include "status.h"
@@ -112,6 +113,8 @@ bool xfd_follow_check(struct exitfd *x)
 
 int xfd_follow_add(struct exitfd *x, struct watch *w, int why, bool known_child)
 {
+    if (!known_child && xfd_platform_is_thread(w->pid))
+        return -ESRCH;
     if (!known_child && !may_listen(x))
         return why;
     ring_insert(x, w);

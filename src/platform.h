@@ -4,10 +4,14 @@
 #define EXITFD_PLATFORM_H
 
 #include <spawn.h>
+#include <stdbool.h>
 #include <sys/types.h>
 
 /* -EBADF: no pidfd of a process; -ESRCH: reaped, or not visible from this pid namespace. */
 pid_t xfd_platform_pid_of(int pidfd);
+
+/* Whether a pid is the id of a thread that is not its process's first: no process has it, but some calls take it. */
+bool xfd_platform_is_thread(pid_t pid);
 
 int xfd_platform_kill(int pidfd, int signum);
 

@@ -38,15 +38,36 @@ struct watch *xfd_watches_find(const struct watches *ws, pid_t pid)
     return slot == SLOT_NONE ? NULL : &ws->slots[slot];
 }
 
-static void fill_buckets(struct watches *ws)
+static void push(struct watches *ws, uint32_t slot)
+{
+    uint32_t *bucket = bucket_of(ws, ws->slots[slot].pid);
+    ws->slots[slot].chain = *bucket;
+    *bucket = slot;
+}
+
+static uint32_t reversed(struct watches *ws, uint32_t slot)
+{
+    uint32_t head = SLOT_NONE;
+
+    while (slot != SLOT_NONE) {
+        uint32_t next = ws->slots[slot].chain;
+        ws->slots[slot].chain = head;
+        head = slot;
+        slot = next;
+    }
+    return head;
+}
+
+/* Oldest first, so that of two watches of one pid the newer stays in front. */
+static void rehash(struct watches *ws, const uint32_t *old_buckets, uint32_t old_count)
 {
     memset(ws->buckets, 0xff, ws->bucket_count * sizeof *ws->buckets);
-    for (uint32_t slot = 0; slot < ws->fresh; slot++) {
-        struct watch *w = &ws->slots[slot];
-        if (w->pid > 0) {
-            uint32_t *bucket = bucket_of(ws, w->pid);
-            w->chain = *bucket;
-            *bucket = slot;
+    for (uint32_t i = 0; i < old_count; i++) {
+        uint32_t slot = reversed(ws, old_buckets[i]);
+        while (slot != SLOT_NONE) {
+            uint32_t next = ws->slots[slot].chain;
+            push(ws, slot);
+            slot = next;
         }
     }
 }
@@ -67,10 +88,11 @@ static int grow(struct watches *ws)
         uint32_t *buckets = malloc(bucket_count * sizeof *buckets);
         if (!buckets)
             return -ENOMEM;
-        free(ws->buckets);
+        uint32_t *old_buckets = ws->buckets, old_count = ws->bucket_count;
         ws->buckets = buckets;
         ws->bucket_count = bucket_count;
-        fill_buckets(ws);
+        rehash(ws, old_buckets, old_count);
+        free(old_buckets);
     }
     if (!ws->capacity)
         ws->free_slot = SLOT_NONE;
@@ -101,10 +123,8 @@ int xfd_watches_take(struct watches *ws, struct watch **ret)
 
 void xfd_watches_bind(struct watches *ws, struct watch *w, pid_t pid)
 {
-    uint32_t *bucket = bucket_of(ws, pid);
     w->pid = pid;
-    w->chain = *bucket;
-    *bucket = slot_number(ws, w);
+    push(ws, slot_number(ws, w));
 }
 
 void xfd_watches_drop(struct watches *ws, struct watch *w)

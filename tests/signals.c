@@ -49,21 +49,6 @@ struct sigaction current_disposition(void)
     return action;
 }
 
-void set_disposition(void (*handler)(int), int flags)
-{
-    struct sigaction action = { .sa_handler = handler, .sa_flags = flags };
-    sigemptyset(&action.sa_mask);
-    cr_assert_eq(sigaction(SIGCHLD, &action, NULL), 0);
-}
-
-void unblock_sigchld(void)
-{
-    sigset_t sigchld;
-    sigemptyset(&sigchld);
-    sigaddset(&sigchld, SIGCHLD);
-    pthread_sigmask(SIG_UNBLOCK, &sigchld, NULL);
-}
-
 void send_sigchld(void)
 {
     unblock_sigchld();

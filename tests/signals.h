@@ -3,6 +3,8 @@
 #ifndef EXITFD_TESTS_SIGNALS_H
 #define EXITFD_TESTS_SIGNALS_H
 
+#include "truth_support.h" /* set_sigchld, unblock_sigchld */
+
 #include <exitfd.h>
 #include <signal.h>
 
@@ -19,9 +21,7 @@ int take_bytes(const struct wakeup *wakeup);
 int install(int fd);
 
 struct sigaction current_disposition(void);
-void set_disposition(void (*handler)(int), int flags);
 
-void unblock_sigchld(void); /* in this thread */
 /* SIGCHLD to this process from itself, with SIGCHLD unblocked in the calling thread: delivered before the return if
    every other thread blocks it, as they do in a test that starts none. */
 void send_sigchld(void);

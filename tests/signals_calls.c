@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,7 @@
 #include <unistd.h>
 
 static const struct timespec an_hour = { .tv_sec = 3600 };
+static const struct timespec far_future = { .tv_sec = INT32_MAX };
 
 static char directory[] = "/tmp/exitfd-eintr-XXXXXX";
 static char fifo[sizeof(directory) + 8], locked_file[sizeof(directory) + 8];
@@ -66,6 +68,7 @@ CALL(nanosleep, nanosleep(&an_hour, NULL))
 CALL(futex, syscall(SYS_futex, &futex_word, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0))
 CALL(futex_timed, syscall(SYS_futex, &futex_word, FUTEX_WAIT_PRIVATE, 0, &an_hour, NULL, 0))
 CALL(sem_wait, sem_wait(&semaphore))
+CALL(sem_timedwait, sem_timedwait(&semaphore, &far_future))
 CALL(flock, flock(lock_waiter, LOCK_EX))
 CALL(fcntl_lock, fcntl(lock_waiter, F_OFD_SETLKW, &(struct flock){ .l_type = F_WRLCK }))
 CALL(waitpid, waitpid(living_child, NULL, 0))
@@ -141,6 +144,7 @@ const struct call calls[] = {
     { "nanosleep", NEVER_RESTARTED, sit_in_nanosleep, NULL },
     { "clock_nanosleep", NEVER_RESTARTED, sit_in_clock_nanosleep, NULL },
     { "futex (time-out)", NEVER_RESTARTED, sit_in_futex_timed, NULL },
+    { "sem_timedwait", NEVER_RESTARTED, sit_in_sem_timedwait, NULL },
     { "msgrcv", NEVER_RESTARTED, sit_in_msgrcv, NULL },
     { "msgsnd", NEVER_RESTARTED, sit_in_msgsnd, NULL },
     { "semop", INTERRUPTED_BY_NOTHING, sit_in_semop, NULL },

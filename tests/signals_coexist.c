@@ -72,7 +72,7 @@ TEST(coexist, a_handler_found_before_gets_its_siginfo_and_context)
 
 TEST(coexist, a_handler_found_before_without_siginfo_is_called)
 {
-    set_disposition(count_plain, SA_RESTART);
+    set_sigchld(count_plain, SA_RESTART);
     struct exitfd *x = open_selfpipe();
     expect_served(x, 7);
     cr_assert_eq(plain_calls, 1);
@@ -122,18 +122,18 @@ TEST(coexist, the_handler_found_is_put_back_by_the_last_close_in_either_order)
 
 TEST(coexist, sig_ign_is_put_back)
 {
-    set_disposition(SIG_IGN, 0);
+    set_sigchld(SIG_IGN, 0);
     struct exitfd *x = open_selfpipe();
     expect_served(x, 4);
     exitfd_close(x);
     cr_assert_eq(current_disposition().sa_handler, SIG_IGN);
-    set_disposition(SIG_DFL, 0);
+    set_sigchld(SIG_DFL, 0);
 }
 
 TEST(coexist, a_handler_that_replaces_ours_is_told_of_once_and_never_clobbered)
 {
     struct exitfd *x = open_selfpipe();
-    set_disposition(count_plain, SA_RESTART);
+    set_sigchld(count_plain, SA_RESTART);
 
     struct gate gate = open_gate();
     pid_t pid = start_child(&gate, 6);
@@ -158,7 +158,7 @@ TEST(coexist, a_replaced_handler_is_told_of_once_however_many_children_come_afte
     struct exitfd *x = open_selfpipe();
     struct gate gate = open_gate();
     int told = 0;
-    set_disposition(count_plain, SA_RESTART);
+    set_sigchld(count_plain, SA_RESTART);
     for (int status = 0; status < 3; status++) {
         struct exitfd_event event;
         pid_t pid = start_child(&gate, status);
@@ -179,7 +179,7 @@ TEST(coexist, a_replaced_handler_is_no_reason_to_lose_an_exit_from_before)
     struct exitfd *x = open_selfpipe();
     pid_t pid = watch_exit(x, 6);
     wait_until_zombie(pid);
-    set_disposition(SIG_DFL, 0);
+    set_sigchld(SIG_DFL, 0);
     struct exitfd_event event;
     int ret = exitfd_wait(x, &event, 1, 0);
     if (ret == -EPIPE)
@@ -255,7 +255,7 @@ static void expect_served_from_below(struct exitfd *x, int status, bool may_be_t
 
 TEST(coexist, a_handler_on_top_that_chains_to_ours_disturbs_nothing)
 {
-    set_disposition(count_plain, SA_RESTART);
+    set_sigchld(count_plain, SA_RESTART);
     struct exitfd *x = open_selfpipe();
     put_on_top(0);
     expect_each_called_once(1);
@@ -267,7 +267,7 @@ TEST(coexist, a_handler_on_top_that_chains_to_ours_disturbs_nothing)
 
 TEST(coexist, closed_under_a_handler_that_chains_ours_passes_on)
 {
-    set_disposition(count_plain, SA_RESTART);
+    set_sigchld(count_plain, SA_RESTART);
     struct exitfd *x = open_selfpipe();
     put_on_top(0);
     exitfd_close(x);
@@ -276,7 +276,7 @@ TEST(coexist, closed_under_a_handler_that_chains_ours_passes_on)
 
 TEST(coexist, reopened_under_a_handler_that_chains_everybody_is_called_once)
 {
-    set_disposition(count_plain, SA_RESTART);
+    set_sigchld(count_plain, SA_RESTART);
     exitfd_close(open_selfpipe());
     struct exitfd *x = open_selfpipe();
     put_on_top(0);
@@ -290,7 +290,7 @@ TEST(coexist, reopened_under_a_handler_that_chains_everybody_is_called_once)
 
 TEST(coexist, a_top_that_takes_itself_off_again_leaves_ours_at_work)
 {
-    set_disposition(count_plain, SA_RESTART);
+    set_sigchld(count_plain, SA_RESTART);
     struct exitfd *x = open_selfpipe();
     put_on_top(0);
     cr_assert_eq(sigaction(SIGCHLD, &below[0], NULL), 0);
@@ -302,7 +302,7 @@ TEST(coexist, a_top_that_takes_itself_off_again_leaves_ours_at_work)
 /* Closed and opened again under one more handler each time: called once each, or refused, never an endless chain. */
 TEST(coexist, any_number_of_tops_is_served_or_refused_with_eagain)
 {
-    set_disposition(count_plain, SA_RESTART);
+    set_sigchld(count_plain, SA_RESTART);
     int in_place = 0;
     for (; in_place < MOST_TOPS; in_place++) {
         struct exitfd *x = NULL;
@@ -328,7 +328,7 @@ TEST(coexist, any_number_of_tops_is_served_or_refused_with_eagain)
 /* On every back end: what the application installs stays the application's, and no exit is lost. */
 TEST(coexist, an_application_that_counts_sigchlds_still_counts_them_all)
 {
-    set_disposition(count_plain, SA_RESTART);
+    set_sigchld(count_plain, SA_RESTART);
     struct exitfd *x = open_exitfd();
     bool delivered = !backend_is("signalfd");
     for (int status = 1; status <= 5; status++)

@@ -180,7 +180,7 @@ static int once_if_it_does_not_look(const struct call *call)
 /* That the test above can see an interruption at all, in each of its calls. */
 TEST(eintr, a_handler_without_sa_restart_interrupts_every_call)
 {
-    set_disposition(interrupt, 0);
+    set_sigchld(interrupt, 0);
     int wrong = count_wrong_after_one_sigchld(once_if_it_can_be);
     cr_assert_eq(wrong, 0, "%d calls not as expected: see the report", wrong);
 }

@@ -115,7 +115,7 @@ TEST(primitive, minus_one_removes_it_completely)
 
 TEST(primitive, minus_one_without_an_install_touches_nothing)
 {
-    set_disposition(application_handler, SA_RESTART);
+    set_sigchld(application_handler, SA_RESTART);
     cr_assert_eq(install(-1), -1);
     cr_assert_eq(current_disposition().sa_handler, application_handler);
     send_sigchld();
@@ -125,11 +125,11 @@ TEST(primitive, minus_one_without_an_install_touches_nothing)
 TEST(primitive, only_sig_dfl_is_the_default_handler)
 {
     cr_assert_eq(exitfd_is_default_handler(), 1);
-    set_disposition(SIG_IGN, 0);
+    set_sigchld(SIG_IGN, 0);
     cr_assert_eq(exitfd_is_default_handler(), 0);
-    set_disposition(application_handler, 0);
+    set_sigchld(application_handler, 0);
     cr_assert_eq(exitfd_is_default_handler(), 0);
-    set_disposition(SIG_DFL, SA_NOCLDWAIT);
+    set_sigchld(SIG_DFL, SA_NOCLDWAIT);
     cr_assert_eq(exitfd_is_default_handler(), 1);
 
     struct wakeup wakeup = open_wakeup();
@@ -246,33 +246,33 @@ TEST(primitive, the_disposition_found_is_put_back_flags_and_mask_included)
 TEST(primitive, sig_ign_is_replaced_so_that_children_leave_statuses_and_put_back)
 {
     struct wakeup wakeup = open_wakeup();
-    set_disposition(SIG_IGN, 0);
+    set_sigchld(SIG_IGN, 0);
     install(wakeup.write_end);
     cr_assert_eq(WEXITSTATUS(reap(start_child_exit(5))), 5);
     install(-1);
     cr_assert_eq(current_disposition().sa_handler, SIG_IGN);
-    set_disposition(SIG_DFL, 0);
+    set_sigchld(SIG_DFL, 0);
     close_wakeup(&wakeup);
 }
 
 TEST(primitive, sa_nocldwait_found_with_a_handler_is_kept)
 {
     struct wakeup wakeup = open_wakeup();
-    set_disposition(application_handler, SA_NOCLDWAIT);
+    set_sigchld(application_handler, SA_NOCLDWAIT);
     install(wakeup.write_end);
     cr_assert_eq(current_disposition().sa_flags & SA_NOCLDWAIT, SA_NOCLDWAIT);
     pid_t pid = start_child_exit(5);
     cr_assert(waitpid(pid, NULL, 0) < 0 && errno == ECHILD, "the application asked for no zombies and got one");
     install(-1);
     cr_assert_eq(current_disposition().sa_flags & SA_NOCLDWAIT, SA_NOCLDWAIT);
-    set_disposition(SIG_DFL, 0);
+    set_sigchld(SIG_DFL, 0);
     close_wakeup(&wakeup);
 }
 
 TEST(primitive, the_handler_runs_beside_one_found_before)
 {
     struct wakeup wakeup = open_wakeup();
-    set_disposition(application_handler, 0);
+    set_sigchld(application_handler, 0);
     install(wakeup.write_end);
     send_sigchld();
     cr_assert_eq(take_bytes(&wakeup), 1);
@@ -289,7 +289,7 @@ TEST(primitive, it_and_a_self_pipe_exitfd_serve_at_once_whichever_goes_first)
     struct wakeup wakeup = open_wakeup();
     unblock_sigchld();
     for (int exitfd_goes_first = 0; exitfd_goes_first <= 1; exitfd_goes_first++) {
-        set_disposition(application_handler, 0);
+        set_sigchld(application_handler, 0);
         struct exitfd *x = open_exitfd_flags(EXITFD_SELFPIPE);
         cr_assert_eq(install(wakeup.write_end), -1);
 

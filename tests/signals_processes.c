@@ -34,7 +34,7 @@ TEST(processes, the_handler_runs_on_the_alternate_stack_and_takes_its_guests_wit
     stack_t alternate = { .ss_sp = memory, .ss_size = size };
     stack_t none = { .ss_flags = SS_DISABLE };
     cr_assert_eq(sigaltstack(&alternate, NULL), 0);
-    set_disposition(note_frame, 0);
+    set_sigchld(note_frame, 0);
     struct exitfd *x = open_exitfd_flags(EXITFD_SELFPIPE);
 
     send_sigchld();
@@ -163,7 +163,7 @@ static void expect_guest_called(void *unused)
 
 TEST(processes, a_handler_found_before_still_works_in_a_forked_child)
 {
-    set_disposition(count_guest, 0);
+    set_sigchld(count_guest, 0);
     struct exitfd *x = open_exitfd_flags(EXITFD_SELFPIPE);
     unblock_sigchld();
     cr_assert_eq(status_of_child_that(expect_guest_called, NULL), 0);

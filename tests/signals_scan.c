@@ -107,7 +107,7 @@ static void take_events(struct exitfd *x, int wanted)
     }
 }
 
-static void report(const struct exitfd *x, const char *what, int exits, int total, int most)
+static void report_cost(const struct exitfd *x, const char *what, int exits, int total, int most)
 {
     diagnose("scan, %s: %d exits among %d live children, %s: %d wait calls, %.2f per exit, at most %d",
              exitfd_get_backend(x), exits, LIVE_CHILDREN, what, total, (double)total / exits, most);
@@ -126,7 +126,7 @@ static int kill_one_at_a_time(struct exitfd *x, const char *what)
         total += wait_calls;
         most = wait_calls > most ? wait_calls : most;
     }
-    report(x, what, EXITS, total, most);
+    report_cost(x, what, EXITS, total, most);
     return most;
 }
 
@@ -155,7 +155,7 @@ static void take_a_storm(struct exitfd *x, const char *what)
         wait_until_zombie(children[i]);
     wait_calls = 0;
     take_events(x, LIVE_CHILDREN);
-    report(x, what, LIVE_CHILDREN, wait_calls, wait_calls);
+    report_cost(x, what, LIVE_CHILDREN, wait_calls, wait_calls);
     cr_assert_leq(wait_calls, LIVE_CHILDREN * MOST_CALLS_PER_EXIT);
     expect_idle_is_free(x);
 }

@@ -165,6 +165,42 @@ TEST(ignored, toggled_back_before_anybody_looks)
     toggled(false);
 }
 
+/* Nothing ever tells of it again, and it is one of many. */
+TEST(ignored, toggled_back_with_many_siblings_alive)
+{
+    enum {
+        SIBLINGS = 30
+    };
+    struct exitfd *x = open_for_truth();
+    struct gate siblings_gate = open_gate(), gate = open_gate();
+    pid_t siblings[SIBLINGS];
+    for (int i = 0; i < SIBLINGS; i++) {
+        siblings[i] = start_child(&siblings_gate, 40);
+        cr_assert_eq(exitfd_add(x, siblings[i], 0, NULL), 0);
+    }
+    pid_t pid = start_child(&gate, 41);
+    cr_assert_eq(exitfd_add(x, pid, 0, x), 0);
+    expect_no_event(x);
+    struct sigaction found;
+    sigaction(SIGCHLD, NULL, &found);
+    set_sigchld(SIG_IGN, 0);
+    let_through(&gate, 1);
+    wait_until_gone(pid);
+    sigaction(SIGCHLD, &found, NULL);
+    int epipes = 0;
+    struct exitfd_event event = wait_event_by_calling(x, &epipes);
+    expect_stolen(&event, pid, CLD_EXITED, 41, x);
+    let_through(&siblings_gate, SIBLINGS);
+    for (int i = 0; i < SIBLINGS; i++) {
+        event = wait_event(x);
+        expect_exited(&event, event.pid, 40, NULL);
+    }
+    expect_quiet(x);
+    close_gate(&siblings_gate);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
 /* A zombie from before SIG_IGN stays one: its status is still to be had. */
 TEST(ignored, a_zombie_from_before_keeps_its_status)
 {

@@ -171,7 +171,7 @@ TEST(threads, another_execs_after_the_leader_exited)
 
 static int not_a_process(void)
 {
-    return follows_by_pidfd() ? -ESRCH : -ECHILD;
+    return build_is_posix() ? -ECHILD : -ESRCH;
 }
 
 TEST(threads, a_tid_is_no_pid)

@@ -35,26 +35,26 @@ void *watches_realloc(void *block, size_t size)
 static struct watch *take(struct watches *ws)
 {
     struct watch *w = NULL;
-    cr_assert_eq(watches_take(ws, &w), 0);
+    cr_assert_eq(xfd_watches_take(ws, &w), 0);
     return w;
 }
 
 static uint64_t watch_pid(struct watches *ws, pid_t pid)
 {
     struct watch *w = take(ws);
-    watches_bind(ws, w, pid);
-    return watches_token(ws, w);
+    xfd_watches_bind(ws, w, pid);
+    return xfd_watches_token(ws, w);
 }
 
 static void drop_pid(struct watches *ws, pid_t pid)
 {
-    watches_drop(ws, watches_find(ws, pid));
+    xfd_watches_drop(ws, xfd_watches_find(ws, pid));
 }
 
 static int count(const struct watches *ws)
 {
     int n = 0;
-    for (uint32_t slot = 0; watches_iterate(ws, &slot) != NULL;)
+    for (uint32_t slot = 0; xfd_watches_iterate(ws, &slot) != NULL;)
         n++;
     return n;
 }
@@ -62,10 +62,10 @@ static int count(const struct watches *ws)
 TEST(watches, empty_table_finds_nothing)
 {
     struct watches ws = { 0 };
-    cr_assert_null(watches_find(&ws, 1));
-    cr_assert_null(watches_by_token(&ws, 0));
+    cr_assert_null(xfd_watches_find(&ws, 1));
+    cr_assert_null(xfd_watches_by_token(&ws, 0));
     cr_assert_eq(count(&ws), 0);
-    watches_free(&ws);
+    xfd_watches_free(&ws);
 }
 
 TEST(watches, taken_slot_is_clean_and_names_nobody)
@@ -75,31 +75,31 @@ TEST(watches, taken_slot_is_clean_and_names_nobody)
         struct watch *w = take(&ws);
         cr_assert(w->pid == 0 && w->pidfd == -1 && w->flags == 0 && w->data == NULL);
         cr_assert_eq(count(&ws), 0, "a slot without a process is none to iterate over");
-        watches_bind(&ws, w, 5);
+        xfd_watches_bind(&ws, w, 5);
         w->pidfd = 3;
         w->flags = ~0u;
         w->data = w;
         cr_assert_eq(count(&ws), 1);
-        watches_drop(&ws, w);
+        xfd_watches_drop(&ws, w);
     }
-    watches_drop(&ws, take(&ws));
-    cr_assert_null(watches_find(&ws, 5));
-    watches_free(&ws);
+    xfd_watches_drop(&ws, take(&ws));
+    cr_assert_null(xfd_watches_find(&ws, 5));
+    xfd_watches_free(&ws);
 }
 
 TEST(watches, bound_pid_is_found_until_dropped)
 {
     struct watches ws = { 0 };
     uint64_t token = watch_pid(&ws, 1234);
-    struct watch *w = watches_find(&ws, 1234);
+    struct watch *w = xfd_watches_find(&ws, 1234);
     cr_assert_not_null(w);
     cr_assert_eq(w->pid, 1234);
-    cr_assert_eq(watches_by_token(&ws, token), w);
-    cr_assert_null(watches_find(&ws, 1235));
-    watches_drop(&ws, w);
-    cr_assert_null(watches_find(&ws, 1234));
-    cr_assert_null(watches_by_token(&ws, token));
-    watches_free(&ws);
+    cr_assert_eq(xfd_watches_by_token(&ws, token), w);
+    cr_assert_null(xfd_watches_find(&ws, 1235));
+    xfd_watches_drop(&ws, w);
+    cr_assert_null(xfd_watches_find(&ws, 1234));
+    cr_assert_null(xfd_watches_by_token(&ws, token));
+    xfd_watches_free(&ws);
 }
 
 TEST(watches, stale_token_finds_nothing_in_a_slot_used_again)
@@ -109,10 +109,10 @@ TEST(watches, stale_token_finds_nothing_in_a_slot_used_again)
     for (int i = 0; i < 100; i++) {
         tokens[i] = watch_pid(&ws, 77);
         for (int old = 0; old < i; old++)
-            cr_assert_null(watches_by_token(&ws, tokens[old]), "token %d of %d", old, i);
+            cr_assert_null(xfd_watches_by_token(&ws, tokens[old]), "token %d of %d", old, i);
         drop_pid(&ws, 77);
     }
-    watches_free(&ws);
+    xfd_watches_free(&ws);
 }
 
 TEST(watches, tokens_and_pids_survive_growth)
@@ -126,12 +126,12 @@ TEST(watches, tokens_and_pids_survive_growth)
         tokens[pid] = watch_pid(&ws, pid);
     cr_assert_eq(count(&ws), children);
     for (pid_t pid = 1; pid <= children; pid++) {
-        struct watch *w = watches_find(&ws, pid);
+        struct watch *w = xfd_watches_find(&ws, pid);
         cr_assert_not_null(w);
         cr_assert_eq(w->pid, pid);
-        cr_assert_eq(watches_by_token(&ws, tokens[pid]), w);
+        cr_assert_eq(xfd_watches_by_token(&ws, tokens[pid]), w);
     }
-    watches_free(&ws);
+    xfd_watches_free(&ws);
 }
 
 TEST(watches, dropped_slots_are_used_again)
@@ -144,7 +144,7 @@ TEST(watches, dropped_slots_are_used_again)
             drop_pid(&ws, pid);
     }
     cr_assert_leq(ws.capacity, 32, "grew to %u slots for 10 at a time", ws.capacity);
-    watches_free(&ws);
+    xfd_watches_free(&ws);
 }
 
 /* A pid that the kernel gave again while the event of its former bearer is still to be taken. */
@@ -153,13 +153,13 @@ TEST(watches, newest_of_two_with_one_pid_is_found)
     struct watches ws = { 0 };
     uint64_t old = watch_pid(&ws, 9);
     uint64_t new = watch_pid(&ws, 9);
-    cr_assert_eq(watches_find(&ws, 9), watches_by_token(&ws, new));
-    watches_drop(&ws, watches_by_token(&ws, new));
-    cr_assert_eq(watches_find(&ws, 9), watches_by_token(&ws, old));
+    cr_assert_eq(xfd_watches_find(&ws, 9), xfd_watches_by_token(&ws, new));
+    xfd_watches_drop(&ws, xfd_watches_by_token(&ws, new));
+    cr_assert_eq(xfd_watches_find(&ws, 9), xfd_watches_by_token(&ws, old));
     new = watch_pid(&ws, 9);
-    watches_drop(&ws, watches_by_token(&ws, old));
-    cr_assert_eq(watches_find(&ws, 9), watches_by_token(&ws, new));
-    watches_free(&ws);
+    xfd_watches_drop(&ws, xfd_watches_by_token(&ws, old));
+    cr_assert_eq(xfd_watches_find(&ws, 9), xfd_watches_by_token(&ws, new));
+    xfd_watches_free(&ws);
 }
 
 TEST(watches, newest_of_two_with_one_pid_is_found_after_growth)
@@ -167,13 +167,13 @@ TEST(watches, newest_of_two_with_one_pid_is_found_after_growth)
     struct watches ws = { 0 };
     uint64_t first = watch_pid(&ws, 100);
     watch_pid(&ws, 9);
-    watches_drop(&ws, watches_by_token(&ws, first));
+    xfd_watches_drop(&ws, xfd_watches_by_token(&ws, first));
     uint64_t new = watch_pid(&ws, 9);
     for (pid_t pid = 1000; pid < 3000; pid++) {
         watch_pid(&ws, pid);
-        cr_assert_eq(watches_find(&ws, 9), watches_by_token(&ws, new), "with %d watches", (int)pid - 997);
+        cr_assert_eq(xfd_watches_find(&ws, 9), xfd_watches_by_token(&ws, new), "with %d watches", (int)pid - 997);
     }
-    watches_free(&ws);
+    xfd_watches_free(&ws);
 }
 
 TEST(watches, iteration_may_drop_as_it_goes)
@@ -182,14 +182,14 @@ TEST(watches, iteration_may_drop_as_it_goes)
     for (pid_t pid = 1; pid <= 50; pid++)
         watch_pid(&ws, pid);
     uint32_t slot = 0;
-    for (struct watch *w; (w = watches_iterate(&ws, &slot)) != NULL;)
+    for (struct watch *w; (w = xfd_watches_iterate(&ws, &slot)) != NULL;)
         if (w->pid % 2 == 0)
-            watches_drop(&ws, w);
+            xfd_watches_drop(&ws, w);
     cr_assert_eq(count(&ws), 25);
     slot = 0;
-    for (struct watch *w; (w = watches_iterate(&ws, &slot)) != NULL;)
+    for (struct watch *w; (w = xfd_watches_iterate(&ws, &slot)) != NULL;)
         cr_assert_eq(w->pid % 2, 1);
-    watches_free(&ws);
+    xfd_watches_free(&ws);
 }
 
 TEST(watches, anything_in_any_order_as_a_plain_array_has_it)
@@ -206,18 +206,18 @@ TEST(watches, anything_in_any_order_as_a_plain_array_has_it)
     for (int step = 0; step < steps; step++) {
         seed = seed * 1664525 + 1013904223;
         pid_t pid = (pid_t)(seed >> 8) % pids + 1;
-        struct watch *w = watches_find(&ws, pid);
+        struct watch *w = xfd_watches_find(&ws, pid);
         cr_assert_eq(w != NULL, watched[pid], "pid %d at step %d", (int)pid, step);
-        cr_assert_eq(tokens[pid] != 0 || watched[pid] ? watches_by_token(&ws, tokens[pid]) : NULL, w);
+        cr_assert_eq(tokens[pid] != 0 || watched[pid] ? xfd_watches_by_token(&ws, tokens[pid]) : NULL, w);
         if (w != NULL)
-            watches_drop(&ws, w);
+            xfd_watches_drop(&ws, w);
         else
             tokens[pid] = watch_pid(&ws, pid);
         watched[pid] = w == NULL;
         live += w == NULL ? 1 : -1;
     }
     cr_assert_eq(count(&ws), live);
-    watches_free(&ws);
+    xfd_watches_free(&ws);
 }
 
 /* Fails each allocation in turn: the watch that could not be taken is missing, and nothing else. */
@@ -231,17 +231,17 @@ TEST(watches, out_of_memory_loses_nothing)
     for (pid_t pid = 1; pid <= children; pid++) {
         struct watch *const untouched = (struct watch *)&failures;
         struct watch *w = untouched;
-        for (allocations_left = 0; watches_take(&ws, &w) == -ENOMEM; allocations_left = failures % 3) {
+        for (allocations_left = 0; xfd_watches_take(&ws, &w) == -ENOMEM; allocations_left = failures % 3) {
             cr_assert_eq(w, untouched, "*ret was written on failure");
             cr_assert_eq(count(&ws), pid - 1);
             for (pid_t known = 1; known < pid; known++)
-                cr_assert_not_null(watches_find(&ws, known));
+                cr_assert_not_null(xfd_watches_find(&ws, known));
             failures++;
         }
-        watches_bind(&ws, w, pid);
+        xfd_watches_bind(&ws, w, pid);
     }
     allocations_left = -1;
     cr_assert_gt(failures, 5, "nothing was failed");
     cr_assert_eq(count(&ws), children);
-    watches_free(&ws);
+    xfd_watches_free(&ws);
 }

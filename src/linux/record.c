@@ -14,7 +14,7 @@
 static int get_info(int pidfd, uint64_t mask, struct pidfd_info_v0 *info)
 {
     *info = (struct pidfd_info_v0){ .mask = mask };
-    return ioctl(pidfd, PIDFD_GET_INFO_V0, info) < 0 ? -errno : 0;
+    return ioctl(pidfd, (int)PIDFD_GET_INFO_V0, info) < 0 ? -errno : 0;
 }
 
 bool xfd_record_get_status(int pidfd, int *wait_status)
@@ -43,7 +43,8 @@ bool xfd_record_reap_is_shown(int pidfd)
     return fstatfs(pidfd, &fs) == 0 && fs.f_type == PID_FS_MAGIC_NUMBER;
 }
 
-/* proc(5): the pid in our namespace, 0 if it has none there, -1 once it was reaped. */
+/* proc(5): the pid in the namespace of this /proc, -1 once it was reaped. A process that has none in ours cannot be sent
+   a signal by it. */
 static pid_t pid_from_fdinfo(int pidfd)
 {
     char path[48], line[128];
@@ -56,7 +57,7 @@ static pid_t pid_from_fdinfo(int pidfd)
     while (fgets(line, sizeof line, file) && sscanf(line, "Pid: %d", &pid) != 1)
         ;
     fclose(file);
-    return pid > 0 ? pid : -ESRCH;
+    return pid > 0 && xfd_platform_kill(pidfd, 0) != -EINVAL ? pid : -ESRCH;
 }
 
 pid_t xfd_platform_pid_of(int pidfd)
@@ -73,11 +74,16 @@ pid_t xfd_platform_pid_of(int pidfd)
     if (flags & PIDFD_IS_THREAD)
         return -EBADF;
     int error = get_info(pidfd, PIDFD_INFO_PID_BIT, &info);
-    if (error == -ESRCH)
+    if (error == -ESRCH || error == -EREMOTE) /* the latter: in no pid namespace below ours */
         return -ESRCH;
     if (error == 0 && info.mask & PIDFD_INFO_PID_BIT)
         return info.pid > 0 ? (pid_t)info.pid : -ESRCH;
     return pid_from_fdinfo(pidfd);
+}
+
+bool xfd_platform_is_thread(pid_t pid)
+{
+    return syscall(SYS_tgkill, pid, pid, 0) < 0 && errno == ESRCH && kill(pid, 0) == 0;
 }
 
 int xfd_platform_kill(int pidfd, int signum)

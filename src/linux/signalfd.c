@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <sys/signalfd.h>
+#include <unistd.h>
 
 static int probe(unsigned flags, bool forced)
 {

@@ -11,6 +11,12 @@ pid_t xfd_platform_pid_of(int pidfd)
     return -ENOTSUP;
 }
 
+bool xfd_platform_is_thread(pid_t pid)
+{
+    (void)pid;
+    return false;
+}
+
 int xfd_platform_kill(int pidfd, int signum)
 {
     (void)pidfd, (void)signum;

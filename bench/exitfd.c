@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+#include "common.h"
+
+#include <errno.h>
+#include <exitfd.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+static struct exitfd *x;
+static int outer_epoll;
+
+static const char *open_backend(unsigned backend)
+{
+    static char why[96];
+    int result = exitfd_open(&x, backend);
+
+    if (result == 0)
+        return NULL;
+    snprintf(why, sizeof why, "exitfd_open: %s", strerror(-result));
+    return why;
+}
+
+static const char *open_pidfd(size_t expected_children)
+{
+    (void)expected_children;
+    return open_backend(EXITFD_PIDFD);
+}
+
+static const char *open_uring(size_t expected_children)
+{
+    (void)expected_children;
+    return open_backend(EXITFD_URING);
+}
+
+static const char *open_selfpipe(size_t expected_children)
+{
+    (void)expected_children;
+    return open_backend(EXITFD_SELFPIPE);
+}
+
+static const char *open_signalfd(size_t expected_children)
+{
+    (void)expected_children;
+    block_sigchld();
+    return open_backend(EXITFD_SIGNALFD);
+}
+
+static const char *open_nested(size_t expected_children)
+{
+    const char *obstacle = open_pidfd(expected_children);
+    struct epoll_event interest = { .events = EPOLLIN };
+
+    if (obstacle != NULL)
+        return obstacle;
+    outer_epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (outer_epoll < 0 || epoll_ctl(outer_epoll, EPOLL_CTL_ADD, exitfd_get_fd(x), &interest) < 0)
+        die("epoll");
+    return NULL;
+}
+
+static void die_unless_done(int result, const char *call)
+{
+    if (result >= 0)
+        return;
+    errno = -result;
+    die("%s", call);
+}
+
+static void add(struct child *c)
+{
+    die_unless_done(exitfd_add(x, c->pid, 0, c), "exitfd_add");
+}
+
+static void spawn(struct child *c, char *const argv[])
+{
+    die_unless_done(exitfd_spawn(x, &c->pid, argv[0], NULL, NULL, argv, environ, 0, c), "exitfd_spawn");
+}
+
+static void take_events(int timeout_ms)
+{
+    struct exitfd_event events[64];
+    int n = exitfd_wait(x, events, 64, timeout_ms);
+
+    if (n != -EINTR)
+        die_unless_done(n, "exitfd_wait");
+    for (int i = 0; i < n; i++) {
+        if (events[i].origin != EXITFD_REAPED)
+            void_sample("pid %d has origin %d", (int)events[i].pid, events[i].origin);
+        herd_report(events[i].data, events[i].pid, events[i].code, events[i].status);
+    }
+}
+
+static void collect(bool block)
+{
+    take_events(block ? -1 : 0);
+}
+
+/* As a daemon's own event loop does it: one of the many fds in its epoll set. */
+static void collect_nested(bool block)
+{
+    struct epoll_event ready[64];
+
+    if (epoll_wait(outer_epoll, ready, 64, block ? -1 : 0) > 0)
+        take_events(0);
+}
+
+static void close_exitfd(void)
+{
+    x = exitfd_close(x);
+}
+
+static void close_nested(void)
+{
+    close(outer_epoll);
+    close_exitfd();
+}
+
+const struct implementation exitfd_pidfd = {
+    .name = "exitfd pidfd",
+    .open = open_pidfd,
+    .add = add,
+    .collect = collect,
+    .close = close_exitfd,
+    .spawn = spawn,
+};
+
+const struct implementation exitfd_pidfd_nested = {
+    .name = "exitfd pidfd in a loop",
+    .open = open_nested,
+    .add = add,
+    .collect = collect_nested,
+    .close = close_nested,
+};
+
+const struct implementation exitfd_uring = {
+    .name = "exitfd io_uring",
+    .open = open_uring,
+    .add = add,
+    .collect = collect,
+    .close = close_exitfd,
+    .spawn = spawn,
+};
+
+const struct implementation exitfd_signalfd = {
+    .name = "exitfd signalfd",
+    .open = open_signalfd,
+    .add = add,
+    .collect = collect,
+    .close = close_exitfd,
+    .spawn = spawn,
+};
+
+const struct implementation exitfd_selfpipe = {
+    .name = "exitfd self-pipe",
+    .open = open_selfpipe,
+    .add = add,
+    .collect = collect,
+    .close = close_exitfd,
+    .spawn = spawn,
+};

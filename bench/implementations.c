@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+#include "implementation.h"
+
+extern const struct implementation by_hand_pidfd, blocking_waitpid, self_pipe_scan;
+extern const struct implementation exitfd_pidfd, exitfd_pidfd_nested, exitfd_uring, exitfd_signalfd, exitfd_selfpipe;
+extern const struct implementation peer_libuv, peer_libev, peer_libevent, peer_glib, peer_sdevent;
+
+const struct implementation *const implementations[] = {
+    &by_hand_pidfd,
+#ifndef WITHOUT_EXITFD
+    &exitfd_pidfd,
+    &exitfd_pidfd_nested,
+    &exitfd_uring,
+    &exitfd_signalfd,
+    &exitfd_selfpipe,
+#endif
+    &blocking_waitpid,
+    &self_pipe_scan,
+#ifdef WITH_SDEVENT
+    &peer_sdevent,
+#endif
+#ifdef WITH_LIBEV
+    &peer_libev,
+#endif
+#ifdef WITH_LIBEVENT
+    &peer_libevent,
+#endif
+#ifdef WITH_GLIB
+    &peer_glib,
+#endif
+#ifdef WITH_LIBUV
+    &peer_libuv,
+#endif
+    NULL,
+};

@@ -1,0 +1,264 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Turns the lines of the benchmark programs into a page in Markdown and the data of a plot.
+
+Usage: report.py RESULTS.tsv PAGE.md PLOT.dat
+"""
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from statistics import median
+
+LIMIT = "pidfd + epoll by hand"
+BLOCKED = "blocking waitpid(-1)"
+PIDFD, NESTED, URING = "exitfd pidfd", "exitfd pidfd in a loop", "exitfd io_uring"
+SIGNALFD, SELFPIPE = "exitfd signalfd", "exitfd self-pipe"
+PEER_LIBRARIES = ["libuv", "libevent", "glib-2.0", "libsystemd"]
+
+
+class Results:
+    """values[question, size, implementation, figure] is a list with one value for each round."""
+
+    def __init__(self, path):
+        self.values = defaultdict(list)
+        self.voids = {}
+        self.implementations, self.sizes, self.rounds = [], defaultdict(list), defaultdict(int)
+        for line in open(path, encoding="utf-8"):
+            self.take(*line.rstrip("\n").split("\t"))
+
+    def take(self, question, size, implementation, round_number, figure, value):
+        size = int(size)
+        if implementation not in self.implementations:
+            self.implementations.append(implementation)
+        if size not in self.sizes[question]:
+            self.sizes[question].append(size)
+        self.rounds[question, size] = max(self.rounds[question, size], int(round_number))
+        if figure == "void":
+            self.voids[question, size, implementation] = value
+        else:
+            self.values[question, size, implementation, figure].append(float(value))
+
+    def of(self, question, size, implementation, figure):
+        if (question, size, implementation) in self.voids:
+            return []
+        return self.values.get((question, size, implementation, figure), [])
+
+    def median(self, *key):
+        values = self.of(*key)
+        return median(values) if values else None
+
+    def ratio(self, question, size, implementation, figure, base):
+        """The median of the ratios within each round, so that a machine that slows down meanwhile cancels out."""
+        pairs = zip(self.of(question, size, implementation, figure), self.of(question, size, base, figure))
+        ratios = [a / b for a, b in pairs if b > 0]
+        return median(ratios) if ratios else None
+
+    def rows(self, question, size):
+        return [i for i in self.implementations
+                if any(k[:3] == (question, size, i) for k in self.values) or (question, size, i) in self.voids]
+
+
+def number(value):
+    if value is None:
+        return "-"
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def cell(results, key, base=None):
+    values = results.of(*key)
+    if not values:
+        return "void" if key[:3] in results.voids else "-"
+    text = number(median(values))
+    if len(values) > 1:
+        text += f" ({number(min(values))} to {number(max(values))})"
+    ratio = results.ratio(*key, base) if base else None
+    return text + (f" **{ratio:.2f}x**" if ratio is not None else "")
+
+
+def table(header, rows):
+    yield "| " + " | ".join(header) + " |"
+    yield "|" + "---|" * len(header)
+    for row in rows:
+        yield "| " + " | ".join(row) + " |"
+    yield ""
+
+
+def table_of_figures(results, question, size, figures, base=None):
+    """figures: (figure, heading, whether to compare it with the base)"""
+    rows = [[name] + [cell(results, (question, size, name, figure), base if compared else None)
+                      for figure, _, compared in figures]
+            for name in results.rows(question, size)]
+    yield from table(["N = " + f"{size:,}"] + [heading for _, heading, _ in figures], rows)
+
+
+def table_over_sizes(results, question, figure, base):
+    sizes = results.sizes[question]
+    names = [n for n in results.implementations if any(n in results.rows(question, s) for s in sizes)]
+    rows = [[name] + [cell(results, (question, s, name, figure), base) for s in sizes] for name in names]
+    yield from table(["microseconds"] + [f"N = {s:,}" for s in sizes], rows)
+
+
+def calls_in_detail(results, size, name):
+    others = ("calls", "instructions", "idle_wakes")
+    counts = sorted((figure, results.median("calls", size, name, figure))
+                    for (q, s, n, figure) in results.values if (q, s, n) == ("calls", size, name) and figure not in others)
+    return ", ".join(call if count == 1 else f"{call} {count:g}" for call, count in counts)
+
+
+def table_of_calls(results, size):
+    rows = [[name, cell(results, ("calls", size, name, "calls")), calls_in_detail(results, size, name),
+             cell(results, ("calls", size, name, "instructions")), cell(results, ("calls", size, name, "idle_wakes"))]
+            for name in results.rows("calls", size)]
+    yield from table([f"N = {size:,}", "system calls", "which", "instructions", "wakes while idle"], rows)
+
+
+def calls_beyond_waiting(results, size, name):
+    waits = ("epoll_wait", "epoll_pwait", "epoll_pwait2")
+    total = results.median("calls", size, name, "calls")
+    if total is None:
+        return None
+    return total - sum(results.median("calls", size, name, wait) or 0 for wait in waits)
+
+
+def marks(results):
+    """(what, value, bound, whether it is a lower bound)"""
+    cycle = results.sizes["cycle"]
+    for name in (PIDFD, NESTED):
+        for size in cycle:
+            yield f"{name}: cycle at N = {size:,}, against by hand", \
+                results.ratio("cycle", size, name, "cpu_us", LIMIT), 1.10, False
+    if 10 in cycle and 10000 in cycle:
+        yield f"{PIDFD}: cycle at N = 10,000 against N = 10", \
+            quotient(results, ("cycle", 10000, PIDFD, "cpu_us"), ("cycle", 10, PIDFD, "cpu_us")), 1.3, False
+    for size in results.sizes["add"]:
+        yield f"{PIDFD}: add at N = {size:,}, against by hand", \
+            results.ratio("add", size, PIDFD, "cpu_us", LIMIT), 1.10, False
+        yield f"{URING}: add at N = {size:,}, against by hand", \
+            results.ratio("add", size, URING, "cpu_us", LIMIT), 0.4, False
+    for size in results.sizes["storm"]:
+        yield f"{URING}: storm at N = {size:,}, against by hand", \
+            results.ratio("storm", size, URING, "cpu_us", LIMIT), 1.0, False
+    for peer, size, bound in (("libuv", 1000, 10), ("GLib", 1000, 10), ("libev", 1000, 3), ("sd-event", 1000, 1.3),
+                              ("libuv", 4000, 50), ("GLib", 4000, 50)):
+        if size in cycle:
+            yield f"{peer} against {PIDFD}: cycle at N = {size:,}", \
+                results.ratio("cycle", size, peer, "cpu_us", PIDFD), bound, True
+    for name in (SIGNALFD, SELFPIPE):
+        if 1000 in cycle:
+            yield f"libuv against {name}: cycle at N = 1,000", \
+                results.ratio("cycle", 1000, "libuv", "cpu_us", name), 5, True
+    for size in results.sizes["latency"]:
+        yield f"{PIDFD}: latency p50 at N = {size:,}, against a thread blocked in waitpid", \
+            results.ratio("latency", size, PIDFD, "idle_p50_us", BLOCKED), 1.05, False
+    for size in results.sizes["calls"]:
+        yield f"{PIDFD}: system calls in a child's life beyond epoll_wait, N = {size:,}", \
+            calls_beyond_waiting(results, size, PIDFD), 4, False
+        yield f"{PIDFD}: wakes while idle, N = {size:,}", results.median("calls", size, PIDFD, "idle_wakes"), 0, False
+    for size in results.sizes["memory"]:
+        yield f"{PIDFD}: bytes for each of {size:,} watched children", \
+            results.median("memory", size, PIDFD, "allocated"), 64, False
+
+
+def quotient(results, key, base):
+    value, divisor = results.median(*key), results.median(*base)
+    return value / divisor if value is not None and divisor else None
+
+
+def table_of_marks(results):
+    rows = []
+    for what, value, bound, at_least in marks(results):
+        if value is None:
+            continue
+        met = value >= bound if at_least else value <= bound
+        rows.append([what, f"{value:.2f}", f"{'>=' if at_least else '<='} {bound:g}", "met" if met else "**missed**"])
+    yield from table(["mark", "measured", "wanted", ""], rows)
+
+
+def first_line(command):
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\n")[0]
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def machine():
+    model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo", encoding="utf-8")
+                  if line.startswith("model name")), platform.machine())
+    cores = len(os.sched_getaffinity(0))
+    peers = ", ".join(f"{p} {v}" for p in PEER_LIBRARIES if (v := first_line(["pkg-config", "--modversion", p])))
+    ev = first_line(["dpkg-query", "-W", "-f", "${Version}", "libev-dev"])
+    return (f"{time.strftime('%Y-%m-%d')}, Linux {platform.release()}, {platform.libc_ver()[0]} {platform.libc_ver()[1]}, "
+            f"{model}, {cores} cores. Peers: {peers}{', libev ' + ev if ev else ''}.")
+
+
+def page(results):
+    yield "# Benchmark\n"
+    yield "Made by `ci/bench`. " + machine() + "\n"
+    yield ("A figure is the median of the rounds (least to most). The rounds are interleaved, every sample is a fresh process, "
+           "and an implementation that reports a wrong pid, a wrong status or a child too few is void. **1.00x** is the "
+           f"ratio to `{LIMIT}` within the rounds. Times are for comparing within one run; counts repeat exactly.\n")
+    yield "![CPU of the loop thread for each exit against the number of live children](benchmark.svg)\n"
+    yield "## Cycle\n"
+    yield ("N children live; one exits, is collected, and a new one is watched. CPU time of the loop thread for each exit, "
+           "`fork` excluded. For libuv `uv_spawn` is left out altogether (it cannot watch what it has not spawned).\n")
+    yield from table_over_sizes(results, "cycle", "cpu_us", LIMIT)
+    yield "## Add\n\nCPU time to start watching one of N children that are there already.\n"
+    yield from table_over_sizes(results, "add", "cpu_us", LIMIT)
+    yield "## Storm\n\nN watched children exit at once; per child.\n"
+    for size in results.sizes["storm"]:
+        yield from table_of_figures(results, "storm", size, [
+            ("cpu_us", "CPU, collecting meanwhile, us", True), ("wall_us", "until the last, us", False),
+            ("zombies_cpu_us", "CPU, collecting afterwards, us", True)], LIMIT)
+    yield ("## Latency\n\nFrom a time stamp just before the child's `_exit` to the loop holding the event, microseconds. "
+           f"Ratios to `{BLOCKED}`.\n")
+    for size in results.sizes["latency"]:
+        yield from table_of_figures(results, "latency", size, [
+            (f"{c}_{p}_us", f"{c} {p}", p == "p50") for c in ("idle", "busy") for p in ("p50", "p99", "p99.9")], BLOCKED)
+    yield "## Memory and fds\n\nFor each watched child, beyond an empty loop.\n"
+    for size in results.sizes["memory"]:
+        yield from table_of_figures(results, "memory", size, [
+            ("allocated", "bytes in use", False), ("resident", "bytes of resident memory", False), ("fds", "fds", False)])
+    yield ("## System calls and instructions\n\nIn one watched child's life, from add to the event, counted by `ptrace`; "
+           "instructions are those of user space.\n")
+    for size in results.sizes["calls"]:
+        yield from table_of_calls(results, size)
+    yield "## Spawn\n\nTo start `/bin/false` and watch it, beside N watched children.\n"
+    for size in results.sizes["spawn"]:
+        yield from table_of_figures(results, "spawn", size, [("cpu_us", "CPU, us", True), ("wall_us", "time, us", True)],
+                                    LIMIT)
+    yield "## Marks\n"
+    yield from table_of_marks(results)
+    if results.voids:
+        yield "## Void\n"
+        for (question, size, name), why in sorted(results.voids.items()):
+            yield f"* {question}, N = {size:,}, {name}: {why}"
+        yield ""
+
+
+def plot_data(results):
+    blocks = []
+    for name in results.implementations:
+        points = [(s, results.of("cycle", s, name, "cpu_us")) for s in results.sizes["cycle"]]
+        lines = [f"{s} {median(v)} {min(v)} {max(v)}" for s, v in points if v]
+        if lines:
+            blocks.append("\n".join([f'"{name}"'] + lines))
+    yield "\n\n\n".join(blocks)
+
+
+def main():
+    if len(sys.argv) != 4 or sys.argv[1] in ("-h", "--help"):
+        print(__doc__, file=sys.stderr if len(sys.argv) != 2 else sys.stdout)
+        sys.exit(0 if sys.argv[1:] in (["-h"], ["--help"]) else 2)
+    results = Results(sys.argv[1])
+    for path, lines in ((sys.argv[2], page(results)), (sys.argv[3], plot_data(results))):
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+#include "linux/child.h"
+
+#include "follow.h"
+#include "linux/record.h"
+#include "linux/set.h"
+#include "linux/sys.h"
+#include "status.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdatomic.h>
+
+#define JOB_FLAGS (EXITFD_STOPPED | EXITFD_CONTINUED)
+
+int xfd_not_here(int error)
+{
+    return error == ENOSYS || error == EPERM || error == EACCES || error == EINVAL ? -ENOTSUP : -error;
+}
+
+/* Both calls fail for want of such a process where they are there and let through: INT_MAX is above any pid_max. */
+static int ask_kernel(void)
+{
+    syscall(SYS_waitid, WAIT_PIDFD, INT_MAX, NULL, WEXITED | WNOHANG, NULL);
+    if (errno != EBADF)
+        return xfd_not_here(errno);
+    sys_pidfd_open(INT_MAX);
+    return errno == ESRCH ? 0 : xfd_not_here(errno);
+}
+
+int xfd_child_probe(void)
+{
+    static atomic_int answer = 1;
+    int known = atomic_load(&answer);
+
+    if (known > 0) {
+        known = ask_kernel();
+        if (known == 0 || known == -ENOTSUP)
+            atomic_store(&answer, known);
+    }
+    return known;
+}
+
+/* Nothing to wait for, but in the moment in which the kernel reaps a child of ours by itself it is still ours. */
+static int why_no_child(const struct watch *w, int pidfd)
+{
+    pid_t parent = xfd_record_get_parent(pidfd);
+
+    if (parent == getpid() && poll(&(struct pollfd){ .fd = pidfd, .events = POLLIN }, 1, 0) == 1)
+        return 0;
+    return parent == -ENOTSUP ? xfd_status_why_no_child(w->pid) : parent == -ESRCH ? -ESRCH : -ECHILD;
+}
+
+static int check_child(const struct watch *w, int pidfd)
+{
+    struct wait_result ignored;
+
+    if (xfd_status_wait(WAIT_PIDFD, (id_t)pidfd, WEXITED | WNOWAIT, &ignored) != -ECHILD)
+        return 0;
+    if (!(w->flags & EXITFD_OBSERVE))
+        return why_no_child(w, pidfd);
+    return w->flags & JOB_FLAGS ? -ENOTSUP : 0;
+}
+
+int xfd_child_add(struct exitfd *x, struct watch *w, int given, bool known_child,
+                  int (*arm)(struct exitfd *, struct watch *, int),
+                  int (*follow)(struct exitfd *, struct watch *, int, bool))
+{
+    int pidfd = given >= 0 ? given : sys_pidfd_open(w->pid);
+    int error = pidfd < 0 ? -errno : 0;
+
+    if (error == -ESRCH && !known_child)
+        return error;
+    if (error < 0)
+        return follow(x, w, error, known_child);
+    error = known_child ? 0 : check_child(w, pidfd);
+    bool in_question = error < 0;
+    if (!in_question)
+        error = arm(x, w, pidfd);
+    if (error == 0) {
+        w->pidfd = pidfd;
+        if (w->flags & JOB_FLAGS)
+            xfd_follow_jobs(x, w);
+        return 0;
+    }
+    if (!in_question)
+        error = follow(x, w, error, known_child);
+    if (given < 0 || error == 0)
+        close(pidfd);
+    return error;
+}
+
+/* Nothing to wait for: no child of ours, or reaped by somebody else. 1: the event; 0: the kernel has yet to tell. */
+static int learn(const struct watch *w, bool reaped, struct exitfd_event *event)
+{
+    int wait_status;
+
+    if (xfd_record_get_status(w->pidfd, &wait_status))
+        xfd_event_recorded(event, w, wait_status);
+    else if (reaped || !xfd_record_reap_is_shown(w->pidfd))
+        xfd_event_unknown(event, w);
+    else
+        return 0;
+    return 1;
+}
+
+int xfd_child_take(const struct watch *w, bool reaped, struct exitfd_event *event)
+{
+    struct wait_result result;
+    int found = xfd_status_wait_watch(w, WEXITED | (w->flags & EXITFD_OBSERVE ? WNOWAIT : 0), &result);
+
+    if (found < 0)
+        return learn(w, reaped, event);
+    if (found == 1)
+        xfd_event_fill(event, w, &result);
+    return found;
+}
+
+void xfd_child_close_all(struct exitfd *x)
+{
+    struct watch *w;
+
+    for (uint32_t slot = 0; (w = xfd_watches_iterate(&x->watches, &slot));)
+        xfd_close_fd(&w->pidfd);
+}

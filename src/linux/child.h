@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* A process with a pidfd, whatever polls it: what the pidfd and io_uring back ends have in common. */
+#ifndef EXITFD_CHILD_H
+#define EXITFD_CHILD_H
+
+#include "backend.h"
+
+/* -ENOTSUP for the errnos of a call that is absent or forbidden here, else -error. */
+int xfd_not_here(int error);
+
+/* Whether there are pidfds: 0, -ENOTSUP or an error to report. Asks once. */
+int xfd_child_probe(void);
+
+/* The add of struct backend. arm has the pidfd polled; follow is for a child without one, why being the negative errno for
+   which there is none, and always gives 0 for a known child. */
+int xfd_child_add(struct exitfd *x, struct watch *w, int given, bool known_child,
+                  int (*arm)(struct exitfd *x, struct watch *w, int pidfd),
+                  int (*follow)(struct exitfd *x, struct watch *w, int why, bool known_child));
+
+/* After its pidfd turned readable. reaped: with POLLHUP. 1: it has exited, and is reaped unless observed; 0: it has not,
+   or the kernel has yet to tell. */
+int xfd_child_take(const struct watch *w, bool reaped, struct exitfd_event *event);
+
+/* Closes the pidfds of all watches. */
+void xfd_child_close_all(struct exitfd *x);
+
+#endif

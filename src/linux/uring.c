@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One poll request for each pidfd, in a ring of our own. Where no pidfd can be had, one waitid request instead (Linux
+ * 6.7), which needs neither an fd nor SIGCHLD. Why not waitid for all: docs/uring.md.
+ *
+ * The fd is an eventfd registered with the ring. An ordinary ring would make the host's blocked system calls fail with
+ * EINTR at each completion. With DEFER_TASKRUN the kernel leaves the work to our next io_uring_enter. It does not wake
+ * who polls the ring for that, but it does signal the eventfd: when there is work, and again when we have done it. So
+ * the eventfd is read after the work. What came between the two is in the TASKRUN flag, which the kernel sets before it
+ * signals. tests/uring_traps.c shows all of this.
+ */
+#include "follow.h"
+#include "linux/child.h"
+#include "linux/set.h"
+#include "object.h"
+#include "status.h"
+#include "wake.h"
+
+#include <errno.h>
+#include <liburing.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+
+#define ENTRIES 128
+#define SINGLE_ADDS 16 /* so many between two waits are handed to the kernel one by one, further ones together */
+#define TEAR_DOWN_NANOSECONDS 200000000
+#define OP_WAITID 50 /* IORING_OP_WAITID, absent from liburing 2.3 */
+#define JOB_FLAGS (EXITFD_STOPPED | EXITFD_CONTINUED)
+#define SETUP_FLAGS (IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG)
+
+/* No slot has these numbers (watches.h). */
+#define TOKEN_NONE UINT64_MAX
+#define TOKEN_TICK (UINT64_MAX - 1)
+
+struct uring {
+    struct io_uring ring;
+    uint64_t thread; /* the only one that the kernel lets near the ring */
+    unsigned adds;   /* since the last wait */
+    bool has_waitid;
+    bool tick_armed;
+    bool told_to_wait; /* the fd was made readable for what is held back */
+};
+
+/* Neither a pthread_t nor a thread id will do: both are used again. */
+static uint64_t this_thread(void)
+{
+    static _Atomic uint64_t last;
+    static _Thread_local uint64_t number;
+
+    if (number == 0)
+        number = atomic_fetch_add(&last, 1) + 1;
+    return number;
+}
+
+static int check_thread(const struct exitfd *x)
+{
+    return x->uring->thread == this_thread() ? 0 : -EXDEV;
+}
+
+static int probe(unsigned flags, bool forced)
+{
+    (void)flags;
+    return forced ? 0 : -ENOTSUP;
+}
+
+static bool has_waitid(struct io_uring *ring)
+{
+    struct io_uring_probe *operations = io_uring_get_probe_ring(ring);
+    bool has = operations && io_uring_opcode_supported(operations, OP_WAITID);
+
+    io_uring_free_probe(operations);
+    return has;
+}
+
+/* Some ten milliseconds after the last copy of a ring is closed the kernel interrupts its thread once more, as a signal
+   would. Sleep until then with all signals blocked, so that it is not the host who gets that EINTR. */
+static void tear_down(struct uring *u)
+{
+    const struct timespec limit = { .tv_nsec = TEAR_DOWN_NANOSECONDS };
+    sigset_t all, none, before;
+
+    sigfillset(&all);
+    sigemptyset(&none);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    io_uring_queue_exit(&u->ring);
+    sigtimedwait(&none, NULL, &limit);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+/* gVisor has a ring, which nothing can be registered with. */
+static int start(struct exitfd *x)
+{
+    struct uring *u = x->uring;
+    int error = io_uring_register_eventfd(&u->ring, x->fd);
+
+    if (error < 0)
+        return xfd_not_here(-error);
+    u->has_waitid = has_waitid(&u->ring);
+    error = u->has_waitid ? 0 : xfd_child_probe();
+    return error < 0 ? error : xfd_follow_start(x);
+}
+
+static int set_up(struct exitfd *x)
+{
+    struct uring *u = x->uring;
+    int error = io_uring_queue_init(ENTRIES, &u->ring, SETUP_FLAGS);
+
+    if (error < 0)
+        return xfd_not_here(-error);
+    u->thread = this_thread();
+    error = start(x);
+    if (error < 0)
+        tear_down(u);
+    return error;
+}
+
+static int open_uring(struct exitfd *x)
+{
+    int error;
+
+    x->wake_size = sizeof(uint64_t);
+    x->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (x->wake_fd < 0)
+        return -errno;
+    x->fd = x->wake_fd;
+    x->uring = calloc(1, sizeof *x->uring);
+    error = x->uring ? set_up(x) : -ENOMEM;
+    if (error < 0) {
+        free(x->uring);
+        xfd_close_fd(&x->wake_fd);
+    }
+    return error;
+}
+
+static void close_uring(struct exitfd *x)
+{
+    struct uring *u = x->uring;
+
+    xfd_child_close_all(x);
+    xfd_follow_stop(x);
+    if (xfd_object_check(x) == 0)
+        tear_down(u);
+    else
+        io_uring_queue_exit(&u->ring);
+    free(u);
+    xfd_close_fd(&x->wake_fd);
+}
+
+static struct io_uring_sqe *get_sqe(struct uring *u)
+{
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
+
+    if (!sqe && io_uring_submit(&u->ring) > 0)
+        sqe = io_uring_get_sqe(&u->ring);
+    return sqe;
+}
+
+/* What is held back makes the fd readable, so the host calls exitfd_wait, which submits it: nothing is told late. */
+static void hand_over(struct exitfd *x)
+{
+    struct uring *u = x->uring;
+
+    if (u->adds++ < SINGLE_ADDS)
+        io_uring_submit(&u->ring);
+    if (io_uring_sq_ready(&u->ring) == 0 || u->told_to_wait)
+        return;
+    wake(x);
+    u->told_to_wait = true;
+}
+
+static bool request_poll(struct exitfd *x, const struct watch *w, int pidfd, unsigned flags)
+{
+    struct io_uring_sqe *sqe = get_sqe(x->uring);
+
+    if (!sqe)
+        return false;
+    io_uring_prep_poll_add(sqe, pidfd, POLLIN);
+    sqe->len = flags;
+    sqe->user_data = xfd_watches_token(&x->watches, w);
+    return true;
+}
+
+/* No siginfo, to which the kernel might write when we no longer expect it: waitid(2) is asked at the delivery anyway. */
+static bool request_waitid(struct exitfd *x, const struct watch *w)
+{
+    struct io_uring_sqe *sqe = get_sqe(x->uring);
+
+    if (!sqe)
+        return false;
+    io_uring_prep_rw(OP_WAITID, sqe, w->pid, NULL, P_PID, 0);
+    sqe->file_index = WEXITED | WNOWAIT;
+    sqe->user_data = xfd_watches_token(&x->watches, w);
+    return true;
+}
+
+static int poll_pidfd(struct exitfd *x, struct watch *w, int pidfd)
+{
+    if (!request_poll(x, w, pidfd, 0))
+        return -EAGAIN;
+    hand_over(x);
+    return 0;
+}
+
+static int follow(struct exitfd *x, struct watch *w, int why, bool known_child)
+{
+    bool waitable = x->uring->has_waitid && !(w->flags & JOB_FLAGS);
+
+    if (!waitable || (!known_child && xfd_status_is_child(w->pid) < 0) || !request_waitid(x, w))
+        return xfd_follow_add(x, w, why, known_child);
+    hand_over(x);
+    return 0;
+}
+
+static int add(struct exitfd *x, struct watch *w, int given, bool known_child)
+{
+    return xfd_child_add(x, w, given, known_child, poll_pidfd, follow);
+}
+
+/* Held back without a word to the host: what completes before it is of a watch that no longer exists. */
+static void cancel_request(struct exitfd *x, const struct watch *w)
+{
+    struct io_uring_sqe *sqe = get_sqe(x->uring);
+
+    if (!sqe)
+        return;
+    io_uring_prep_cancel64(sqe, xfd_watches_token(&x->watches, w), 0);
+    sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+    sqe->user_data = TOKEN_NONE;
+}
+
+static void let_go(struct exitfd *x, struct watch *w, bool requested)
+{
+    if (requested)
+        cancel_request(x, w);
+    xfd_follow_remove(x, w);
+    xfd_close_fd(&w->pidfd);
+}
+
+static void remove_watch(struct exitfd *x, struct watch *w)
+{
+    bool followed = w->pidfd < 0 && w->next != SLOT_NONE;
+    let_go(x, w, !followed);
+}
+
+static int take_waited(const struct watch *w, int answer, struct exitfd_event *event)
+{
+    bool gone = answer == -ECHILD || w->flags & WATCH_GONE;
+
+    if (!gone)
+        return xfd_child_take(w, true, event);
+    xfd_event_unknown(event, w);
+    return 1;
+}
+
+/* A poll that told too soon: from now on each change, and at once if it is readable. waitid waits for as long as it takes. */
+static bool request_again(struct exitfd *x, const struct watch *w)
+{
+    return w->pidfd >= 0 ? request_poll(x, w, w->pidfd, IORING_POLL_ADD_MULTI) : request_waitid(x, w);
+}
+
+/* How many events, or -EAGAIN: it could not be asked for again. */
+static int settle(struct exitfd *x, struct watch *w, const struct io_uring_cqe *cqe, struct exitfd_event *event)
+{
+    bool requested = cqe->flags & IORING_CQE_F_MORE, reaped = cqe->res > 0 && cqe->res & POLLHUP;
+    int found = w->pidfd >= 0 ? xfd_child_take(w, reaped, event) : take_waited(w, cqe->res, event);
+
+    if (found == 0)
+        return requested || request_again(x, w) ? 0 : -EAGAIN;
+    found = w->flags & WATCH_DISCARDED ? 0 : 1;
+    let_go(x, w, requested);
+    xfd_watches_drop(&x->watches, w);
+    return found;
+}
+
+/* Takes completions up to the first for which there is no room. */
+static int complete(struct exitfd *x, struct exitfd_event *events, int max)
+{
+    struct uring *u = x->uring;
+    struct io_uring_cqe *cqe;
+    int count = 0;
+
+    while (io_uring_peek_cqe(&u->ring, &cqe) == 0) {
+        struct watch *w = xfd_watches_by_token(&x->watches, cqe->user_data);
+        int found = w && count == max ? -EAGAIN : w ? settle(x, w, cqe, &events[count]) : 0;
+        if (found < 0)
+            break;
+        if (cqe->user_data == TOKEN_TICK)
+            u->tick_armed = false;
+        io_uring_cqe_seen(&u->ring, cqe);
+        count += found;
+    }
+    return count;
+}
+
+static void request_tick(struct uring *u)
+{
+    static struct __kernel_timespec period = { .tv_nsec = 100000000 };
+    struct io_uring_sqe *sqe = get_sqe(u);
+
+    if (!sqe)
+        return;
+    io_uring_prep_timeout(sqe, &period, 0, 0);
+    sqe->user_data = TOKEN_TICK;
+    u->tick_armed = true;
+}
+
+static void tick(struct exitfd *x, bool on)
+{
+    if (on && !x->uring->tick_armed) {
+        request_tick(x->uring);
+        hand_over(x);
+    }
+}
+
+/* False: the kernel has no memory for what we ask. */
+static bool turn(struct exitfd *x)
+{
+    struct uring *u = x->uring;
+
+    if (x->ticking && !u->tick_armed)
+        request_tick(u);
+    return io_uring_submit_and_get_events(&u->ring) >= 0;
+}
+
+static bool is_more_due(const struct exitfd *x)
+{
+    const struct uring *u = x->uring;
+    return *(volatile unsigned *)u->ring.sq.kflags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW) ||
+           io_uring_sq_ready(&u->ring) > 0 || (x->ticking && !u->tick_armed);
+}
+
+static int take(struct exitfd *x, struct exitfd_event *events, int max)
+{
+    struct uring *u = x->uring;
+    int count = 0;
+    bool room = true, drained = false;
+
+    u->adds = 0;
+    u->told_to_wait = false;
+    do {
+        room = turn(x);
+        count += complete(x, events + count, max - count);
+        room = room && io_uring_cq_ready(&u->ring) == 0;
+        if (room)
+            drained = wake_drain(x->wake_fd);
+    } while (room && is_more_due(x));
+    if (!room && drained)
+        wake(x);
+    if (room && (x->ring_size > 0 || x->any_child))
+        count += xfd_follow_collect(x, events + count, max - count, x->ticking, 0);
+    return count;
+}
+
+static int wait_uring(struct exitfd *x, struct exitfd_event *events, int max, int timeout)
+{
+    struct pollfd readable = { .fd = x->fd, .events = POLLIN };
+
+    pthread_mutex_lock(&x->lock);
+    xfd_follow_check(x);
+    pthread_mutex_unlock(&x->lock);
+    if (timeout != 0) {
+        int ready = poll(&readable, 1, timeout);
+        if (ready <= 0)
+            return ready < 0 ? -errno : 0;
+    }
+    pthread_mutex_lock(&x->lock);
+    int count = take(x, events, max);
+    pthread_mutex_unlock(&x->lock);
+    return count;
+}
+
+const struct backend xfd_uring_backend = {
+    .name = "io_uring",
+    .flag = EXITFD_URING,
+    .probe = probe,
+    .open = open_uring,
+    .close = close_uring,
+    .add = add,
+    .remove = remove_watch,
+    .wait = wait_uring,
+    .tick = tick,
+    .check = check_thread,
+};

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How many system calls a watched child costs in its life: no more than the table below says, however many others live.
+ * Times are for the benchmark; a count repeats, so this is what fails when the library grows dearer. When it grows
+ * cheaper, lower the table.
+ *
+ * Counted by standing in for the libc functions by which the library reaches the kernel. cost-imports fails when it
+ * comes to import one that is neither counted here nor known to make no system call.
+ */
+#include "support.h"
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+struct io_uring;
+struct io_uring_cqe;
+
+struct cost {
+    int add;     /* exitfd_add */
+    int collect; /* the exitfd_wait that gives the event, its own waiting included */
+    int next;    /* each further event that the same exitfd_wait gives */
+    int look;    /* an exitfd_wait that finds nothing */
+    int spawn;   /* exitfd_spawn, besides posix_spawnp but with the signal handler if the child is that quick */
+};
+
+static struct cost allowed(void)
+{
+    if (backend_is("pidfd"))
+        return (struct cost){ .add = 3, .collect = 3, .next = 2, .look = 1, .spawn = 3 };
+    if (backend_is("io_uring"))
+        return (struct cost){ .add = 3, .collect = 6, .next = 2, .look = 3, .spawn = 3 };
+    if (backend_is("signalfd"))
+        return (struct cost){ .add = 4, .collect = 13, .next = 4, .look = 3, .spawn = 5 };
+    /* Without MADV_WIPEONFORK each function asks for the pid, to notice a fork; tgkill is Linux's. */
+    if (build_is_posix())
+        return (struct cost){ .add = 4, .collect = 12, .next = 4, .look = 4, .spawn = 8 };
+    return (struct cost){ .add = 4, .collect = 11, .next = 4, .look = 3, .spawn = 7 };
+}
+
+/* Of the thread that counts only: Criterion has another one. */
+static _Thread_local struct {
+    bool on;
+    int calls;
+    char names[1024];
+} counter;
+
+static void count_call(const char *name, long number)
+{
+    if (!counter.on)
+        return;
+    size_t used = strlen(counter.names);
+    counter.calls++;
+    snprintf(counter.names + used, sizeof counter.names - used, number < 0 ? " %s" : " %s(%ld)", name, number);
+}
+
+/* ISO C has no conversion from dlsym's void pointer to a function's. */
+static void find_next(const char *name, void *function)
+{
+    void *found = dlsym(RTLD_NEXT, name);
+    if (found == NULL)
+        abort();
+    memcpy(function, &found, sizeof found);
+}
+
+#define CALL_NEXT(name, number, type, parameters, ...)                                                                 \
+    static type(*next) parameters;                                                                                     \
+    if (next == NULL)                                                                                                  \
+        find_next(#name, &next);                                                                                       \
+    count_call(#name, number);                                                                                         \
+    return next(__VA_ARGS__)
+
+#define STAND_IN(name, type, parameters, ...)                                                                          \
+    type name parameters                                                                                               \
+    {                                                                                                                  \
+        CALL_NEXT(name, -1, type, parameters, __VA_ARGS__);                                                            \
+    }
+
+STAND_IN(close, int, (int fd), fd)
+STAND_IN(epoll_ctl, int, (int set, int operation, int fd, struct epoll_event *event), set, operation, fd, event)
+STAND_IN(epoll_wait, int, (int set, struct epoll_event *events, int max, int timeout), set, events, max, timeout)
+STAND_IN(getpid, pid_t, (void), )
+STAND_IN(getrusage, int, (__rusage_who_t who, struct rusage *usage), who, usage)
+STAND_IN(io_uring_submit, int, (struct io_uring * ring), ring)
+STAND_IN(io_uring_submit_and_get_events, int, (struct io_uring * ring), ring)
+STAND_IN(kill, int, (pid_t pid, int signum), pid, signum)
+STAND_IN(poll, int, (struct pollfd * fds, nfds_t n, int timeout), fds, n, timeout)
+STAND_IN(pthread_sigmask, int, (int how, const sigset_t *set, sigset_t *old), how, set, old)
+STAND_IN(read, ssize_t, (int fd, void *buffer, size_t size), fd, buffer, size)
+STAND_IN(sigaction, int, (int signum, const struct sigaction *action, struct sigaction *old), signum, action, old)
+STAND_IN(timerfd_settime, int, (int fd, int flags, const struct itimerspec *time, struct itimerspec *old), fd, flags,
+         time, old)
+STAND_IN(wait4, pid_t, (pid_t pid, int *status, int options, struct rusage *usage), pid, status, options, usage)
+STAND_IN(waitid, int, (idtype_t type, id_t id, siginfo_t *info, int options), type, id, info, options)
+STAND_IN(write, ssize_t, (int fd, const void *buffer, size_t size), fd, buffer, size)
+
+/* Where nothing is ready it may, and counts as if it did, enter the kernel. */
+STAND_IN(__io_uring_get_cqe, int,
+         (struct io_uring * ring, struct io_uring_cqe **cqe, unsigned submit, unsigned wait_nr, sigset_t *mask), ring,
+         cqe, submit, wait_nr, mask)
+
+int fstatfs(int fd, struct statfs *buffer)
+{
+    CALL_NEXT(fstatfs, -1, int, (int, struct statfs *), fd, buffer);
+}
+
+int fcntl(int fd, int command, ...)
+{
+    va_list list;
+    va_start(list, command);
+    void *argument = va_arg(list, void *);
+    va_end(list);
+    CALL_NEXT(fcntl, command, int, (int, int, ...), fd, command, argument);
+}
+
+int ioctl(int fd, unsigned long request, ...)
+{
+    va_list list;
+    va_start(list, request);
+    void *argument = va_arg(list, void *);
+    va_end(list);
+    CALL_NEXT(ioctl, -1, int, (int, unsigned long, ...), fd, request, argument);
+}
+
+long syscall(long number, ...)
+{
+    long a[6];
+    va_list list;
+    va_start(list, number);
+    for (int i = 0; i < 6; i++)
+        a[i] = va_arg(list, long);
+    va_end(list);
+    CALL_NEXT(syscall, number, long, (long, ...), number, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
+static void start_counting(void)
+{
+    counter.calls = 0;
+    counter.names[0] = '\0';
+    counter.on = true;
+}
+
+static void stop_counting(void)
+{
+    counter.on = false;
+}
+
+static void expect_at_most(int limit, const char *what)
+{
+    cr_expect(counter.calls <= limit, "%s costs %d system calls, %d are allowed:%s", what, counter.calls, limit,
+              counter.names);
+}
+
+static void watch(struct exitfd *x, pid_t pid)
+{
+    start_counting();
+    int error = exitfd_add(x, pid, 0, NULL);
+    stop_counting();
+    expect_at_most(allowed().add, "exitfd_add");
+    cr_assert_eq(error, 0);
+}
+
+/* All children are zombies already, so the wait has nothing to wait for and one call is enough. */
+static void collect(struct exitfd *x, int children)
+{
+    struct exitfd_event events[16];
+
+    start_counting();
+    int found = exitfd_wait(x, events, 16, -1);
+    stop_counting();
+    expect_at_most(allowed().collect + (children - 1) * allowed().next, "exitfd_wait");
+    cr_assert_eq(found, children, "%d events instead of %d", found, children);
+}
+
+static void live(struct exitfd *x, int children)
+{
+    struct gate gate = open_gate();
+    pid_t pids[16];
+
+    for (int i = 0; i < children; i++)
+        watch(x, pids[i] = start_child(&gate, i));
+    let_through(&gate, children);
+    for (int i = 0; i < children; i++)
+        wait_until_zombie(pids[i]);
+    collect(x, children);
+    close_gate(&gate);
+}
+
+TEST(cost, one_life)
+{
+    struct exitfd *x = open_exitfd();
+
+    live(x, 1);
+    live(x, 1);
+    exitfd_close(x);
+}
+
+TEST(cost, ten_that_are_collected_together)
+{
+    struct exitfd *x = open_exitfd();
+
+    live(x, 10);
+    exitfd_close(x);
+}
+
+TEST(cost, one_life_among_many)
+{
+    enum {
+        OTHERS = 100
+    };
+    struct exitfd *x = open_exitfd();
+    struct gate gate = open_gate();
+    struct exitfd_event events[OTHERS];
+
+    for (int i = 0; i < OTHERS; i++)
+        cr_assert_eq(exitfd_add(x, start_child(&gate, 0), 0, NULL), 0);
+    live(x, 1);
+    live(x, 1);
+    let_through(&gate, OTHERS);
+    wait_events(x, events, OTHERS);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
+TEST(cost, looking_while_nothing_happened)
+{
+    struct exitfd *x = open_exitfd();
+    struct gate gate = open_gate();
+    struct exitfd_event event;
+
+    watch(x, start_child(&gate, 0));
+    expect_no_event(x);
+    start_counting();
+    int found = exitfd_wait(x, &event, 1, 0);
+    stop_counting();
+    expect_at_most(allowed().look, "exitfd_wait with nothing to give");
+    cr_assert_eq(found, 0);
+    let_through(&gate, 1);
+    wait_event(x);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
+TEST(cost, spawned_life)
+{
+    struct exitfd *x = open_exitfd();
+    char *argv[] = { "true", NULL };
+    pid_t pid;
+
+    start_counting();
+    int error = exitfd_spawn(x, &pid, "true", NULL, NULL, argv, environ, 0, NULL);
+    stop_counting();
+    expect_at_most(allowed().spawn, "exitfd_spawn besides posix_spawnp");
+    cr_assert_eq(error, 0);
+    wait_until_zombie(pid);
+    collect(x, 1);
+    exitfd_close(x);
+}

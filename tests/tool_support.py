@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: MIT
+"""What the tests of exitfd(1) share: the program, processes that are not left behind, deadlines, TAP."""
+import functools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import unittest
+import uuid
+
+TOOL = os.path.abspath(os.environ["EXITFD_TOOL"])
+PATIENCE = 30  # seconds: a failure, never a measurement
+
+
+def until(condition, what):
+    """Returns what condition returns once that is true; fails when it never is."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.005)
+    raise AssertionError("never: " + what)
+
+
+@functools.cache
+def doctor():
+    """The checks of `exitfd doctor --json` by name."""
+    output = subprocess.run([TOOL, "doctor", "--json"], capture_output=True, text=True, check=False).stdout
+    return {check["check"]: check for check in map(json.loads, output.splitlines())}
+
+
+def has_pidfds():
+    return doctor()["default"]["value"] in ("pidfd", "io_uring")
+
+
+def has_record():
+    return has_pidfds() and doctor()["record"]["value"] == "yes"
+
+
+def read(path):
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return b""
+
+
+def process_fields(pid):
+    """State, parent, process group and so on: what follows the name in /proc/PID/stat, or None."""
+    stat = read(f"/proc/{pid}/stat").decode(errors="replace")
+    return stat[stat.rindex(")") + 2 :].split() if stat else None
+
+
+def is_alive(pid):
+    fields = process_fields(pid)
+    return fields is not None and fields[0] not in "ZX"
+
+
+def children_of(pid):
+    pids = (int(name) for name in os.listdir("/proc") if name.isdigit())
+    return [child for child in pids if (process_fields(child) or ["", "-1"])[1] == str(pid)]
+
+
+def watches(pid, watched):
+    """True once process pid has a pidfd of process watched."""
+    try:
+        names = os.listdir(f"/proc/{pid}/fdinfo")
+    except FileNotFoundError:
+        return False
+    return any(f"Pid:\t{watched}\n".encode() in read(f"/proc/{pid}/fdinfo/{name}") for name in names)
+
+
+class ToolTest(unittest.TestCase):
+    """Every process of a test carries its mark, so that what it leaves behind is found wherever it hides."""
+
+    def setUp(self):
+        self.mark = uuid.uuid4().hex
+        self.env = dict(os.environ, EXITFD_TEST_MARK=self.mark)
+        self.addCleanup(self.kill_leftovers)
+
+    def leftovers(self):
+        mark = b"EXITFD_TEST_MARK=" + self.mark.encode()
+        pids = (int(name) for name in os.listdir("/proc") if name.isdigit())
+        return [pid for pid in pids if mark in read(f"/proc/{pid}/environ").split(b"\0") and is_alive(pid)]
+
+    def kill_leftovers(self):
+        for pid in self.leftovers():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+
+    def assert_nothing_left(self):
+        try:
+            until(lambda: not self.leftovers(), "nothing left behind")
+        except AssertionError:
+            left = [read(f"/proc/{pid}/cmdline").replace(b"\0", b" ") for pid in self.leftovers()]
+            raise AssertionError(f"left behind: {left}") from None
+
+    def start(self, *words, tool=True, **options):
+        options.setdefault("stdin", subprocess.DEVNULL)
+        options.setdefault("stdout", subprocess.PIPE)
+        options.setdefault("stderr", subprocess.PIPE)
+        options.setdefault("env", self.env)
+        process = subprocess.Popen([*([TOOL] if tool else []), *map(str, words)], **options)
+        self.addCleanup(self.finish, process)
+        return process
+
+    @staticmethod
+    def finish(process):
+        process.kill()
+        process.wait()
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream:
+                stream.close()
+
+    def run_tool(self, *words, input=None, **options):
+        """The finished tool, its output as text."""
+        options.setdefault("env", self.env)
+        if input is None:
+            options.setdefault("stdin", subprocess.DEVNULL)
+        return subprocess.run([TOOL, *map(str, words)], input=input, capture_output=True, encoding="utf-8",
+                              errors="surrogateescape", timeout=4 * PATIENCE, check=False, **options)
+
+    def folder(self):
+        import tempfile
+
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        return folder.name
+
+
+class TapResult(unittest.TestResult):
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def report(self, verdict, test, directive="", details=""):
+        self.count += 1
+        name = test.id().removeprefix("__main__.")
+        print(f"{verdict} {self.count} - {name}{directive}", flush=True)
+        for line in details.splitlines():
+            print("# " + line, flush=True)
+
+    def addSuccess(self, test):
+        self.report("ok", test)
+
+    def addSkip(self, test, reason):
+        self.report("ok", test, " # SKIP " + reason)
+
+    def addFailure(self, test, err):
+        super().addFailure(test, err)
+        self.report("not ok", test, details=self._exc_info_to_string(err, test))
+
+    def addError(self, test, err):
+        super().addError(test, err)
+        self.report("not ok", test, details=self._exc_info_to_string(err, test))
+
+    def addSubTest(self, test, subtest, err):
+        super().addSubTest(test, subtest, err)
+        if err:
+            self.report("not ok", subtest, details=self._exc_info_to_string(err, test))
+
+
+def main():
+    """Runs the tests of the calling module, or those named on the command line, as TAP."""
+    names = ["__main__." + name for name in sys.argv[1:]] or ["__main__"]
+    suite = unittest.defaultTestLoader.loadTestsFromNames(names)
+    result = TapResult()
+    suite.run(result)
+    print(f"1..{result.count}", flush=True)
+    sys.exit(0 if result.wasSuccessful() else 1)

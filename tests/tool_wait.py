@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: MIT
+"""exitfd wait, and what all subcommands have in common: --help, --version, wrong usage."""
+import json
+import os
+import select
+import signal
+import subprocess
+import unittest
+
+from tool_support import PATIENCE, TOOL, ToolTest, doctor, has_pidfds, has_record, is_alive, main, until, watches
+
+
+class Common(ToolTest):
+    def test_help_of_each_goes_to_stdout(self):
+        for words in (["--help"], ["-h"], *([name, option] for name in ("wait", "run", "init", "doctor")
+                                            for option in ("--help", "-h"))):
+            result = self.run_tool(*words)
+            self.assertEqual((result.returncode, result.stderr), (0, ""), words)
+            self.assertIn("Usage: exitfd", result.stdout)
+
+    def test_version_names_program_and_library(self):
+        result = self.run_tool("--version")
+        self.assertEqual(result.returncode, 0)
+        self.assertRegex(result.stdout, r"^exitfd \d+\.\d+\.\d+ \(library \d+\.\d+\.\d+\)\n$")
+
+    def test_wrong_usage_is_status_2_and_says_where_help_is(self):
+        for words, what in (([], "a command is missing"), (["wiat"], "'wiat' is not a command"),
+                            (["wait"], "a PID is missing"), (["wait", "--foo", "1"], "--foo"),
+                            (["wait", "x"], "'x' is not a PID"), (["wait", "0"], "'0' is not a PID"),
+                            (["wait", "-5"], "invalid option"), (["wait", "1:"], "'1:' is not a PID"),
+                            (["wait", "1:x"], "'1:x' is not a PID"), (["wait", "-t", "soon", "1"], "'soon' is not a time"),
+                            (["wait", "-t", "-1", "1"], "'-1' is not a time"),
+                            (["wait", "-t", "nan", "1"], "'nan' is not a time"),
+                            (["wait", "-n", "0", "1"], "'0' is not a whole number"),
+                            (["wait", "-n", "2", "1"], "more than the 1 PIDs given"),
+                            (["run", "-j", "0"], "'0' is not a whole number"), (["run", "a", "b"], "one list at a time"),
+                            (["run", "/no/such/list"], "cannot open the list"), (["run", "-t", "1y"], "'1y' is not a time"),
+                            (["init"], "a command is missing"), (["init", "-e", "256", "true"], "'256' is not a whole number"),
+                            (["init", "-p", "SIGNOT", "true"], "'SIGNOT' is not a signal"),
+                            (["doctor", "me"], "takes no arguments")):
+            result = self.run_tool(*words)
+            self.assertEqual((result.returncode, result.stdout), (2, ""), words)
+            self.assertIn(what, result.stderr)
+            self.assertIn("--help'.", result.stderr)
+
+    def test_output_that_cannot_be_written_is_an_error(self):
+        for words in (["--help"], ["--version"], ["doctor"]):
+            with open("/dev/full", "w", encoding="ascii") as full:
+                result = subprocess.run([TOOL, *words], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+            self.assertEqual(result.returncode, 1)
+            self.assertIn("cannot write standard output: No space left", result.stderr)
+
+    def test_closed_standard_fds_are_no_trap(self):
+        result = subprocess.run(["/bin/sh", "-c", '"$0" run 0<&- 1>&- 2>&-', TOOL], check=False)
+        self.assertEqual(result.returncode, 0)
+
+
+class Wait(ToolTest):
+    """Each process waited for is a child of this test and not of the tool."""
+
+    def setUp(self):
+        super().setUp()
+        if not has_pidfds():
+            self.skipTest("without pidfds exitfd wait has no way to wait for a process that is no child")
+
+    def process(self, script):
+        """A shell that runs script when its input ends."""
+        return self.start("sh", "-c", "read line; " + script, tool=False, stdin=subprocess.PIPE)
+
+    def wait_for(self, *words, ending):
+        """The tool, started with words, after it has begun to wait and the processes in ending have ended."""
+        tool = self.start("wait", *words, text=True)
+        for process in ending:
+            until(lambda process=process: watches(tool.pid, process.pid), "the tool has a pidfd")
+        for process in ending:
+            process.stdin.close()
+            process.wait()
+        output, errors = tool.communicate(timeout=PATIENCE)
+        return tool.returncode, output, errors
+
+    def assert_ending(self, script, status, words, members):
+        if not has_record():
+            status, words = 125, "ended, but its status is unknown"
+            members = {"outcome": "unknown", "status": None, "signal": None, "origin": "unknown"}
+        process = self.process(script)
+        returncode, output, errors = self.wait_for(process.pid, ending=[process])
+        self.assertEqual((returncode, errors), (status, ""))
+        self.assertTrue(output.startswith(f"{process.pid} {words}"), output)
+        process = self.process(script)
+        returncode, output, errors = self.wait_for("--json", process.pid, ending=[process])
+        self.assertEqual((returncode, errors), (status, ""))
+        expected = {"type": "process", "pid": process.pid, "core": False, **members}
+        self.assertEqual(json.loads(output), expected)
+
+    def test_status_of_a_process_that_is_no_child(self):
+        self.assert_ending("exit 7", 7, "exited with status 7\n",
+                           {"outcome": "exited", "status": 7, "signal": None, "origin": "recorded"})
+
+    def test_success(self):
+        self.assert_ending("exit 0", 0, "exited with status 0\n",
+                           {"outcome": "exited", "status": 0, "signal": None, "origin": "recorded"})
+
+    def test_signal(self):
+        self.assert_ending("kill -TERM $$", 128 + 15, "was killed by SIGTERM\n",
+                           {"outcome": "killed", "status": None, "signal": "SIGTERM", "origin": "recorded"})
+
+    def test_real_time_signal_has_a_name(self):
+        number = signal.SIGRTMIN + 3
+        self.assert_ending(f"kill -{number} $$", 128 + number, "was killed by SIGRTMIN+3\n",
+                           {"outcome": "killed", "status": None, "signal": "SIGRTMIN+3", "origin": "recorded"})
+
+    def test_process_that_ended_before_but_is_not_reaped_yet(self):
+        process = self.process("exit 3")
+        process.stdin.close()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        returncode, _, _ = self.wait_for(process.pid, ending=[process])
+        self.assertEqual(returncode, 3 if has_record() else 125)
+
+    def test_several_all_well_is_0(self):
+        processes = [self.process("exit 0") for _ in range(3)]
+        returncode, output, _ = self.wait_for(*(p.pid for p in processes), ending=processes)
+        self.assertEqual(returncode, 0 if has_record() else 125)
+        self.assertEqual({int(line.split()[0]) for line in output.splitlines()}, {p.pid for p in processes})
+
+    def test_several_one_failed_is_123(self):
+        processes = [self.process("exit 0"), self.process("exit 4")]
+        returncode, _, _ = self.wait_for(*(p.pid for p in processes), ending=processes)
+        self.assertEqual(returncode, 123 if has_record() else 125)
+
+    def test_a_pid_named_twice_is_one_process(self):
+        process = self.process("exit 0")
+        returncode, output, _ = self.wait_for(process.pid, process.pid, ending=[process])
+        self.assertEqual((returncode, len(output.splitlines())), (0 if has_record() else 125, 1))
+
+    def test_count_returns_after_so_many(self):
+        staying, ending = self.process("exit 0"), self.process("exit 0")
+        returncode, output, _ = self.wait_for("-n", 1, staying.pid, ending.pid, ending=[ending])
+        self.assertEqual(returncode, 0 if has_record() else 125)
+        self.assertTrue(output.startswith(f"{ending.pid} "))
+        self.assertTrue(is_alive(staying.pid))
+
+    def test_endings_are_printed_as_they_come(self):
+        first, second = self.process("exit 0"), self.process("exit 0")
+        tool = self.start("wait", first.pid, second.pid, text=True)
+        until(lambda: watches(tool.pid, second.pid), "the tool has a pidfd")
+        first.stdin.close()
+        first.wait()
+        self.assertTrue(select.select([tool.stdout], [], [], PATIENCE)[0])
+        self.assertTrue(tool.stdout.readline().startswith(f"{first.pid} "))
+        self.assertIsNone(tool.poll())
+
+    def test_time_out_is_124_and_names_what_still_runs(self):
+        process = self.process("exit 0")
+        result = self.run_tool("wait", "-t", "0.05", "--json", process.pid)
+        self.assertEqual(result.returncode, 124)
+        self.assertEqual(result.stderr, f"exitfd wait: {process.pid}: time-out: still running\n")
+        self.assertEqual(json.loads(result.stdout), {"type": "process", "pid": process.pid, "outcome": "running",
+                                                     "status": None, "signal": None, "core": False, "origin": None})
+        self.assertTrue(is_alive(process.pid))
+
+    def test_time_out_0_only_looks(self):
+        process = self.process("exit 0")
+        self.assertEqual(self.run_tool("wait", "-t", "0", process.pid).returncode, 124)
+
+    def test_time_out_tells_a_zombie_from_a_process_that_runs(self):
+        process = self.process("exit 0")
+        process.stdin.close()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        result = self.run_tool("wait", "-t", "0.05", process.pid)
+        if "its status is unknown" in result.stdout:
+            self.skipTest("before Linux 6.9 nothing tells a zombie from a reaped process")
+        self.assertEqual(result.returncode, 124)
+        self.assertIn(f"has ended, but its parent {os.getpid()} has not waited for it", result.stderr)
+
+    def test_missing_pid_is_1_after_the_others_were_waited_for(self):
+        gone = self.process("exit 0")
+        gone.stdin.close()
+        gone.wait()
+        process = self.process("exit 0")
+        returncode, output, errors = self.wait_for("--json", gone.pid, process.pid, ending=[process])
+        self.assertEqual((returncode, errors), (1, f"exitfd wait: {gone.pid}: no such process\n"))
+        outcomes = {line["pid"]: line["outcome"] for line in map(json.loads, output.splitlines())}
+        self.assertEqual(outcomes, {gone.pid: "missing", process.pid: "exited" if has_record() else "unknown"})
+
+    def inode(self, process):
+        pidfd = os.pidfd_open(process.pid)
+        try:
+            return os.fstat(pidfd).st_ino
+        finally:
+            os.close(pidfd)
+
+    def test_inode_names_the_very_process(self):
+        process = self.process("exit 5")
+        if self.inode(process) == self.inode(self.process("exit 0")):
+            self.skipTest("pidfds have inodes of their own from Linux 6.9")
+        inode = self.inode(process)
+        returncode, _, _ = self.wait_for(f"{process.pid}:{inode}", ending=[process])
+        self.assertEqual(returncode, 5 if has_record() else 125)
+        other = self.process("exit 0")
+        result = self.run_tool("wait", f"{other.pid}:{inode}")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("belongs to another process now", result.stderr)
+
+
+class WithoutPidfds(ToolTest):
+    def test_says_why_it_cannot_wait(self):
+        result = self.run_tool("wait", os.getpid(), env=dict(self.env, EXITFD_BACKEND="self-pipe"))
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("sees only its own children; see 'exitfd doctor'", result.stderr)
+
+    def test_unknown_back_end_is_no_crash(self):
+        result = self.run_tool("wait", os.getpid(), env=dict(self.env, EXITFD_BACKEND="none-such"))
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("see 'exitfd doctor'", result.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/* What exitfd_open says where there is no io_uring, or none that will do. */
+#include "uring_support.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Between the library and liburing. 0: not at all. */
+static int setup_error, eventfd_error;
+static bool no_waitid;
+
+int io_uring_queue_init(unsigned entries, struct io_uring *ring, unsigned flags)
+{
+    int (*next)(unsigned, struct io_uring *, unsigned);
+    *(void **)&next = dlsym(RTLD_NEXT, "io_uring_queue_init");
+    return setup_error != 0 ? setup_error : next(entries, ring, flags);
+}
+
+int io_uring_register_eventfd(struct io_uring *ring, int fd)
+{
+    int (*next)(struct io_uring *, int);
+    *(void **)&next = dlsym(RTLD_NEXT, "io_uring_register_eventfd");
+    return eventfd_error != 0 ? eventfd_error : next(ring, fd);
+}
+
+struct io_uring_probe *io_uring_get_probe_ring(struct io_uring *ring)
+{
+    struct io_uring_probe *(*next)(struct io_uring *);
+    *(void **)&next = dlsym(RTLD_NEXT, "io_uring_get_probe_ring");
+    return no_waitid ? NULL : next(ring);
+}
+
+static void expect_open(int wanted)
+{
+    struct exitfd *x = (struct exitfd *)&x;
+    int result = exitfd_open(&x, EXITFD_URING);
+    cr_assert_eq(result, wanted, "exitfd_open: %s, wanted %s", strerror(-result), strerror(-wanted));
+    cr_assert_eq(x, (struct exitfd *)&x, "written on failure");
+    result = exitfd_open(&x, 0);
+    cr_assert_eq(result, wanted, "EXITFD_BACKEND: %s, wanted %s", strerror(-result), strerror(-wanted));
+}
+
+/* sysctl kernel.io_uring_disabled gives EPERM, seccomp any of the others, a kernel before 6.1 EINVAL. */
+TEST(uring_absence, absent_or_forbidden_is_enotsup)
+{
+    const int errors[] = { -ENOSYS, -EPERM, -EACCES, -EINVAL };
+    for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+        setup_error = errors[i];
+        expect_open(-ENOTSUP);
+    }
+}
+
+/* RLIMIT_MEMLOCK and the like. */
+TEST(uring_absence, a_shortage_is_what_the_kernel_says)
+{
+    const int errors[] = { -ENOMEM, -EMFILE, -ENFILE, -EAGAIN };
+    for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+        setup_error = errors[i];
+        expect_open(errors[i]);
+    }
+}
+
+/* As gVisor has it. */
+TEST(uring_absence, a_ring_that_registers_nothing_is_enotsup)
+{
+    exitfd_close(open_exitfd());
+    eventfd_error = -ENOSYS;
+    expect_open(-ENOTSUP);
+}
+
+TEST(uring_absence, no_fds_left)
+{
+    struct exitfd *x;
+    exitfd_close(open_exitfd());
+    struct rlimit before = forbid_new_fds();
+    cr_assert_eq(exitfd_open(&x, EXITFD_URING), -EMFILE);
+    allow_new_fds(&before);
+}
+
+TEST(uring_absence, nobody_is_given_it_unasked)
+{
+    struct exitfd *x;
+    unsetenv("EXITFD_BACKEND");
+    cr_assert_eq(exitfd_open(&x, 0), 0);
+    cr_assert_str_neq(exitfd_get_backend(x), "io_uring");
+    exitfd_close(x);
+}
+
+static void answer_system_call(long number, int error)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)number, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = { .len = sizeof(filter) / sizeof(filter[0]), .filter = filter };
+    cr_assert_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+        SKIP("no seccomp filters here: %s", strerror(errno));
+}
+
+TEST(uring_absence, seccomp_that_forbids_io_uring)
+{
+    answer_system_call(SYS_io_uring_setup, EPERM);
+    expect_open(-ENOTSUP);
+}
+
+TEST(uring_absence, seccomp_that_forbids_registering)
+{
+    exitfd_close(open_exitfd());
+    answer_system_call(SYS_io_uring_register, ENOSYS);
+    expect_open(-ENOTSUP);
+}
+
+/* Without pidfds the ring's own waitid carries all children, without signals. */
+TEST(uring_absence, seccomp_that_forbids_pidfds)
+{
+    exitfd_close(open_exitfd());
+    answer_system_call(SYS_pidfd_open, EPERM);
+    struct io_uring ring = open_ring(DEFERRED);
+    bool has_waitid = has_waitid_requests(&ring);
+    close_ring(&ring);
+    if (!has_waitid)
+        SKIP("no IORING_OP_WAITID in this kernel: Linux 6.7");
+    struct exitfd *x = open_exitfd_flags(EXITFD_URING | EXITFD_NO_SIGNALS);
+    expect_report(x);
+    expect_quiet(x);
+    exitfd_close(x);
+}
+
+TEST(uring_absence, neither_pidfds_nor_waitid_requests_is_enotsup)
+{
+    exitfd_close(open_exitfd());
+    answer_system_call(SYS_pidfd_open, EPERM);
+    no_waitid = true;
+    expect_open(-ENOTSUP);
+}

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The behaviour of the kernel that src/linux/uring.c rests on, each trap with what it shows. None of these tests calls
+ * the library: one that fails says that the kernel has changed, and what may be simplified or must be mended.
+ */
+#include "uring_support.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/ptrace.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ROUNDS 10
+
+static bool work_is_left(const struct io_uring *ring)
+{
+    return __atomic_load_n(ring->sq.kflags, __ATOMIC_ACQUIRE) & IORING_SQ_TASKRUN;
+}
+
+static bool read_eventfd(int fd)
+{
+    uint64_t value;
+    return read(fd, &value, sizeof(value)) == (ssize_t)sizeof(value);
+}
+
+static int interruptions_by_ring(unsigned setup_flags)
+{
+    struct io_uring ring = open_ring(setup_flags);
+    int interrupted = count_interruptions(&ring, ROUNDS);
+    close_ring(&ring);
+    return interrupted;
+}
+
+/* So the library cannot take a ring as it comes. */
+TEST(uring_traps, an_ordinary_ring_interrupts_the_host)
+{
+    cr_assert_gt(interruptions_by_ring(0), 0);
+}
+
+TEST(uring_traps, a_ring_with_coop_taskrun_does_so_too)
+{
+    cr_assert_gt(interruptions_by_ring(IORING_SETUP_COOP_TASKRUN), 0);
+}
+
+TEST(uring_traps, a_ring_with_defer_taskrun_interrupts_nobody)
+{
+    cr_assert_eq(interruptions_by_ring(DEFERRED), 0);
+}
+
+static bool wakes_sleeping_poller(struct io_uring *ring, int fd)
+{
+    int epfd = epoll_create1(EPOLL_CLOEXEC);
+    struct epoll_event item = { .events = EPOLLIN };
+    cr_assert_eq(epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &item), 0);
+    pid_t pid = start_child_that_awaits_sleep();
+    int pidfd = open_pidfd(pid);
+    io_uring_prep_poll_add(get_sqe(ring, 0), pidfd, POLLIN);
+    submit(ring);
+    int n = epoll_wait(epfd, &item, 1, 500);
+    cr_assert_geq(n, 0, "epoll_wait: %s", strerror(errno));
+    reap(pid);
+    cr_assert(work_is_left(ring));
+    close(pidfd);
+    close(epfd);
+    return n == 1;
+}
+
+/* So the pollable fd cannot be the ring's. */
+TEST(uring_traps, deferred_work_does_not_wake_who_polls_the_ring)
+{
+    struct io_uring ring = open_ring(DEFERRED);
+    cr_assert_not(wakes_sleeping_poller(&ring, ring.ring_fd));
+    close_ring(&ring);
+}
+
+TEST(uring_traps, deferred_work_wakes_who_polls_a_registered_eventfd)
+{
+    int event_fd;
+    struct io_uring ring = open_ring_with_eventfd(DEFERRED, &event_fd);
+    cr_assert(wakes_sleeping_poller(&ring, event_fd));
+    close(event_fd);
+    close_ring(&ring);
+}
+
+/* The ring, with one child's exit left as work. */
+static struct io_uring ring_with_work(int *event_fd)
+{
+    struct gate gate = open_gate();
+    struct io_uring ring = open_ring_with_eventfd(DEFERRED, event_fd);
+    pid_t pid = start_child(&gate, 0);
+    int pidfd = open_pidfd(pid);
+    io_uring_prep_poll_add(get_sqe(&ring, 0), pidfd, POLLIN);
+    submit(&ring);
+    let_through(&gate, 1);
+    reap(pid);
+    wait_readable(*event_fd);
+    cr_assert(work_is_left(&ring));
+    close(pidfd);
+    close_gate(&gate);
+    return ring;
+}
+
+/* So the eventfd is read after the work and not before, or each event wakes the host twice. */
+TEST(uring_traps, the_eventfd_is_signalled_for_the_work_and_again_for_its_completion)
+{
+    int event_fd;
+    struct completion done;
+    struct io_uring ring = ring_with_work(&event_fd);
+    cr_assert(read_eventfd(event_fd));
+    cr_assert_not(is_readable(event_fd));
+    io_uring_get_events(&ring);
+    cr_assert(take_completion(&ring, &done));
+    cr_assert(is_readable(event_fd), "the second wake-up is gone");
+    close(event_fd);
+    close_ring(&ring);
+}
+
+TEST(uring_traps, an_eventfd_read_after_the_work_stays_quiet)
+{
+    int event_fd;
+    struct completion done;
+    struct io_uring ring = ring_with_work(&event_fd);
+    io_uring_get_events(&ring);
+    cr_assert(read_eventfd(event_fd));
+    cr_assert(take_completion(&ring, &done));
+    cr_assert_not(is_readable(event_fd));
+    cr_assert_not(work_is_left(&ring));
+    close(event_fd);
+    close_ring(&ring);
+}
+
+/* So the flag is looked at after the eventfd was read: it is what tells that a wake-up was just read away. */
+TEST(uring_traps, work_between_io_uring_enter_and_the_read_shows_in_the_flag_alone)
+{
+    int event_fd;
+    struct io_uring ring = ring_with_work(&event_fd);
+    cr_assert(read_eventfd(event_fd));
+    cr_assert_not(is_readable(event_fd));
+    cr_assert_eq(io_uring_cq_ready(&ring), 0);
+    cr_assert(work_is_left(&ring));
+    close(event_fd);
+    close_ring(&ring);
+}
+
+/* Since Linux 6.14 one io_uring_enter does some of the work (20 pieces on 6.18). So it is called until the flag clears. */
+TEST(uring_traps, what_one_enter_leaves_undone_shows_in_the_flag)
+{
+    enum {
+        children = 60
+    };
+    int event_fd, pidfds[children], count = 0;
+    pid_t pids[children];
+    struct gate gate = open_gate();
+    struct io_uring ring = open_ring_with_eventfd(DEFERRED, &event_fd);
+    for (int i = 0; i < children; i++) {
+        pids[i] = start_child(&gate, 0);
+        pidfds[i] = open_pidfd(pids[i]);
+        io_uring_prep_poll_add(get_sqe(&ring, 0), pidfds[i], POLLIN);
+    }
+    submit(&ring);
+    let_through(&gate, children);
+    for (int i = 0; i < children; i++)
+        wait_until_zombie(pids[i]);
+    while (work_is_left(&ring)) {
+        struct completion done;
+        io_uring_get_events(&ring);
+        while (take_completion(&ring, &done))
+            count++;
+    }
+    cr_assert_eq(count, children);
+    for (int i = 0; i < children; i++) {
+        reap(pids[i]);
+        close(pidfds[i]);
+    }
+    close(event_fd);
+    close_gate(&gate);
+    close_ring(&ring);
+}
+
+/* So a request for a child that died before it costs nothing but the submission. */
+TEST(uring_traps, a_poll_of_a_dead_childs_pidfd_completes_at_its_submission)
+{
+    int event_fd;
+    struct completion done;
+    struct io_uring ring = open_ring_with_eventfd(DEFERRED, &event_fd);
+    pid_t pid = start_child_exit(0);
+    int pidfd = open_pidfd(pid);
+    wait_until_zombie(pid);
+    io_uring_prep_poll_add(get_sqe(&ring, 7), pidfd, POLLIN);
+    submit(&ring);
+    cr_assert(is_readable(event_fd));
+    cr_assert(take_completion(&ring, &done));
+    cr_assert(done.user_data == 7 && done.res == POLLIN, "user_data %llu, res %#x", done.user_data, done.res);
+    reap(pid);
+    close(pidfd);
+    close(event_fd);
+    close_ring(&ring);
+}
+
+/* So what is found readable too early is polled again by a multishot request: one look at once, then only changes. */
+TEST(uring_traps, a_multishot_poll_tells_of_the_state_once_and_then_of_changes)
+{
+    struct completion done;
+    struct io_uring ring = open_ring(DEFERRED);
+    pid_t pid = start_child_exit(0);
+    int pidfd = open_pidfd(pid);
+    wait_until_zombie(pid);
+    io_uring_prep_poll_multishot(get_sqe(&ring, 0), pidfd, POLLIN);
+    submit(&ring);
+    done = next_completion(&ring);
+    cr_assert(done.res == POLLIN && done.flags & IORING_CQE_F_MORE);
+    io_uring_get_events(&ring);
+    cr_assert_not(take_completion(&ring, &done), "a readable pidfd was told twice");
+    reap(pid);
+    done = next_completion(&ring);
+    cr_assert(done.res & POLLIN && done.flags & IORING_CQE_F_MORE, "the reap, which makes an edge on the pidfd");
+    close(pidfd);
+    close_ring(&ring);
+}
+
+/* So exitfd_close waits that long, with all signals blocked: the EINTR is not left to the host. */
+TEST(uring_traps, a_closed_ring_interrupts_its_thread_once_more)
+{
+    int epfd = epoll_create1(EPOLL_CLOEXEC), interrupted = 0;
+    struct epoll_event unused;
+    for (int i = 0; i < 3; i++) {
+        struct io_uring ring = open_ring(DEFERRED);
+        io_uring_queue_exit(&ring);
+        interrupted += epoll_wait(epfd, &unused, 1, 1000) < 0 && errno == EINTR;
+        interrupted += epoll_wait(epfd, &unused, 1, 100) < 0 && errno == EINTR;
+    }
+    close(epfd);
+    cr_assert_eq(interrupted, 3);
+}
+
+static void *enter_as_stranger(void *argument)
+{
+    struct io_uring *ring = argument;
+    int error = io_uring_get_events(ring);
+    return (void *)(intptr_t)error;
+}
+
+static intptr_t run_thread(void *(*body)(void *), void *argument)
+{
+    pthread_t thread;
+    void *result;
+    cr_assert_eq(pthread_create(&thread, NULL, body, argument), 0);
+    pthread_join(thread, &result);
+    return (intptr_t)result;
+}
+
+/* So -EXDEV: there is no other way for another thread. */
+TEST(uring_traps, no_other_thread_may_enter_the_ring)
+{
+    struct io_uring ring = open_ring(DEFERRED);
+    cr_assert_eq(run_thread(enter_as_stranger, &ring), -EEXIST);
+    close_ring(&ring);
+}
+
+struct orphaned {
+    struct io_uring ring;
+    int event_fd, pidfd, error;
+};
+
+static void *submit_and_end(void *argument)
+{
+    struct orphaned *orphan = argument;
+    struct io_uring_sqe *sqe;
+    orphan->error = io_uring_queue_init(8, &orphan->ring, DEFERRED);
+    if (orphan->error < 0)
+        return NULL;
+    orphan->error = io_uring_register_eventfd(&orphan->ring, orphan->event_fd);
+    sqe = io_uring_get_sqe(&orphan->ring);
+    io_uring_prep_poll_add(sqe, orphan->pidfd, POLLIN);
+    io_uring_submit(&orphan->ring);
+    return NULL;
+}
+
+/* So a ring does not outlive its thread silently: who polls the fd is woken, and told -EXDEV by the library. */
+TEST(uring_traps, the_eventfd_is_signalled_after_the_submitter_has_died_too)
+{
+    struct gate gate = open_gate();
+    pid_t pid = start_child(&gate, 0);
+    struct orphaned orphan = { .pidfd = open_pidfd(pid), .event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
+    run_thread(submit_and_end, &orphan);
+    let_through(&gate, 1);
+    reap(pid);
+    if (orphan.error == 0) {
+        wait_readable(orphan.event_fd);
+        cr_assert_eq(io_uring_get_events(&orphan.ring), -EEXIST);
+        io_uring_queue_exit(&orphan.ring);
+    }
+    close(orphan.pidfd);
+    close(orphan.event_fd);
+    close_gate(&gate);
+    if (orphan.error < 0)
+        SKIP("no deferred io_uring in this kernel: %s", strerror(-orphan.error));
+}
+
+/* So whoever polls an io_uring exitfd in a ring of his own must arm the poll anew each time: exitfd/uring.h. */
+TEST(uring_traps, a_multishot_poll_is_dropped_when_another_ring_signals_the_eventfd)
+{
+    int event_fd;
+    struct io_uring ring = open_ring_with_eventfd(DEFERRED, &event_fd), callers = open_ring(0);
+    pid_t pid = start_child_that_awaits_sleep();
+    int pidfd = open_pidfd(pid);
+    io_uring_prep_poll_add(get_sqe(&ring, 0), pidfd, POLLIN);
+    submit(&ring);
+    io_uring_prep_poll_multishot(get_sqe(&callers, 0), event_fd, POLLIN);
+    submit(&callers);
+    struct completion done = next_completion(&callers);
+    cr_assert(done.res == POLLIN && !(done.flags & IORING_CQE_F_MORE), "res %#x, flags %#x", done.res, done.flags);
+    reap(pid);
+    close(pidfd);
+    close(event_fd);
+    close_ring(&callers);
+    close_ring(&ring);
+}
+
+static struct io_uring ring_waiting_for(pid_t pid)
+{
+    struct io_uring ring = open_ring(DEFERRED);
+    if (!has_waitid_requests(&ring))
+        SKIP("no IORING_OP_WAITID in this kernel: Linux 6.7");
+    exitfd_uring_prep_child(get_sqe(&ring, 0), pid, 0);
+    submit(&ring);
+    return ring;
+}
+
+TEST(uring_traps, waitid_leaves_the_zombie_and_needs_no_siginfo)
+{
+    pid_t pid = start_child_that_awaits_sleep();
+    struct io_uring ring = ring_waiting_for(pid);
+    cr_assert_eq(next_completion(&ring).res, 0);
+    cr_assert(is_zombie(pid));
+    reap(pid);
+    close_ring(&ring);
+}
+
+/* So the status of a child that somebody else reaps is lost without a pidfd, but not the event. */
+TEST(uring_traps, waitid_tells_of_a_stolen_child_by_echild)
+{
+    struct gate gate = open_gate();
+    pid_t pid = start_child(&gate, 3);
+    struct io_uring ring = ring_waiting_for(pid);
+    let_through(&gate, 1);
+    reap(pid);
+    cr_assert_eq(next_completion(&ring).res, -ECHILD);
+    close_gate(&gate);
+    close_ring(&ring);
+}
+
+/* SIG_IGN makes no SIGCHLD: the SIGCHLD back ends learn of it late, this one at once. */
+TEST(uring_traps, waitid_tells_of_a_child_that_the_kernel_reaped_by_echild)
+{
+    signal(SIGCHLD, SIG_IGN);
+    pid_t pid = start_child_that_awaits_sleep();
+    struct io_uring ring = ring_waiting_for(pid);
+    cr_assert_eq(next_completion(&ring).res, -ECHILD);
+    close_ring(&ring);
+    signal(SIGCHLD, SIG_DFL);
+}

@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: MIT */
+/* Children that get no pidfd are waited for in the ring: by no fd, no signal and no timer. Linux 6.7. */
+#include "uring_support.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <linux/sched.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Between the library and liburing: a kernel without IORING_OP_WAITID. */
+static bool no_waitid;
+
+struct io_uring_probe *io_uring_get_probe_ring(struct io_uring *ring)
+{
+    struct io_uring_probe *(*next)(struct io_uring *);
+    *(void **)&next = dlsym(RTLD_NEXT, "io_uring_get_probe_ring");
+    return no_waitid ? NULL : next(ring);
+}
+
+static struct exitfd *open_silent_exitfd(void)
+{
+    exitfd_close(open_exitfd());
+    return open_exitfd_flags(EXITFD_NO_SIGNALS);
+}
+
+static struct exitfd *open_where_fds_may_lack(void)
+{
+    struct exitfd *x = open_silent_exitfd();
+    struct io_uring ring = open_ring(DEFERRED);
+    bool has = has_waitid_requests(&ring);
+    close_ring(&ring);
+    if (!has)
+        exitfd_close(x);
+    if (!has)
+        SKIP("no IORING_OP_WAITID in this kernel: Linux 6.7");
+    return x;
+}
+
+static int add_without_fd(struct exitfd *x, pid_t pid, unsigned flags, void *data)
+{
+    struct rlimit before = forbid_new_fds();
+    int result = exitfd_add(x, pid, flags, data);
+    allow_new_fds(&before);
+    return result;
+}
+
+/* A live child behind the gate, and watched without an fd. */
+static pid_t watch_child(struct exitfd *x, const struct gate *gate, int ending, unsigned flags)
+{
+    pid_t pid = start_child(gate, ending);
+    cr_assert_eq(add_without_fd(x, pid, flags, x), 0);
+    cr_assert_eq(exitfd_get_pidfd(x, pid), -ENOTSUP, "it has a pidfd, so this shows nothing");
+    cr_assert_eq(exitfd_is_default_handler(), 1, "SIGCHLD's handler was installed");
+    return pid;
+}
+
+TEST(uring_without_fds, status_and_rusage_are_true)
+{
+    struct exitfd *x = open_where_fds_may_lack();
+    struct gate gate = open_gate();
+    pid_t exiting = watch_child(x, &gate, 7, 0);
+    let_through(&gate, 1);
+    struct exitfd_event event = wait_event(x);
+    expect_exited(&event, exiting, 7, x);
+    cr_assert_gt(event.rusage.ru_minflt, 0);
+    pid_t killed = watch_child(x, &gate, -SIGTERM, 0);
+    let_through(&gate, 1);
+    event = wait_event(x);
+    expect_event(&event, killed, CLD_KILLED, SIGTERM, EXITFD_REAPED, x);
+    expect_quiet(x);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
+TEST(uring_without_fds, dead_before_the_add)
+{
+    struct exitfd *x = open_where_fds_may_lack();
+    pid_t pid = start_child_exit(7);
+    wait_until_zombie(pid);
+    cr_assert_eq(add_without_fd(x, pid, 0, x), 0);
+    cr_assert(is_readable(exitfd_get_fd(x)));
+    struct exitfd_event event = wait_event(x);
+    expect_exited(&event, pid, 7, x);
+    exitfd_close(x);
+}
+
+TEST(uring_without_fds, zombie_until_the_event_is_taken)
+{
+    struct exitfd *x = open_where_fds_may_lack();
+    struct gate gate = open_gate();
+    pid_t pid = watch_child(x, &gate, 0, 0);
+    let_through(&gate, 1);
+    wait_readable(exitfd_get_fd(x));
+    cr_assert(is_zombie(pid));
+    cr_assert_eq(exitfd_kill(x, pid, 0), 0);
+    wait_event(x);
+    cr_assert_not(is_child(pid));
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
+TEST(uring_without_fds, removed_it_is_the_callers_again)
+{
+    struct exitfd *x = open_where_fds_may_lack();
+    struct gate gate = open_gate();
+    pid_t pid = watch_child(x, &gate, 7, 0);
+    cr_assert_eq(exitfd_remove(x, pid), 0);
+    let_through(&gate, 1);
+    wait_until_zombie(pid);
+    expect_quiet(x);
+    cr_assert_eq(WEXITSTATUS(reap(pid)), 7);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
+TEST(uring_without_fds, discarded_it_is_reaped_and_not_reported)
+{
+    struct exitfd *x = open_where_fds_may_lack();
+    struct gate gate = open_gate();
+    pid_t pid = watch_child(x, &gate, 7, 0);
+    cr_assert_eq(exitfd_discard(x, pid), 0);
+    let_through(&gate, 1);
+    wait_readable(exitfd_get_fd(x));
+    expect_quiet(x);
+    cr_assert_not(is_child(pid));
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
+TEST(uring_without_fds, observed_it_stays_its_owners)
+{
+    struct exitfd *x = open_where_fds_may_lack(), *second = open_exitfd();
+    struct gate gate = open_gate();
+    pid_t pid = watch_child(x, &gate, 7, EXITFD_OBSERVE);
+    cr_assert_eq(add_without_fd(second, pid, EXITFD_OBSERVE, second), 0);
+    let_through(&gate, 1);
+    struct exitfd_event event = wait_event(x);
+    expect_event(&event, pid, CLD_EXITED, 7, EXITFD_PEEKED, x);
+    event = wait_event(second);
+    expect_event(&event, pid, CLD_EXITED, 7, EXITFD_PEEKED, second);
+    expect_quiet(x);
+    cr_assert_eq(WEXITSTATUS(reap(pid)), 7);
+    close_gate(&gate);
+    exitfd_close(second);
+    exitfd_close(x);
+}
+
+TEST(uring_without_fds, observing_what_is_no_child_takes_an_fd)
+{
+    struct exitfd *x = open_where_fds_may_lack();
+    cr_assert_eq(add_without_fd(x, getppid(), EXITFD_OBSERVE, NULL), -EMFILE);
+    expect_quiet(x);
+    exitfd_close(x);
+}
+
+TEST(uring_without_fds, stolen_it_is_unknown_and_at_once)
+{
+    struct exitfd *x = open_where_fds_may_lack();
+    struct gate gate = open_gate();
+    pid_t pid = watch_child(x, &gate, 7, 0);
+    let_through(&gate, 1);
+    reap(pid);
+    struct exitfd_event event = wait_event(x);
+    expect_event(&event, pid, 0, 0, EXITFD_UNKNOWN, x);
+    expect_quiet(x);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
+/* No SIGCHLD tells of these, and the ring does. */
+TEST(uring_without_fds, reaped_by_the_kernel_it_is_unknown_and_at_once)
+{
+    struct exitfd *x = open_where_fds_may_lack();
+    struct gate gate = open_gate();
+    pid_t pid = watch_child(x, &gate, 7, 0);
+    signal(SIGCHLD, SIG_IGN);
+    let_through(&gate, 1);
+    wait_readable(exitfd_get_fd(x));
+    struct exitfd_event event = wait_event(x);
+    expect_event(&event, pid, 0, 0, EXITFD_UNKNOWN, x);
+    signal(SIGCHLD, SIG_DFL);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
+/* A live child of that very pid. */
+static pid_t start_child_with_pid(pid_t pid, const struct gate *gate)
+{
+    struct clone_args args = { .exit_signal = SIGCHLD, .set_tid = (uintptr_t)&pid, .set_tid_size = 1 };
+    pid_t child = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+    if (child != 0)
+        return child;
+    alarm(120);
+    wait_behind(gate);
+    _exit(9);
+}
+
+/* It was seen dead, then stolen, then its pid given to another: who must not be mistaken for it. */
+TEST(uring_without_fds, stolen_and_its_pid_used_again)
+{
+    struct exitfd *x = open_where_fds_may_lack();
+    struct gate gate = open_gate();
+    pid_t pid = watch_child(x, &gate, 7, 0);
+    let_through(&gate, 1);
+    reap(pid);
+    pid_t second = start_child_with_pid(pid, &gate);
+    bool reused = second == pid;
+    if (reused)
+        let_through(&gate, 1);
+    if (reused)
+        wait_until_zombie(pid);
+    struct exitfd_event event = wait_event(x);
+    expect_event(&event, pid, 0, 0, EXITFD_UNKNOWN, x);
+    if (reused)
+        cr_assert_eq(WEXITSTATUS(reap(pid)), 9, "the new child was reaped in its place");
+    close_gate(&gate);
+    exitfd_close(x);
+    if (!reused)
+        SKIP("clone3 may not choose a pid here: it takes CAP_CHECKPOINT_RESTORE");
+}
+
+static void block(int signum)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, signum);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+TEST(uring_without_fds, sigchld_may_be_blocked)
+{
+    struct exitfd *x = open_where_fds_may_lack();
+    struct gate gate = open_gate();
+    block(SIGCHLD);
+    pid_t pid = watch_child(x, &gate, 7, 0);
+    let_through(&gate, 1);
+    struct exitfd_event event = wait_event(x);
+    expect_exited(&event, pid, 7, x);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
+/* Traces the process, and holds on to its zombie until let through. Exits with 0 if all went well. */
+static pid_t start_tracer(pid_t traced, const struct gate *attached, const struct gate *gate)
+{
+    siginfo_t info;
+    pid_t pid = fork_guarded();
+    if (pid != 0)
+        return pid;
+    if (ptrace(PTRACE_SEIZE, traced, NULL, NULL) != 0 || write(attached->go_end, "", 1) != 1)
+        _exit(1);
+    if (waitid(P_PID, (id_t)traced, &info, WEXITED | WNOWAIT) != 0 || write(attached->go_end, "", 1) != 1)
+        _exit(2);
+    wait_behind(gate);
+    _exit(waitpid(traced, NULL, 0) == traced ? 0 : 3);
+}
+
+TEST(uring_without_fds, a_tracer_that_holds_the_zombie_makes_no_spin)
+{
+    struct exitfd *x = open_where_fds_may_lack();
+    struct gate gate = open_gate(), attached = open_gate(), tracers = open_gate();
+    pid_t pid = watch_child(x, &gate, 7, 0);
+    pid_t tracer = start_tracer(pid, &attached, &tracers);
+    wait_behind(&attached);
+    let_through(&gate, 1);
+    wait_behind(&attached);
+    expect_quiet(x);
+    let_through(&tracers, 1);
+    struct exitfd_event event = wait_event(x);
+    expect_exited(&event, pid, 7, x);
+    cr_assert_eq(WEXITSTATUS(reap(tracer)), 0);
+    close_gate(&tracers);
+    close_gate(&attached);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
+enum {
+    MANY = 500
+};
+
+static pid_t fork_watched(struct exitfd *x, const struct gate *gate, int status, void *data)
+{
+    pid_t pid = exitfd_fork(x, 0, data);
+    cr_assert_geq(pid, 0);
+    if (pid > 0)
+        return pid;
+    alarm(120);
+    wait_behind(gate);
+    _exit(status);
+}
+
+TEST(uring_without_fds, hundreds_beyond_the_fd_limit)
+{
+    static pid_t pids[MANY];
+    static struct exitfd_event events[MANY];
+    struct exitfd *x = open_where_fds_may_lack();
+    struct gate gate = open_gate();
+    struct rlimit before = forbid_new_fds();
+    for (int i = 0; i < MANY; i++)
+        pids[i] = fork_watched(x, &gate, i % 100, &pids[i]);
+    let_through(&gate, MANY);
+    wait_events(x, events, MANY);
+    for (int i = 0; i < MANY; i++) {
+        pid_t *pid = events[i].data;
+        expect_exited(&events[i], *pid, (int)(pid - pids) % 100, pid);
+    }
+    allow_new_fds(&before);
+    expect_quiet(x);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
+/* Before Linux 6.7 such a child is followed by SIGCHLD, as on the pidfd back end. */
+TEST(uring_without_fds, a_kernel_without_waitid_requests_takes_sigchld)
+{
+    no_waitid = true;
+    struct exitfd *x = open_exitfd();
+    struct gate gate = open_gate();
+    pid_t pid = start_child(&gate, 7);
+    cr_assert_eq(add_without_fd(x, pid, 0, x), 0);
+    cr_assert_eq(exitfd_is_default_handler(), 0);
+    let_through(&gate, 1);
+    struct exitfd_event event = wait_event(x);
+    expect_exited(&event, pid, 7, x);
+    cr_assert_eq(exitfd_is_default_handler(), 1);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
+TEST(uring_without_fds, a_kernel_without_waitid_requests_and_no_signals)
+{
+    no_waitid = true;
+    struct exitfd *x = open_silent_exitfd();
+    struct gate gate = open_gate();
+    pid_t pid = start_child(&gate, 7);
+    cr_assert_eq(add_without_fd(x, pid, 0, x), -EMFILE);
+    let_through(&gate, 1);
+    reap(pid);
+    expect_quiet(x);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
+/* SIGCHLD cannot reach it: the ring's own timer looks. */
+TEST(uring_without_fds, a_kernel_without_waitid_requests_and_sigchld_blocked)
+{
+    no_waitid = true;
+    struct exitfd *x = open_exitfd();
+    struct gate gate = open_gate();
+    block(SIGCHLD);
+    for (int i = 0; i < 3; i++) {
+        pid_t pid = start_child(&gate, i);
+        cr_assert_eq(add_without_fd(x, pid, 0, x), 0);
+        let_through(&gate, 1);
+        struct exitfd_event event = wait_event(x);
+        expect_exited(&event, pid, i, x);
+    }
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
+TEST(uring_without_fds, stops_and_continues_still_take_sigchld)
+{
+    struct exitfd *x = open_exitfd();
+    struct gate gate = open_gate();
+    pid_t pid = start_child(&gate, 7);
+    cr_assert_eq(add_without_fd(x, pid, EXITFD_STOPPED | EXITFD_CONTINUED, x), 0);
+    kill(pid, SIGSTOP);
+    struct exitfd_event event = wait_event(x);
+    expect_event(&event, pid, CLD_STOPPED, SIGSTOP, EXITFD_PEEKED, x);
+    kill(pid, SIGCONT);
+    event = wait_event(x);
+    expect_event(&event, pid, CLD_CONTINUED, SIGCONT, EXITFD_PEEKED, x);
+    let_through(&gate, 1);
+    event = wait_event(x);
+    expect_exited(&event, pid, 7, x);
+    expect_quiet(x);
+    close_gate(&gate);
+    exitfd_close(x);
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+#include "tool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+const char *command_name = "exitfd";
+
+__attribute__((format(printf, 1, 0))) static void complain_list(const char *format, va_list args)
+{
+    fprintf(stderr, "%s: ", command_name);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+}
+
+void complain(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    complain_list(format, args);
+    va_end(args);
+}
+
+int usage_hint(void)
+{
+    fprintf(stderr, "Try '%s --help'.\n", command_name);
+    return STATUS_USAGE;
+}
+
+int usage_error(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    complain_list(format, args);
+    va_end(args);
+    return usage_hint();
+}
+
+int close_stdout(int status)
+{
+    errno = 0;
+    if (fclose(stdout) == 0) {
+        return status;
+    }
+    complain("cannot write standard output: %s", strerror(errno));
+    return STATUS_FAILED;
+}
+
+static int64_t seconds_of_unit(const char *suffix)
+{
+    static const struct {
+        const char *suffix;
+        int64_t seconds;
+    } units[] = { { "", 1 }, { "s", 1 }, { "m", 60 }, { "h", 3600 }, { "d", 86400 } };
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+        if (strcmp(suffix, units[i].suffix) == 0) {
+            return units[i].seconds;
+        }
+    }
+    return 0;
+}
+
+bool read_duration(const char *text, int64_t *ret_ns)
+{
+    const int64_t a_century = INT64_C(100) * 366 * 86400;
+    char *end;
+    double number = strtod(text, &end);
+    double seconds = number * (double)seconds_of_unit(end);
+    if (end == text || !isfinite(number) || number < 0 || seconds_of_unit(end) == 0) {
+        usage_error("'%s' is not a time: give seconds, as in 1.5, or 90s, 2m, 1h, 1d", text);
+        return false;
+    }
+    *ret_ns = seconds < (double)a_century ? (int64_t)(seconds * (double)NS_PER_SECOND) : a_century * NS_PER_SECOND;
+    return true;
+}
+
+bool parse_number(const char *text, int64_t min, int64_t max, int64_t *ret)
+{
+    char *end;
+    errno = 0;
+    long long number = strtoll(text, &end, 10);
+    if (end == text || *end || errno || number < min || number > max) {
+        return false;
+    }
+    *ret = number;
+    return true;
+}
+
+bool read_count(const char *text, int64_t min, int64_t max, int64_t *ret)
+{
+    if (parse_number(text, min, max, ret)) {
+        return true;
+    }
+    usage_error("'%s' is not a whole number from %" PRId64 " to %" PRId64, text, min, max);
+    return false;
+}
+
+int64_t monotonic_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * NS_PER_SECOND + now.tv_nsec;
+}
+
+int poll_timeout(int64_t deadline_ns)
+{
+    if (deadline_ns == NEVER) {
+        return -1;
+    }
+    int64_t left = deadline_ns - monotonic_ns();
+    if (left <= 0) {
+        return 0;
+    }
+    int64_t ms = (left + NS_PER_MS - 1) / NS_PER_MS;
+    return ms < INT32_MAX ? (int)ms : INT32_MAX;
+}
+
+void *reallocate(void *old, size_t count, size_t size)
+{
+    size_t bytes;
+    void *new = __builtin_mul_overflow(count, size, &bytes) ? NULL : realloc(old, bytes);
+    if (!new) {
+        complain("out of memory");
+        exit(STATUS_FAILED);
+    }
+    return new;
+}
+
+char *copy_text(const char *text, size_t length)
+{
+    char *copy = reallocate(NULL, length + 1, 1);
+    memcpy(copy, text, length);
+    copy[length] = '\0';
+    return copy;
+}
+
+int open_pipe(int fds[2])
+{
+    if (pipe(fds) != 0) {
+        return -errno;
+    }
+    fcntl(fds[0], F_SETFD, FD_CLOEXEC);
+    fcntl(fds[1], F_SETFD, FD_CLOEXEC);
+    return 0;
+}
+
+void set_nonblocking(int fd)
+{
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+}
+
+bool read_process(int pid, char *ret_state, int *ret_parent)
+{
+    char path[32], line[512];
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    FILE *file = fopen(path, "re");
+    if (!file) {
+        return false;
+    }
+    line[fread(line, 1, sizeof line - 1, file)] = '\0';
+    fclose(file);
+    /* The name in parentheses may hold anything, further parentheses and numbers included. */
+    const char *rest = strrchr(line, ')');
+    return rest && sscanf(rest, ") %c %d", ret_state, ret_parent) == 2;
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+#include "lines.h"
+
+#include "tool.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    CHUNK = 65536,
+    QUEUE_LIMIT = 16 << 20,   /* an endless list is read no further than this ahead of its commands */
+    LONGEST_COMMAND = 131071, /* Linux's MAX_ARG_STRLEN, less the terminating null byte */
+};
+
+void lines_begin(struct lines *lines, int fd)
+{
+    *lines = (struct lines){ .fd = fd };
+    lines->last = &lines->first;
+}
+
+bool lines_wants_input(const struct lines *lines)
+{
+    return !lines->at_end && lines->queued_bytes < QUEUE_LIMIT;
+}
+
+static bool is_command(const char *text)
+{
+    text += strspn(text, " \t\r\f\v");
+    return *text != '\0' && *text != '#';
+}
+
+static void put_line(struct lines *lines)
+{
+    struct line *line = reallocate(NULL, 1, sizeof *line);
+    char *text = copy_text(lines->partial, lines->partial_length);
+    *line = (struct line){ .number = ++lines->number, .text = text };
+    if (memchr(text, '\0', lines->partial_length)) {
+        line->defect = "the line holds a null byte";
+    } else if (lines->is_partial_too_long) {
+        line->defect = "the line is longer than a command can be (131,071 bytes)";
+    }
+    lines->partial_length = 0;
+    lines->is_partial_too_long = false;
+    if (!line->defect && !is_command(text)) {
+        line_free(line);
+        return;
+    }
+    lines->commands++;
+    lines->queued_bytes += strlen(text) + sizeof *line;
+    *lines->last = line;
+    lines->last = &line->next;
+}
+
+static void add_to_partial(struct lines *lines, const char *bytes, size_t count)
+{
+    size_t room = LONGEST_COMMAND - lines->partial_length;
+    if (count > room) {
+        lines->is_partial_too_long = true;
+        count = room;
+    }
+    memcpy(lines->partial + lines->partial_length, bytes, count);
+    lines->partial_length += count;
+}
+
+static void split(struct lines *lines, const char *bytes, size_t count)
+{
+    const char *end = bytes + count, *newline;
+    while ((newline = memchr(bytes, '\n', (size_t)(end - bytes)))) {
+        add_to_partial(lines, bytes, (size_t)(newline - bytes));
+        put_line(lines);
+        bytes = newline + 1;
+    }
+    add_to_partial(lines, bytes, (size_t)(end - bytes));
+}
+
+static void finish(struct lines *lines)
+{
+    lines->at_end = true;
+    if (lines->partial_length) {
+        put_line(lines); /* a last line without a newline is one too */
+    }
+    free(lines->partial);
+    lines->partial = NULL;
+}
+
+void lines_fill(struct lines *lines)
+{
+    static char chunk[CHUNK];
+    if (!lines->partial) {
+        lines->partial = reallocate(NULL, LONGEST_COMMAND, 1);
+    }
+    ssize_t count = read(lines->fd, chunk, sizeof chunk);
+    if (count > 0) {
+        split(lines, chunk, (size_t)count);
+    } else if (count == 0) {
+        finish(lines);
+    } else if (errno != EINTR && errno != EAGAIN) {
+        lines->error = errno;
+        finish(lines);
+    }
+}
+
+struct line *lines_take(struct lines *lines)
+{
+    struct line *line = lines->first;
+    if (line) {
+        lines->first = line->next;
+        lines->last = lines->first ? lines->last : &lines->first;
+        lines->queued_bytes -= strlen(line->text) + sizeof *line;
+    }
+    return line;
+}
+
+void line_free(struct line *line)
+{
+    free(line->text);
+    free(line);
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* What descendants leave behind: their orphans become children of this process, and can be made to end. */
+#ifndef ORPHANS_H
+#define ORPHANS_H
+
+#include <exitfd.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Makes this process the parent of its descendants' orphans; 0, or a negative errno. PID 1 is that already. */
+int adopt_orphans(void);
+
+/*
+ * Sends SIGTERM to every child that is left and to those that are inherited meanwhile, and SIGKILL to what is still
+ * there after grace_ns. Returns when there are none. x must watch any other child; whoever it watches besides is gone.
+ */
+void end_orphans(struct exitfd *x, int64_t grace_ns);
+
+#endif

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* Questions to the kernel, each asked in a process of its own: seccomp may answer by killing it. */
+#ifndef PROBE_H
+#define PROBE_H
+
+#include <signal.h>
+#include <stdbool.h>
+
+enum {
+    PROBE_TEXT_SIZE = 160
+};
+
+struct probe {
+    int error;           /* the errno that is the answer, 0 for yes */
+    int killed_by;       /* the signal that was the answer instead, or 0 */
+    bool is_true_status; /* of a back end: the child's status came back */
+    char text[PROBE_TEXT_SIZE];
+};
+
+struct probe probe_syscall(const char *name);
+struct probe probe_backend(unsigned flag); /* 0: the default; text is its name */
+struct probe probe_record(void);
+
+/* The names that probe_syscall knows, up to NULL. */
+extern const char *const probe_syscalls[];
+
+#endif

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT */
+#include "ending.h"
+#include "format.h"
+#include "json.h"
+#include "run.h"
+#include "tool.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    HELD_LIMIT = 8 << 20
+};
+
+void printer_begin(struct printer *printer, const struct run_options *options, struct status_line *status,
+                   struct spill *spill)
+{
+    *printer = (struct printer){ .options = options, .status = status, .spill = spill, .fd = -1 };
+    printer->last = &printer->first;
+}
+
+void printer_add(struct printer *printer, struct job *job)
+{
+    *printer->last = job;
+    printer->last = &job->next;
+}
+
+static size_t held_bytes(const struct job *job)
+{
+    return job->outputs[0].tail_length + job->outputs[1].tail_length;
+}
+
+int printer_hold(struct printer *printer, struct job *job)
+{
+    int r = 0;
+    if (printer->held_bytes + held_bytes(job) > HELD_LIMIT) {
+        r = capture_park(&job->outputs[0], printer->spill);
+        r = r < 0 ? r : capture_park(&job->outputs[1], printer->spill);
+    }
+    printer->held_bytes += held_bytes(job);
+    return r;
+}
+
+static void drop_first(struct printer *printer)
+{
+    struct job *job = printer->first;
+    printer->first = job->next;
+    printer->last = printer->first ? printer->last : &printer->first;
+    printer->stage = STAGE_BEGIN;
+    job_free(job, printer->spill);
+}
+
+static void begin_json(FILE *out, const struct job *job)
+{
+    json_begin(out, "job");
+    json_integer(out, "line", job->line->number);
+    json_string(out, "command", job->line->text);
+    if (job->refusal) {
+        json_null(out, "pid");
+        outcome_to_json(out, "not-started");
+    } else {
+        json_integer(out, "pid", job->pid);
+        ending_to_json(out, &job->ending);
+    }
+    json_string(out, "error", job->refusal);
+    json_boolean(out, "timed_out", job->has_timed_out);
+    json_boolean(out, "stopped", job->was_stopped);
+    json_seconds(out, "wall", job_wall_ns(job));
+    json_seconds(out, "cpu", job_cpu_ns(job));
+    json_integer(out, "peak_kib", job->ending.rusage.ru_maxrss);
+}
+
+/* Everything that one output stream of the job has left would be too much to hold: one piece of it. */
+static bool put_piece(struct printer *printer, FILE *out, int which, struct json_text *json)
+{
+    static char piece[CAPTURE_BLOCK];
+    struct capture *capture = &printer->first->outputs[which];
+    size_t in_memory = capture->tail_length;
+    ssize_t count = capture_take(capture, printer->spill, piece);
+    printer->held_bytes -= in_memory - capture->tail_length;
+    if (count < 0) {
+        printer->error = (int)-count;
+    }
+    if (count <= 0) {
+        return false;
+    }
+    if (json) {
+        json_text_add(out, json, piece, (size_t)count);
+    } else {
+        fwrite(piece, 1, (size_t)count, out);
+    }
+    return true;
+}
+
+static void put_verdict(const struct printer *printer, FILE *out)
+{
+    char verdict[VERDICT_SIZE], wall[FORMAT_SIZE];
+    const struct job *job = printer->first;
+    if (printer->options->quiet || job_result(job) == RESULT_SUCCEEDED) {
+        return;
+    }
+    fprintf(out, "%s: line %" PRId64 ": %s", command_name, job->line->number, job_verdict(job, verdict));
+    if (job->refusal) {
+        fprintf(out, ": %s\n", job->refusal);
+    } else {
+        fprintf(out, "%s after %s: %.200s\n", job->was_stopped ? ", stopped" : "",
+                format_duration(job_wall_ns(job), wall), job->line->text);
+    }
+}
+
+/* One stage or piece of the first job as text. */
+static void put_next(struct printer *printer, FILE *out)
+{
+    static struct json_text json;
+    const bool is_json = printer->options->json;
+    printer->fd = STDOUT_FILENO;
+    switch (printer->stage) {
+    case STAGE_BEGIN:
+        if (is_json) {
+            begin_json(out, printer->first);
+            json_text_begin(out, &json, "stdout");
+        }
+        break;
+    case STAGE_STDOUT:
+        if (put_piece(printer, out, 0, is_json ? &json : NULL)) {
+            return;
+        }
+        break;
+    case STAGE_BETWEEN:
+        if (is_json) {
+            json_text_end(out, &json);
+            json_text_begin(out, &json, "stderr");
+        }
+        break;
+    case STAGE_STDERR:
+        printer->fd = is_json ? STDOUT_FILENO : STDERR_FILENO;
+        if (put_piece(printer, out, 1, is_json ? &json : NULL)) {
+            return;
+        }
+        break;
+    case STAGE_VERDICT:
+        if (is_json) {
+            json_text_end(out, &json);
+            json_end(out);
+        } else {
+            printer->fd = STDERR_FILENO;
+            put_verdict(printer, out);
+        }
+        break;
+    case STAGE_END:
+        drop_first(printer);
+        return;
+    }
+    printer->stage++;
+}
+
+static void drop_text(struct printer *printer)
+{
+    free(printer->text);
+    printer->text = NULL;
+    printer->length = 0;
+    printer->written = 0;
+}
+
+/* False if there is nothing to print now. */
+static bool has_text(struct printer *printer)
+{
+    while (!printer->length && printer->first && printer->first->phase == JOB_ENDED && !printer->error) {
+        drop_text(printer);
+        FILE *out = open_memstream(&printer->text, &printer->length);
+        if (!out) {
+            printer->error = errno;
+            break;
+        }
+        put_next(printer, out);
+        fclose(out);
+    }
+    return printer->length && !printer->error;
+}
+
+/* A pipe or terminal that poll(2) calls writable takes this much; a file takes everything. */
+static size_t harmless_amount(int fd, size_t amount)
+{
+    struct stat st;
+    bool is_file = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+    return is_file || amount < PIPE_BUF ? amount : PIPE_BUF;
+}
+
+static bool is_writable(int fd)
+{
+    struct pollfd poll_fd = { .fd = fd, .events = POLLOUT };
+    return poll(&poll_fd, 1, 0) == 1;
+}
+
+static void write_text(struct printer *printer)
+{
+    const char *rest = printer->text + printer->written;
+    bool is_on_terminal = printer->status->is_terminal && isatty(printer->fd);
+    if (is_on_terminal) {
+        status_erase(printer->status);
+    }
+    ssize_t n = write(printer->fd, rest, harmless_amount(printer->fd, printer->length - printer->written));
+    if (n < 0) {
+        printer->error = errno == EAGAIN || errno == EINTR ? 0 : errno;
+        return;
+    }
+    printer->is_mid_line = is_on_terminal && n > 0 && rest[n - 1] != '\n';
+    printer->written += (size_t)n;
+    if (printer->written == printer->length) {
+        drop_text(printer);
+    }
+}
+
+void printer_write(struct printer *printer)
+{
+    while (has_text(printer) && is_writable(printer->fd)) {
+        write_text(printer);
+    }
+    if (printer->error) {
+        drop_text(printer);
+        while (printer->first && printer->first->phase == JOB_ENDED) {
+            drop_first(printer);
+        }
+    }
+}
+
+int printer_fd(const struct printer *printer)
+{
+    return printer->length ? printer->fd : -1;
+}
+
+void printer_free(struct printer *printer)
+{
+    drop_text(printer);
+    while (printer->first) {
+        drop_first(printer);
+    }
+}

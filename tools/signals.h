@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/* Signals as a pollable fd, and what a child must undo of that before it becomes a command. */
+#ifndef SIGNALS_H
+#define SIGNALS_H
+
+#include <signal.h>
+#include <stdbool.h>
+
+/* A pipe that is readable while a caught signal has not been taken; the fd, or a negative errno. */
+int signals_open(void);
+
+/* False if the signal cannot be caught. */
+bool signals_catch(int signo);
+void signals_ignore(int signo);
+
+/* The next caught signal, 0 when there is none. */
+int signals_take(void);
+
+/* The disposition that the signal had when it was first caught or ignored here. */
+bool signals_was_ignored(int signo);
+void signals_restore(int signo);
+void signals_restore_all(void);
+
+/* Blocks everything but SIGCHLD, which exitfd may need; the value is the mask that was, without SIGCHLD. */
+sigset_t signals_block_all(void);
+void signals_set_mask(const sigset_t *mask);
+
+/* Ends this process by a signal whose disposition may have been changed: the shell stops its script at an interrupt. */
+void signals_die_of(int signo);
+
+#endif

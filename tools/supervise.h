@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* What PID 1 does for its command: signals go on to it, orphans are reaped, it stops and goes on with its child. */
+#ifndef SUPERVISE_H
+#define SUPERVISE_H
+
+#include <exitfd.h>
+#include <stdbool.h>
+
+struct supervision {
+    struct exitfd *x; /* watches child with EXITFD_STOPPED, and any other child */
+    pid_t child;
+    int terminal;                 /* whose foreground the child's process group gets, or -1 */
+    bool whole_group;             /* signals go to the child's process group */
+    bool shares_terminal_signals; /* the child gets those of the keyboard itself, they are not sent twice */
+    bool tells_orphans;
+    bool tells_signals;
+    struct exitfd_event ending; /* of the child */
+};
+
+/* Before the child is forked, with signals_block_all in force: what comes meanwhile is forwarded later. */
+int supervise_prepare(struct exitfd **ret);
+
+/* The terminal's foreground, if the process group still has it. Only after supervise, which ignores SIGTTOU. */
+void take_back_terminal(int terminal, pid_t group);
+
+/* Returns when the child has ended: 0, or a negative errno. Signals become unblocked. */
+int supervise(struct supervision *s);
+
+#endif

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT */
+/* exitfd wait: observes processes, its own children or not, and tells how each ended. */
+#include "ending.h"
+#include "json.h"
+#include "tool.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#ifdef __linux__
+#include <sys/vfs.h>
+#endif
+
+static const char help[] =
+    "Usage: exitfd wait [-t SECONDS] [-n COUNT] [--json] PID[:INODE]...\n"
+    "Wait for processes, children or not, and print how each ended.\n"
+    "\n"
+    "  -t, --timeout SECONDS  give up after SECONDS (0.5, 90s, 2m, 1h, 1d); 0 only looks\n"
+    "  -n, --count COUNT      return when COUNT of the processes have ended; all by default\n"
+    "      --json             print one JSON object for each process\n"
+    "  -h, --help             print this\n"
+    "\n"
+    "INODE is the inode of the process's pidfd (Linux 6.9): a recycled PID is not taken for it.\n"
+    "A process counts as ended when its parent has waited for it: only then is its status on\n"
+    "record (Linux 6.15). Before Linux 6.15 the status is unknown.\n"
+    "\n"
+    "Exit status, one PID:       that of the process, or 128 plus the signal that killed it\n"
+    "Exit status, several PIDs:  0 if each exited with 0, else 123\n"
+    "Both:  124 time-out, 1 a PID that does not exist, 125 a status is unknown, 2 wrong usage\n";
+
+struct target {
+    pid_t pid;
+    uint64_t inode; /* 0: not asked for */
+    bool watched;
+};
+
+struct waiting {
+    struct exitfd *x;
+    struct target *targets;
+    int target_count;
+    int watched_count;
+    int ended_count;
+    int wanted_count;
+    bool json;
+    bool is_missing_one;
+    bool is_unknown_one;
+    bool is_failed_one;
+    int last_status;
+};
+
+static bool parse_target(char *text, struct target *target)
+{
+    char *colon = strchr(text, ':');
+    if (colon) {
+        char *end;
+        errno = 0;
+        target->inode = strtoull(colon + 1, &end, 10);
+        if (colon[1] < '0' || colon[1] > '9' || *end || errno || target->inode == 0) {
+            return false;
+        }
+        *colon = '\0';
+    }
+    int64_t pid;
+    bool valid = parse_number(text, 1, INT_MAX, &pid);
+    if (colon) {
+        *colon = ':';
+    }
+    target->pid = (pid_t)pid;
+    return valid;
+}
+
+static void print_without_ending(const struct waiting *w, pid_t pid, const char *outcome)
+{
+    if (!w->json) {
+        return;
+    }
+    json_begin(stdout, "process");
+    json_integer(stdout, "pid", pid);
+    outcome_to_json(stdout, outcome);
+    json_end(stdout);
+}
+
+static void note_missing(struct waiting *w, struct target *target, const char *why)
+{
+    complain("%d: %s", (int)target->pid, why);
+    print_without_ending(w, target->pid, "missing");
+    w->is_missing_one = true;
+}
+
+/* 0, -ESRCH for another process, or why it cannot be told. */
+static int check_inode(struct exitfd *x, const struct target *target)
+{
+#ifdef __linux__
+    const long pidfs_magic = 0x50494446;
+    struct statfs fs;
+    struct stat st;
+    int pidfd = exitfd_get_pidfd(x, target->pid);
+    if (pidfd < 0) {
+        return pidfd;
+    }
+    if (fstatfs(pidfd, &fs) != 0 || fstat(pidfd, &st) != 0) {
+        return -errno;
+    }
+    if ((long)fs.f_type != pidfs_magic) {
+        return -ENOTSUP;
+    }
+    return st.st_ino == target->inode ? 0 : -ESRCH;
+#else
+    (void)x, (void)target;
+    return -ENOTSUP;
+#endif
+}
+
+/* False if it cannot be done here at all. */
+static bool watch_inode(struct waiting *w, struct target *target)
+{
+    int r = check_inode(w->x, target);
+    if (r == 0) {
+        return true;
+    }
+    exitfd_remove(w->x, target->pid);
+    target->watched = false;
+    if (r == -ESRCH) {
+        note_missing(w, target, "the PID belongs to another process now: its pidfd has another inode");
+        return true;
+    }
+    complain("%d:%" PRIu64 ": cannot compare the inode (%s): that needs Linux 6.9; give the PID alone",
+             (int)target->pid, target->inode, strerror(-r));
+    return false;
+}
+
+static bool watch(struct waiting *w, struct target *target)
+{
+    int r = exitfd_add(w->x, target->pid, EXITFD_OBSERVE, target);
+    switch (r) {
+    case 0:
+        target->watched = true;
+        return !target->inode || watch_inode(w, target);
+    case -EEXIST: /* named twice */
+        return !target->inode || watch_inode(w, target);
+    case -ESRCH:
+        note_missing(w, target, "no such process");
+        return true;
+    case -ENOTSUP:
+        complain("%d: cannot wait for it: the %s back end sees only its own children; see 'exitfd doctor'",
+                 (int)target->pid, exitfd_get_backend(w->x));
+        return false;
+    default:
+        complain("%d: cannot wait for it: %s%s", (int)target->pid, strerror(-r),
+                 r == -EMFILE ? "; raise the limit on open files (ulimit -n)" : "");
+        return false;
+    }
+}
+
+static bool watch_all(struct waiting *w)
+{
+    for (int i = 0; i < w->target_count; i++) {
+        if (!watch(w, &w->targets[i])) {
+            return false;
+        }
+    }
+    for (int i = 0; i < w->target_count; i++) {
+        w->watched_count += w->targets[i].watched;
+    }
+    if (w->wanted_count > w->watched_count) {
+        w->wanted_count = w->watched_count;
+    }
+    return true;
+}
+
+static void report(struct waiting *w, const struct exitfd_event *ending)
+{
+    char words[ENDING_SIZE];
+    ((struct target *)ending->data)->watched = false;
+    w->ended_count++;
+    w->last_status = ending_exit_status(ending);
+    w->is_unknown_one |= ending->origin == EXITFD_UNKNOWN;
+    w->is_failed_one |= !ending_is_success(ending);
+    if (w->json) {
+        json_begin(stdout, "process");
+        json_integer(stdout, "pid", ending->pid);
+        ending_to_json(stdout, ending);
+        json_end(stdout);
+    } else {
+        printf("%d %s%s\n", (int)ending->pid, ending_in_words(ending, words),
+               ending->origin == EXITFD_UNKNOWN ? ": this kernel kept no record of it (Linux 6.15 does)" : "");
+    }
+    fflush(stdout);
+}
+
+/* The processes that are left; a zombie is worth a word, for it looks as if it had ended. */
+static void report_rest(const struct waiting *w)
+{
+    for (int i = 0; i < w->target_count; i++) {
+        const struct target *target = &w->targets[i];
+        char state;
+        int parent;
+        if (!target->watched) {
+            continue;
+        }
+        if (read_process(target->pid, &state, &parent) && state == 'Z') {
+            complain("%d: time-out: it has ended, but its parent %d has not waited for it", (int)target->pid, parent);
+            print_without_ending(w, target->pid, "zombie");
+        } else {
+            complain("%d: time-out: still running", (int)target->pid);
+            print_without_ending(w, target->pid, "running");
+        }
+    }
+}
+
+static int wait_for_targets(struct waiting *w, int64_t deadline_ns)
+{
+    while (w->ended_count < w->wanted_count) {
+        struct exitfd_event events[16];
+        int left = w->wanted_count - w->ended_count;
+        int n = exitfd_wait(w->x, events, left < 16 ? left : 16, poll_timeout(deadline_ns));
+        if (n == -EINTR) {
+            continue;
+        }
+        if (n < 0) {
+            complain("cannot wait: %s", strerror(-n));
+            return STATUS_FAILED;
+        }
+        for (int i = 0; i < n; i++) {
+            report(w, &events[i]);
+        }
+        if (n == 0 && monotonic_ns() >= deadline_ns) {
+            report_rest(w);
+            return STATUS_TIMED_OUT;
+        }
+    }
+    if (w->is_missing_one) {
+        return STATUS_FAILED;
+    }
+    if (w->target_count == 1) {
+        return w->last_status;
+    }
+    return w->is_unknown_one ? STATUS_UNKNOWN : w->is_failed_one ? STATUS_SOME_FAILED : 0;
+}
+
+static int wait_with(struct waiting *w, int64_t timeout_ns)
+{
+    int r = exitfd_open(&w->x, 0);
+    if (r < 0) {
+        complain("cannot start: %s; see 'exitfd doctor'", strerror(-r));
+        return STATUS_FAILED;
+    }
+    int64_t deadline_ns = timeout_ns == NEVER ? NEVER : monotonic_ns() + timeout_ns;
+    int status = watch_all(w) ? wait_for_targets(w, deadline_ns) : STATUS_FAILED;
+    w->x = exitfd_close(w->x);
+    return close_stdout(status);
+}
+
+static int parse_targets(struct waiting *w, char **words, int count, int64_t wanted)
+{
+    if (count < 1) {
+        return usage_error("a PID is missing");
+    }
+    if (wanted > count) {
+        return usage_error("--count %" PRId64 " is more than the %d PIDs given", wanted, count);
+    }
+    w->targets = reallocate(NULL, (size_t)count, sizeof *w->targets);
+    w->target_count = count;
+    w->wanted_count = wanted ? (int)wanted : count;
+    for (int i = 0; i < count; i++) {
+        w->targets[i] = (struct target){ .pid = 0 };
+        if (!parse_target(words[i], &w->targets[i])) {
+            return usage_error("'%s' is not a PID or PID:INODE", words[i]);
+        }
+    }
+    return 0;
+}
+
+int wait_main(int argc, char **argv)
+{
+    enum {
+        OPTION_JSON = 256
+    };
+    static const struct option options[] = { { "timeout", required_argument, NULL, 't' },
+                                             { "count", required_argument, NULL, 'n' },
+                                             { "json", no_argument, NULL, OPTION_JSON },
+                                             { "help", no_argument, NULL, 'h' },
+                                             { NULL, 0, NULL, 0 } };
+    struct waiting w = { .targets = NULL };
+    int64_t timeout_ns = NEVER, wanted = 0;
+    int option;
+    while ((option = getopt_long(argc, argv, "t:n:h", options, NULL)) != -1) {
+        switch (option) {
+        case 't':
+            if (!read_duration(optarg, &timeout_ns)) {
+                return STATUS_USAGE;
+            }
+            break;
+        case 'n':
+            if (!read_count(optarg, 1, INT_MAX, &wanted)) {
+                return STATUS_USAGE;
+            }
+            break;
+        case OPTION_JSON:
+            w.json = true;
+            break;
+        case 'h':
+            fputs(help, stdout);
+            return close_stdout(0);
+        default:
+            return usage_hint();
+        }
+    }
+    int status = parse_targets(&w, argv + optind, argc - optind, wanted);
+    status = status ? status : wait_with(&w, timeout_ns);
+    free(w.targets);
+    return status;
+}
