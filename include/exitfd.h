@@ -150,7 +150,8 @@ enum exitfd_open_flags {
  *                   is installed while such a watch exists, and each SIGCHLD costs one system call for each such watch:
  *                   there is no O(1) way. They coalesce: what is reported is the latest state not reported yet, so a
  *                   child stopped and continued before anybody looked gives one CLD_CONTINUED, and one that died
- *                   meanwhile only its exit. An event of one child never overtakes an earlier one of the same child.
+ *                   meanwhile only its exit. (While another exitfd of the process observes such changes, of any child, a
+ *                   state that came back before anybody looked is not told again.) An event of one child never overtakes an earlier one of the same child.
  *                   SA_NOCLDSTOP in the application's own SIGCHLD disposition, on signalfd, suppresses them.
  */
 enum exitfd_watch_flags {
