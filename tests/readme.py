@@ -37,7 +37,7 @@ class Readme(unittest.TestCase):
                  LIBRARY, "-Wl,-rpath," + os.path.dirname(LIBRARY)], capture_output=True, text=True, timeout=DEADLINE_S, check=False)
             self.assertEqual((compilation.returncode, compilation.stderr), (0, ""))
             run = subprocess.run([binary], capture_output=True, text=True, timeout=DEADLINE_S, check=False)
-            self.assertEqual((run.returncode, run.stdout, run.stderr), (0, "job: status 7", ""))
+            self.assertEqual((run.returncode, run.stdout, run.stderr), (0, "job: status 7\n", ""))
 
 
 if __name__ == "__main__":
