@@ -154,8 +154,9 @@ class Pages(unittest.TestCase):
         titles = re.findall(r"^\.Ss (.*)$", page, re.MULTILINE) + ["WHICH BACK END WHEN"]
         self.assertGreater(len(titles), 10)
         for title in titles:
-            evidence = manual_section(title, page).rpartition(".Bd -ragged -offset indent\n")[2].partition(".Ed")[0]
-            groups = re.findall(r"^\.Pa (tests/\S+) :\n((?:[^.].*\n)+)", evidence, re.MULTILINE)
+            evidence = manual_section(title, page).rpartition(".Bd -unfilled -offset indent\n")[2].partition(".Ed")[0]
+            groups = re.findall(r"^\.Pa (tests/\S+)\n((?: +\w+\n)+)", evidence, re.MULTILINE)
+            self.assertEqual("".join(f".Pa {file}\n{names}" for file, names in groups), evidence, title)
             self.assertTrue(groups, title)
             for file, names in groups:
                 code = text_of(file)
