@@ -68,6 +68,28 @@ def errnos_of(text):
     return set(re.findall(r"\bE[A-Z]{3,}\b", text)) - {"EPOLLET"}
 
 
+def words_of(text):
+    return " ".join(re.findall(r"\w+", text)).lower()
+
+
+def words_of_the_manual():
+    """Without its macros, and without the sections of the pages that it refers to."""
+    lines = (re.sub(r"\bXr (\w+) \d", r"Xr \1", line) for line in MANUAL.splitlines()
+             if not re.match(r"\.(\\\"|Bl|El|Bd|Ed|Pp|S[hs]|F[otc])\b", line))
+    macros = re.compile(r"(?<!\S)\.?(N[dosm]|F[na]|D[vq]|E[rmv]|Va|Xr|Pf|Pq|Ql|In|Pa|Cm|Bq|It)(?!\S)")
+    return words_of("\n".join(macros.sub(" ", line) if line.startswith(".") else line for line in lines))
+
+
+def clauses_of_the_header():
+    """What it says of its flags and of each function, but for titles and lists of errnos."""
+    comments = [header_comment(function).partition("\n")[2].partition("\n")[2] for function in header_prototypes()]
+    comments += re.findall(r"/\*\n((?:(?!\*/).)*)\*/\nenum", HEADER, re.DOTALL)
+    for comment in comments:
+        text = re.sub(r"^ \*( EXITFD_\w+)?", "", re.split(r"\n \* -E", comment)[0], flags=re.MULTILINE)
+        text = re.sub(r"(\w\w)\(\d\)", r"\1", re.sub(r"\s+", " ", text)).replace(" _CONTINUED", " EXITFD_CONTINUED")
+        yield from re.split(r"[.;:](?=\s|$)|[()]", text)
+
+
 class Prototypes(unittest.TestCase):
     def test_there_are_some(self):
         self.assertGreaterEqual(len(header_prototypes()), 16)
@@ -130,6 +152,14 @@ class Errnos(unittest.TestCase):
             in_manual = errnos_of(section.partition("\nErrors:\n")[2])
             self.assertEqual(in_manual, in_header, function)
             self.assertLessEqual(set(re.findall(r"-(E[A-Z]+)\b", comment)), errnos_of(section), function)
+
+
+class Words(unittest.TestCase):
+    def test_the_manual_says_what_the_header_says(self):
+        manual = f" {words_of_the_manual()} "
+        clauses = [clause for clause in map(words_of, clauses_of_the_header()) if clause.count(" ") >= 4]
+        self.assertGreater(len(clauses), 100)
+        self.assertEqual([clause for clause in clauses if f" {clause} " not in manual], [])
 
 
 class Pages(unittest.TestCase):
