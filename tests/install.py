@@ -125,8 +125,8 @@ class Install(unittest.TestCase):
     def configure_with_cmake(self, version):
         need("cmake")
         self.write("CMakeLists.txt", CMAKE_PROJECT.format(version=version))
-        config = os.path.dirname(self.found("exitfdConfig.cmake")[0])
-        return run("cmake", "-S", self.scratch, "-B", self.scratch, "-DCMAKE_BUILD_TYPE=Debug", "-Dexitfd_DIR=" + config,
+        prefix = os.path.dirname(os.path.dirname(self.found("include/exitfd.h")[0]))
+        return run("cmake", "-S", self.scratch, "-B", self.scratch, "-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_PREFIX_PATH=" + prefix,
                    env=self.environment)
 
     def test_cmake(self):

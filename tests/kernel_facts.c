@@ -242,12 +242,12 @@ static void a_pidfd_is_readable_while_a_tracer_has_the_zombie(void)
     CHECK(read(seized[0], &byte, 1) == 1);
     pid_t tracer = fork_guarded();
     if (tracer == 0) {
-        bool done = ptrace(PTRACE_SEIZE, pid, NULL, NULL) == 0 && write(seized[1], "", 1) == 1;
-        while (done)
+        byte = ptrace(PTRACE_SEIZE, pid, NULL, NULL) == 0;
+        while (write(seized[1], &byte, 1) == 1)
             pause();
         _exit(1);
     }
-    CHECK(read(seized[0], &byte, 1) == 1);
+    CHECK(read(seized[0], &byte, 1) == 1 && byte == 1);
     int pidfd = open_pidfd(pid);
     CHECK(write(go[1], "", 1) == 1);
     CHECK(poll_events(pidfd, DEADLINE_MS) & POLLIN);
