@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""usage: loops_run.py PROGRAM | --not-built
+"""usage: loops_run.py PROGRAM [ARGUMENT]... | --not-built
 
 Runs one program of examples/loops and compares what it prints; the order is that of the exits, so any will do.
 --not-built stands for one whose library is missing: it is a test that was skipped."""
@@ -17,10 +17,10 @@ def main():
     if sys.argv[1:] == ["--not-built"]:
         print("its library is not installed")
         return SKIPPED
-    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
+    if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
         print(__doc__, file=sys.stdout if sys.argv[1:] == ["--help"] else sys.stderr)
         return 0 if sys.argv[1:] == ["--help"] else 2
-    run = subprocess.run(sys.argv[1], capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+    run = subprocess.run(sys.argv[1:], capture_output=True, text=True, timeout=DEADLINE_S, check=False)
     if run.returncode == 1 and run.stderr.startswith(NOT_HERE):
         print(f"skipped, not on this kernel: {run.stderr}")
         return SKIPPED
