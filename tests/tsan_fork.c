@@ -96,8 +96,9 @@ static void both_go_on(void)
         CHECK(is_event(&event, pid, CLD_EXITED, 0, EXITFD_REAPED));
     }
     finished = true;
-    for (int i = 0; i < INSIDE; i++) {
+    for (int i = 0; i < INSIDE; i++)
         pthread_join(inside[i].thread, NULL);
+    for (int i = 0; i < INSIDE; i++) {
         CHECK(exitfd_kill(x, inside[i].watched, SIGTERM) == 0);
         struct exitfd_event event = next_event(x);
         CHECK(is_event(&event, inside[i].watched, CLD_KILLED, SIGTERM, EXITFD_REAPED));
