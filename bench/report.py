@@ -205,7 +205,7 @@ def page(results):
     yield "![CPU of the loop thread for each exit against the number of live children](benchmark.svg)\n"
     yield "## Cycle\n"
     yield ("N children live; one exits, is collected, and a new one is watched. CPU time of the loop thread for each exit, "
-           "`fork` excluded. For libuv `uv_spawn` is left out altogether (it cannot watch what it has not spawned).\n")
+           "`fork` excluded; the mean of the middle half of the cycles. For libuv `uv_spawn` is left out altogether (it cannot watch what it has not spawned).\n")
     yield from table_over_sizes(results, "cycle", "cpu_us", LIMIT)
     yield "## Add\n\nCPU time to start watching one of N children that are there already.\n"
     yield from table_over_sizes(results, "add", "cpu_us", LIMIT)

@@ -200,6 +200,23 @@ class DocumentedByTini(Documented):
     sub_reaper = ["-s"]
 
 
+@unittest.skipUnless(shutil.which("tini"), "tini is not installed: what is said of it is not checked")
+class OtherwiseInTini(InitTest):
+    program = ["tini"]
+    sub_reaper = ["-s"]
+
+    def test_double_dash_is_needed(self):
+        process = self.as_sub_reaper("printf", "%s%s", "-e", "-g")
+        self.assertEqual((process.wait(PATIENCE), process.stdout.read()), (1, ""))
+
+    def test_sigchld_ignored_by_the_parent_hangs_it(self):
+        process = self.as_sub_reaper("--", "sh", "-c", "exit 7",
+                                     preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
+        until(lambda: process_fields(process.pid)[0] == "S" and not children_of(process.pid), "the command has ended")
+        with self.assertRaises(subprocess.TimeoutExpired):
+            process.wait(2.5)  # it looks around once a second
+
+
 class Own(InitTest):
     """What tini has otherwise, or not at all."""
 

@@ -5,10 +5,12 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import struct
 import termios
 import time
+import unittest
 
 from tool_support import PATIENCE, TOOL, ToolTest, children_of, main, process_fields, until
 
@@ -55,14 +57,14 @@ def render(output):
 
 
 class Terminal(ToolTest):
-    def open(self, *words, columns=80, term="xterm", setting=None):
+    def open(self, *words, columns=80, term="xterm", setting=None, program=TOOL):
         reports, child_reports = os.pipe()
         child_orders, self.orders = os.pipe()
         shell, self.master = pty.fork()
         if shell == 0:
             if setting:
                 setting()
-            be_shell([TOOL, *map(str, words)], dict(self.env, TERM=term), child_reports, child_orders)
+            be_shell([program, *map(str, words)], dict(self.env, TERM=term), child_reports, child_orders)
         os.close(child_reports)
         os.close(child_orders)
         self.reports = os.fdopen(reports, encoding="ascii")
@@ -249,6 +251,15 @@ class Init(Terminal):
         self.type("that\n")
         self.assertEqual(self.report(), "ended 0 its")
         self.assertIn("got that", self.output)
+
+    @unittest.skipUnless(shutil.which("tini"), "tini is not installed: what is said of it is not checked")
+    def test_ctrl_z_leaves_the_shell_of_tini_waiting(self):
+        self.open("-s", "--", "sh", "-c", "echo ready; read x", program=shutil.which("tini"))
+        self.expect("ready")
+        (command,) = children_of(self.tool)
+        self.type("\x1a")
+        until(lambda: process_fields(command)[0] == "T", "the command is stopped")
+        self.assertNotEqual(process_fields(self.tool)[0], "T")
 
     def test_signals_that_stop_by_force_do_not_stop_init(self):
         self.open("init", "sh", "-c", "echo ready; read x")
