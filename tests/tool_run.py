@@ -5,6 +5,7 @@ import os
 import re
 import select
 import subprocess
+import sys
 
 from tool_support import PATIENCE, TOOL, ToolTest, children_of, main, read, until
 
@@ -153,7 +154,7 @@ class Results(RunTest):
         script = os.path.join(self.folder(), "hog.py")
         with open(script, "w", encoding="ascii") as file:
             file.write("import time\nx = bytearray(64 << 20)\nwhile time.process_time() < 0.3:\n    pass\n")
-        _, jobs, summary = self.run_json(f"exec python3 {script}", "true", options=("-j", 1))
+        _, jobs, summary = self.run_json(f"exec {sys.executable} {script}", "true", options=("-j", 1))
         self.assertGreater(jobs[1]["cpu"], 0.25)
         self.assertGreater(jobs[1]["peak_kib"], 64 << 10)
         self.assertLess(jobs[2]["cpu"], 0.25)

@@ -161,9 +161,11 @@ static void tell_backend(struct report *report, const char *name, unsigned flag)
 {
     char buffer[SIGNAL_NAME_SIZE];
     struct probe probe = probe_backend(flag);
-    if (probe.killed_by || (probe.error && !*probe.text)) {
-        tell(report, NOTE, name, "no", "%s",
-             probe.killed_by ? signal_name(probe.killed_by, buffer) : explain_backend(flag, &probe));
+    if (probe.killed_by) {
+        tell(report, NOTE, name, "no", "a process that used it was killed by %s: a sandbox (seccomp) forbids it",
+             signal_name(probe.killed_by, buffer));
+    } else if (!*probe.text) {
+        tell(report, NOTE, name, "no", "%s", explain_backend(flag, &probe));
     } else {
         tell(report, probe.is_true_status ? GOOD : NOTE, name, probe.is_true_status ? "yes" : "in part", "%s",
              probe.text);
@@ -175,12 +177,15 @@ static void tell_default(struct report *report)
     const char *forced = getenv("EXITFD_BACKEND");
     struct probe probe = probe_backend(0);
     const char *why = forced ? "forced by EXITFD_BACKEND" : "what exitfd_open takes here";
-    if (*probe.text) {
-        tell(report, probe.is_true_status ? GOOD : PROBLEM, "default", probe.text, "%s%s", why,
-             probe.is_true_status ? "" : ", but the status of a child cannot be had with it");
-    } else {
+    if (probe.killed_by) {
+        tell(report, PROBLEM, "default", "none",
+             "a sandbox (seccomp) kills what uses it: set EXITFD_BACKEND to one that works");
+    } else if (!*probe.text) {
         tell(report, PROBLEM, "default", "none", "exitfd_open says: %s%s%s", strerror(probe.error),
              forced ? "; EXITFD_BACKEND is " : "", forced ? forced : "");
+    } else {
+        tell(report, probe.is_true_status ? GOOD : PROBLEM, "default", probe.text, "%s%s", why,
+             probe.is_true_status ? "" : ", but the status of a child cannot be had with it");
     }
 }
 

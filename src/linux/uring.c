@@ -246,28 +246,34 @@ static void remove_watch(struct exitfd *x, struct watch *w)
 
 static int take_waited(const struct watch *w, int answer, struct exitfd_event *event)
 {
-    bool gone = answer == -ECHILD || w->flags & WATCH_GONE;
+    struct wait_result result;
+    int found = answer == -ECHILD || w->flags & WATCH_GONE ? -ECHILD : xfd_status_settle(w, &result);
 
-    if (!gone)
-        return xfd_child_take(w, true, event);
-    xfd_event_unknown(event, w);
-    return 1;
+    if (found == 1)
+        xfd_event_fill(event, w, &result);
+    else if (found < 0)
+        xfd_event_unknown(event, w);
+    return found != 0;
 }
 
-/* A poll that told too soon: from now on each change, and at once if it is readable. waitid waits for as long as it takes. */
-static bool request_again(struct exitfd *x, const struct watch *w)
+/* It was told of too soon. 0, or -EAGAIN: the kernel could not be asked. */
+static int ask_again(struct exitfd *x, struct watch *w, bool requested)
 {
-    return w->pidfd >= 0 ? request_poll(x, w, w->pidfd, IORING_POLL_ADD_MULTI) : request_waitid(x, w);
+    /* A child that we trace ourselves has stopped: until its tracer takes that, waitid would tell it again at once. */
+    if (w->pidfd < 0)
+        return xfd_follow_add(x, w, 0, true);
+    /* Now for each change, beginning with what it is: nothing since the last look is missed. */
+    return requested || request_poll(x, w, w->pidfd, IORING_POLL_ADD_MULTI) ? 0 : -EAGAIN;
 }
 
-/* How many events, or -EAGAIN: it could not be asked for again. */
+/* How many events, or -EAGAIN. */
 static int settle(struct exitfd *x, struct watch *w, const struct io_uring_cqe *cqe, struct exitfd_event *event)
 {
     bool requested = cqe->flags & IORING_CQE_F_MORE, reaped = cqe->res > 0 && cqe->res & POLLHUP;
     int found = w->pidfd >= 0 ? xfd_child_take(w, reaped, event) : take_waited(w, cqe->res, event);
 
     if (found == 0)
-        return requested || request_again(x, w) ? 0 : -EAGAIN;
+        return ask_again(x, w, requested);
     found = w->flags & WATCH_DISCARDED ? 0 : 1;
     let_go(x, w, requested);
     xfd_watches_drop(&x->watches, w);

@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: MIT
+"""exitfd init, as PID 1 of a pid namespace and as a sub-reaper.
+
+What tini(1) documents is tested with tini too, where it is installed: the table in exitfd(1) claims no more than that."""
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import unittest
+
+from tool_support import PATIENCE, TOOL, ToolTest, children_of, main, process_fields, until
+
+CATCHER = [sys.executable, os.path.join(os.path.dirname(os.path.abspath(__file__)), "tool_catcher.py")]
+
+# Leaves orphans that end at once, and ends with 0 when its reaper has no zombie among them any more.
+ORPHANS = """
+import os, sys, time
+def stat(pid):
+    try:
+        return open(f"/proc/{pid}/stat").read().rsplit(")")[1].split()
+    except OSError:
+        return ["gone", "0"]
+orphans = []
+for _ in range(50):
+    r, w = os.pipe()
+    if os.fork() == 0:
+        if os.fork() == 0:
+            os.write(w, b"%d" % os.getpid())
+        os._exit(0)
+    os.close(w)
+    os.wait()
+    orphans.append(int(os.read(r, 9)))
+    os.read(r, 1)
+deadline = time.monotonic() + 30
+while time.monotonic() < deadline and any(stat(pid)[0] != "gone" for pid in orphans):
+    time.sleep(0.005)
+print([pid for pid in orphans if stat(pid)[0] != "gone"])
+"""
+
+NAMESPACE = ["unshare", *([] if os.geteuid() == 0 else ["-Ur"]), "-pf", "--kill-child", "--mount-proc"]
+
+
+def has_namespaces():
+    try:
+        return subprocess.run([*NAMESPACE, "true"], capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+class InitTest(ToolTest):
+    program = [TOOL, "init"]
+    sub_reaper = []
+
+    def as_pid_1(self, *words, **options):
+        if not has_namespaces():
+            self.skipTest("this process may not make a pid namespace (unshare)")
+        return self.start(*NAMESPACE, *self.program, *words, tool=False, text=True, **options)
+
+    def as_sub_reaper(self, *words, **options):
+        return self.start(*self.program, *self.sub_reaper, *words, tool=False, text=True, **options)
+
+    def both_ways(self, *words):
+        """Return code, output and errors, as PID 1 and as a sub-reaper."""
+        results = []
+        for start in (self.as_sub_reaper, self.as_pid_1):
+            process = start(*words)
+            output, errors = process.communicate(timeout=PATIENCE)
+            results.append((process.returncode, output, errors))
+        return results
+
+    def ready_catcher(self, start, *words, lines=1):
+        process = start(*words)
+        for _ in range(lines):
+            self.assertTrue(process.stdout.readline().endswith("ready\n"))
+        init = children_of(process.pid)[0] if process.args[0] == "unshare" else process.pid
+        return process, init
+
+
+class Documented(InitTest):
+    """What tini documents: each is a row of the table in exitfd(1)."""
+
+    def test_exit_status_of_the_command(self):
+        for code, _, errors in self.both_ways("--", "sh", "-c", "exit 7"):
+            self.assertEqual((code, errors), (7, ""))
+
+    def test_exit_status_after_a_signal(self):
+        for code, _, _ in self.both_ways("--", "sh", "-c", "kill -TERM $$"):
+            self.assertEqual(code, 128 + signal.SIGTERM)
+
+    def test_exit_status_remapped(self):
+        for code, _, _ in self.both_ways("-e", "143", "-e", "9", "--", "sh", "-c", "exit 9"):
+            self.assertEqual(code, 0)
+        for code, _, _ in self.both_ways("-e", "143", "-e", "9", "--", "sh", "-c", "exit 8"):
+            self.assertEqual(code, 8)
+
+    def test_exit_status_of_a_signal_remapped(self):
+        for code, _, _ in self.both_ways("-e", "143", "--", "sh", "-c", "kill -TERM $$"):
+            self.assertEqual(code, 0)
+
+    def test_command_that_is_not_there(self):
+        for code, _, errors in self.both_ways("--", "/no/such/command"):
+            self.assertEqual(code, 127)
+            self.assertIn("/no/such/command", errors)
+
+    def test_command_that_cannot_be_executed(self):
+        for code, _, errors in self.both_ways("--", "/etc/passwd"):
+            self.assertEqual(code, 126)
+            self.assertIn("/etc/passwd", errors)
+
+    def test_orphans_are_reaped(self):
+        for code, output, _ in self.both_ways("--", CATCHER[0], "-c", ORPHANS):
+            self.assertEqual((code, output), (0, "[]\n"))
+
+    def test_the_default_action_of_a_signal_works_for_the_command(self):
+        process = self.as_pid_1("--", "sh", "-c", "echo ready; exec sleep 1000")
+        process.stdout.readline()
+        os.kill(children_of(process.pid)[0], signal.SIGTERM)
+        self.assertEqual(process.wait(PATIENCE), 128 + signal.SIGTERM)
+
+    # Faults of its own, SIGCHLD, and those that a process in the background of its terminal gets.
+    KEPT = {signal.SIGFPE, signal.SIGILL, signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGTRAP, signal.SIGSYS,
+            signal.SIGTTIN, signal.SIGTTOU, signal.SIGCHLD}
+
+    def test_signals_are_forwarded(self):
+        process, init = self.ready_catcher(self.as_pid_1, "--", *CATCHER)
+        # 32 and 33 are the C library's own.
+        signals = set(range(1, signal.SIGRTMAX + 1)) - {signal.SIGKILL, signal.SIGSTOP, 32, 33} - self.KEPT
+        for signo in sorted(signals - {signal.SIGUSR2}) + [signal.SIGUSR2]:
+            os.kill(init, signo)
+            self.assertEqual(process.stdout.readline(), f"command {int(signo)}\n")
+        self.assertEqual(process.wait(PATIENCE), 0)
+
+    def test_signals_that_are_its_own_are_not_forwarded(self):
+        process, init = self.ready_catcher(self.as_pid_1, "--", *CATCHER)
+        for signo in self.KEPT:
+            os.kill(init, signo)
+        os.kill(init, signal.SIGUSR2)
+        self.assertEqual(process.stdout.read(), f"command {int(signal.SIGUSR2)}\n")
+        self.assertEqual(process.wait(PATIENCE), 0)
+
+    def test_signals_reach_the_command_alone(self):
+        process, init = self.ready_catcher(self.as_pid_1, "--", *CATCHER, "--family", lines=2)
+        os.kill(init, signal.SIGUSR2)
+        self.assertEqual(process.stdout.readline(), f"command {int(signal.SIGUSR2)}\n")
+        self.assertEqual(process.wait(PATIENCE), 0)
+        self.assertEqual(process.stdout.read(), "")
+
+    def test_signals_reach_the_whole_group_if_asked_to(self):
+        process, init = self.ready_catcher(self.as_pid_1, "-g", "--", *CATCHER, "--family", lines=2)
+        os.kill(init, signal.SIGUSR1)
+        lines = {process.stdout.readline() for _ in range(2)}
+        self.assertEqual(lines, {f"{name} {int(signal.SIGUSR1)}\n" for name in ("command", "child")})
+
+    def test_the_command_has_its_own_process_group(self):
+        process, init = self.ready_catcher(self.as_sub_reaper, "--", *CATCHER)
+        (command,) = children_of(init)
+        self.assertEqual(process_fields(command)[2], str(command))
+        self.assertNotEqual(process_fields(command)[2], process_fields(init)[2])
+        process.kill()
+
+    def test_signal_at_the_death_of_the_parent(self):
+        script = '"$@" & read line; kill -9 $$'
+        parent = self.start("sh", "-c", script, "sh", *self.program, *self.sub_reaper, "-p", "SIGUSR2", "--", *CATCHER,
+                            tool=False, text=True, stdin=subprocess.PIPE)
+        self.assertEqual(parent.stdout.readline(), "command ready\n")
+        parent.stdin.write("\n")
+        parent.stdin.close()
+        self.assertEqual(parent.stdout.readline(), f"command {int(signal.SIGUSR2)}\n")
+        self.assert_nothing_left()
+
+    def test_mask_and_ignored_signals_are_the_commands_as_they_were(self):
+        def prepare():
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+            signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+            signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+
+        for start in (self.as_sub_reaper, self.as_pid_1):
+            process = start("--", "grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status", preexec_fn=prepare)
+            output, _ = process.communicate(timeout=PATIENCE)
+            self.assertEqual([int(mask, 16) for mask in output.split()[1::2]],
+                             [1 << (signal.SIGUSR1 - 1), 1 << (signal.SIGUSR2 - 1)])
+
+    def test_a_signal_that_was_ignored_is_forwarded_nevertheless(self):
+        process, init = self.ready_catcher(
+            lambda *words: self.as_sub_reaper(*words, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)),
+            "--", *CATCHER)
+        os.kill(init, signal.SIGHUP)
+        self.assertEqual(process.stdout.readline(), f"command {int(signal.SIGHUP)}\n")
+
+    def test_standard_streams_are_the_commands_and_no_other_fds(self):
+        process = self.as_sub_reaper("--", "sh", "-c", "cat; ls /proc/self/fd >&2", stdin=subprocess.PIPE)
+        output, errors = process.communicate("in\n", timeout=PATIENCE)
+        self.assertEqual((output, errors.split()), ("in\n", ["0", "1", "2", "3"]))
+
+
+@unittest.skipUnless(shutil.which("tini"), "tini is not installed: what is said of it is not checked")
+class DocumentedByTini(Documented):
+    program = ["tini"]
+    sub_reaper = ["-s"]
+
+
+@unittest.skipUnless(shutil.which("tini"), "tini is not installed: what is said of it is not checked")
+class OtherwiseInTini(InitTest):
+    program = ["tini"]
+    sub_reaper = ["-s"]
+
+    def test_double_dash_is_needed(self):
+        process = self.as_sub_reaper("printf", "%s%s", "-e", "-g")
+        self.assertEqual((process.wait(PATIENCE), process.stdout.read()), (1, ""))
+
+    def test_sigchld_ignored_by_the_parent_hangs_it(self):
+        process = self.as_sub_reaper("--", "sh", "-c", "exit 7",
+                                     preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
+        until(lambda: process_fields(process.pid)[0] == "S" and not children_of(process.pid), "the command has ended")
+        with self.assertRaises(subprocess.TimeoutExpired):
+            process.wait(2.5)  # it looks around once a second
+
+
+class Own(InitTest):
+    """What tini has otherwise, or not at all."""
+
+    def test_double_dash_may_be_left_out(self):
+        for code, output, _ in self.both_ways("printf", "%s%s", "-e", "-g"):
+            self.assertEqual((code, output), (0, "-e-g"))
+
+    def test_no_option_makes_it_a_sub_reaper(self):
+        process = self.as_sub_reaper("sh", "-c", "(sleep 1000 &); echo ready; read x", stdin=subprocess.PIPE)
+        process.stdout.readline()
+        until(lambda: len(children_of(process.pid)) == 2, "the orphan is the child of init")
+
+    def test_warns_of_orphans_with_their_status(self):
+        for words in (["-w"], ["-v"]):
+            for _, _, errors in self.both_ways(*words, "--", "sh", "-c", "(sh -c 'exit 5' &) ; sleep 0.2"):
+                self.assertRegex(errors, r"exitfd init: orphan \d+ exited with status 5\n")
+
+    def test_verbose_tells_of_signals_and_of_the_end(self):
+        process, init = self.ready_catcher(self.as_sub_reaper, "-v", *CATCHER)
+        os.kill(init, signal.SIGUSR2)
+        _, errors = process.communicate(timeout=PATIENCE)
+        self.assertRegex(errors, r"SIGUSR2: forwarded to \d+\n.*the command exited with status 0\n")
+
+    def test_what_is_left_ends_if_asked_to(self):
+        stubborn = "setsid sh -c 'trap \"\" TERM; : >$0; while :; do sleep 0.05; done' %s & "
+        polite = "setsid sh -c 'trap \"echo polite; exit\" TERM; : >$0; while :; do sleep 0.05; done' %s & "
+        for start in (self.as_sub_reaper, self.as_pid_1):
+            files = [os.path.join(self.folder(), "file") for _ in range(2)]
+            wait = "; ".join(f"while ! [ -e {file} ]; do sleep 0.01; done" for file in files)
+            script = stubborn % files[0] + polite % files[1] + wait + "; exit 6"
+            process = start("-K", "0.3", "--", "sh", "-c", script)
+            output, _ = process.communicate(timeout=PATIENCE)
+            self.assertEqual((process.returncode, output), (6, "polite\n"))
+            self.assert_nothing_left()
+
+    def test_what_is_left_is_left_alone_if_not(self):
+        process = self.as_sub_reaper("--", "sh", "-c", "setsid sleep 1000 >/dev/null & exit 6")
+        self.assertEqual(process.wait(PATIENCE), 6)
+        self.assertEqual(len(self.leftovers()), 1)
+
+    def test_no_early_signal_is_lost(self):
+        for _ in range(20):
+            process = self.as_sub_reaper("--", "sleep", "1000")
+            process.terminate()
+            # Killed itself when it had not begun, else by way of its command.
+            self.assertIn(process.wait(PATIENCE), (-signal.SIGTERM, 128 + signal.SIGTERM))
+            self.assert_nothing_left()
+
+    def test_sigchld_ignored_or_blocked_by_the_parent_is_no_trap(self):
+        for spoil in (lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN),
+                      lambda: signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])):
+            process = self.as_sub_reaper("--", "sh", "-c", "grep -E '^Sig(Blk|Ign)' /proc/self/status; exit 7",
+                                         preexec_fn=spoil)
+            output, _ = process.communicate(timeout=PATIENCE)
+            self.assertEqual((process.returncode, [int(mask, 16) & 1 << (signal.SIGCHLD - 1)
+                                                   for mask in output.split()[1::2]]), (7, [0, 0]))
+
+
+if __name__ == "__main__":
+    main()

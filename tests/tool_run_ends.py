@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: MIT
+"""exitfd run that does not come to its end by itself: signals, and what is left behind."""
+import os
+import signal
+import subprocess
+
+from tool_support import PATIENCE, ToolTest, children_of, is_alive, main, process_fields, read, until
+
+# Each announces itself in the fifo $1 and then stays, with a child of its own.
+PLAIN = "echo go >{0}; sleep 1000 & wait"
+STUBBORN = "trap '' TERM; echo go >{0}; while :; do sleep 0.05; done"
+ESCAPED = "setsid sh -c 'echo go >{0}; exec sleep 1000' & wait"
+ORPHANED = "(setsid sh -c 'echo go >{0}; trap \"\" HUP; exec sleep 1000' &) ; exec sleep 1000"
+
+
+class Ends(ToolTest):
+    def started(self, *commands, options=(), **popen):
+        """A run whose commands have all announced themselves."""
+        self.fifos = [os.path.join(self.folder(), "fifo") for _ in commands]
+        for fifo in self.fifos:
+            os.mkfifo(fifo)
+        path = os.path.join(self.folder(), "list")
+        with open(path, "w", encoding="ascii") as file:
+            file.writelines(command.format(fifo) + "\n" for command, fifo in zip(commands, self.fifos))
+        tool = self.start("run", "-j", len(commands), "-p", 0, *options, path, text=True, **popen)
+        for fifo in self.fifos:
+            read(fifo)
+        return tool
+
+    def worker(self, tool):
+        return children_of(tool.pid)[0]
+
+    def assert_ended_by(self, tool, signo):
+        output, errors = tool.communicate(timeout=PATIENCE)
+        self.assertEqual(tool.returncode, -signo, errors)
+        self.assert_nothing_left()
+        return output, errors
+
+    def test_signals_end_the_commands_and_then_the_tool(self):
+        for signo in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+            tool = self.started(PLAIN, ESCAPED, ORPHANED)
+            tool.send_signal(signo)
+            _, errors = self.assert_ended_by(tool, signo)
+            self.assertIn("3 stopped", errors)
+            self.assertIn("SIGTERM, stopped after", errors)
+
+    def test_what_was_printed_before_is_printed(self):
+        tool = self.started("echo before; " + PLAIN)
+        tool.send_signal(signal.SIGINT)
+        output, _ = self.assert_ended_by(tool, signal.SIGINT)
+        self.assertEqual(output, "before\n")
+
+    def test_what_ignores_sigterm_is_killed(self):
+        tool = self.started(STUBBORN, PLAIN, options=("-K", "0.2"))
+        tool.send_signal(signal.SIGTERM)
+        _, errors = self.assert_ended_by(tool, signal.SIGTERM)
+        self.assertIn("SIGKILL, stopped after", errors)
+
+    def test_the_second_signal_kills_at_once(self):
+        tool = self.started(STUBBORN, "trap 'echo go >{0}' TERM; echo go >{0}; while :; do sleep 0.05; done",
+                            options=("-K", "1d"))
+        tool.send_signal(signal.SIGINT)
+        read(self.fifos[-1])
+        tool.send_signal(signal.SIGINT)
+        self.assert_ended_by(tool, signal.SIGINT)
+
+    def test_nothing_is_left_when_the_tool_is_killed(self):
+        tool = self.started(PLAIN, STUBBORN, options=("-K", "0.2"))
+        tool.kill()
+        self.assert_ended_by(tool, signal.SIGKILL)
+
+    def test_nothing_is_left_when_its_worker_is_killed(self):
+        tool = self.started(PLAIN, STUBBORN, ESCAPED, ORPHANED, options=("-K", "0.2"))
+        os.kill(self.worker(tool), signal.SIGKILL)
+        _, errors = tool.communicate(timeout=PATIENCE)
+        self.assertEqual(tool.returncode, 128 + 9)
+        self.assertIn("the process that ran the commands was killed by SIGKILL: ending them", errors)
+        self.assert_nothing_left()
+
+    def test_nothing_is_left_when_its_process_group_is_killed(self):
+        tool = self.started(PLAIN, STUBBORN, options=("-K", "0.2"), start_new_session=True)
+        os.killpg(tool.pid, signal.SIGKILL)
+        self.assert_ended_by(tool, signal.SIGKILL)
+
+    def test_no_command_is_left_when_both_processes_are_killed(self):
+        tool = self.started("echo go >{0}; exec sleep 1000", STUBBORN)
+        worker = self.worker(tool)
+        commands = children_of(worker)
+        self.assertEqual(len(commands), 2)
+        os.kill(worker, signal.SIGSTOP)
+        tool.kill()
+        os.kill(worker, signal.SIGKILL)
+        until(lambda: not any(map(is_alive, commands)), "the commands themselves are gone")
+
+    def test_a_reader_that_leaves_ends_it(self):
+        lines = "echo a\n" + "sleep 1000\n" * 3
+        tool = self.start("run", "-j", 1, stdin=subprocess.PIPE, text=True)
+        tool.stdout.close()
+        tool.stdin.write(lines)
+        tool.stdin.close()
+        self.assertEqual(tool.wait(PATIENCE), -signal.SIGPIPE)
+        self.assert_nothing_left()
+
+    def test_in_the_background_of_a_script_it_ignores_interrupts(self):
+        tool = self.started("echo go >{0}; read x <{0}", preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+        tool.send_signal(signal.SIGINT)
+        with open(self.fifos[-1], "w", encoding="ascii") as file:
+            file.write("go\n")
+        self.assertEqual(tool.wait(PATIENCE), 0)
+
+    def test_stop_and_continue_reach_the_commands(self):
+        tool = self.started("echo go >{0}; exec sleep 1000", options=("-t", "1h"), start_new_session=True)
+        worker = self.worker(tool)
+        (command,) = children_of(worker)
+        os.kill(tool.pid, signal.SIGTSTP)
+        until(lambda: process_fields(command)[0] == "T" and process_fields(worker)[0] == "T", "both are stopped")
+        os.kill(tool.pid, signal.SIGCONT)
+        until(lambda: process_fields(command)[0] != "T" and process_fields(worker)[0] != "T", "both go on")
+        tool.terminate()
+        self.assert_ended_by(tool, signal.SIGTERM)
+
+    def test_a_list_that_never_ends_is_no_obstacle(self):
+        tool = self.start("run", "-j", 1, "-p", 0, stdin=subprocess.PIPE, text=True, bufsize=1)
+        tool.stdin.write("echo here; exec sleep 1000\n" + "echo later\n" * 5)
+        until(lambda: any(children_of(worker) for worker in children_of(tool.pid)), "the first command runs")
+        tool.terminate()
+        tool.wait(PATIENCE)
+        self.assertIn("at least ", tool.stderr.read())
+        self.assertEqual(tool.returncode, -signal.SIGTERM)
+        self.assert_nothing_left()
+
+
+if __name__ == "__main__":
+    main()
