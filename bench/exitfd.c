@@ -76,8 +76,8 @@ static void spawn(struct child *c, char *const argv[])
 
 static void take_events(int timeout_ms)
 {
-    struct exitfd_event events[64];
-    int n = exitfd_wait(x, events, 64, timeout_ms);
+    struct exitfd_event events[16];
+    int n = exitfd_wait(x, events, 16, timeout_ms);
 
     if (n != -EINTR)
         die_unless_done(n, "exitfd_wait");
