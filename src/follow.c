@@ -206,7 +206,7 @@ static bool settle(struct exitfd *x, struct watch *w, struct exitfd_event *event
     return true;
 }
 
-/* Peeking shows an observed child's state again and again; what was shown is new again once its owner has taken it. */
+/* Peeking shows a state again and again; what was shown is new again once somebody has taken it by a wait of his own. */
 static bool seen_before(struct watch *w, int code)
 {
     uint32_t seen = code == CLD_STOPPED ? WATCH_STOP_SEEN : code == CLD_CONTINUED ? WATCH_CONTINUE_SEEN : 0;
@@ -216,12 +216,9 @@ static bool seen_before(struct watch *w, int code)
     return before;
 }
 
+/* Always by peeking: a child has one such state, and what its owner took no observer would see. */
 static bool job_changed(struct watch *w, struct wait_result *result)
 {
-    int options = (w->flags & EXITFD_STOPPED ? WSTOPPED : 0) | (w->flags & EXITFD_CONTINUED ? WCONTINUED : 0);
-
-    if (!(w->flags & EXITFD_OBSERVE))
-        return xfd_status_wait_watch(w, options, result) == 1;
     int found = xfd_status_wait_watch(w, WSTOPPED | WCONTINUED | WNOWAIT, result);
     int wanted = result->code == CLD_STOPPED ? EXITFD_STOPPED : EXITFD_CONTINUED;
     return !seen_before(w, found == 1 ? result->code : 0) && found == 1 && w->flags & wanted;
@@ -290,6 +287,18 @@ static void look(struct exitfd *x, struct exitfd_event *events, int max, int *co
     }
 }
 
+int xfd_follow_audit(struct exitfd *x, struct exitfd_event *event)
+{
+    int count = 0;
+
+    if (x->followed == 0 || x->unchecked > 0)
+        return 0;
+    x->unchecked = 1;
+    look(x, event, 1, &count);
+    x->unchecked = 0;
+    return count;
+}
+
 static int collect_exits(struct exitfd *x, struct exitfd_event *events, int max, bool all, pid_t hint)
 {
     int count = 0;
@@ -300,14 +309,10 @@ static int collect_exits(struct exitfd *x, struct exitfd_event *events, int max,
     /* A round that max cut short starts again: this wake-up may be about one that it had passed. */
     if (all || x->unchecked > 0 || peek(x, events, max, &count) || (count < max && somebody_else_reaps(x)))
         x->unchecked = x->ring_size;
-    if (x->unchecked > 0) {
+    if (x->unchecked > 0)
         look(x, events, max, &count);
-    } else if (x->ring_size > 0) {
-        /* One in turn, against what no sign tells of: SIGCHLD ignored for a moment. */
-        x->unchecked = 1;
-        look(x, events, max, &count);
-        x->unchecked = 0;
-    }
+    else if (count < max)
+        count += xfd_follow_audit(x, events + count);
     return count;
 }
 

@@ -398,7 +398,14 @@ TEST(ptrace, under_gdb)
     posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
     posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-    int ret = posix_spawnp(&gdb, gdb_argv[0], &actions, NULL, gdb_argv, environ);
+    posix_spawnattr_t unblocked; /* gdb waits for SIGCHLD */
+    sigset_t none;
+    sigemptyset(&none);
+    posix_spawnattr_init(&unblocked);
+    posix_spawnattr_setsigmask(&unblocked, &none);
+    posix_spawnattr_setflags(&unblocked, POSIX_SPAWN_SETSIGMASK);
+    int ret = posix_spawnp(&gdb, gdb_argv[0], &actions, &unblocked, gdb_argv, environ);
+    posix_spawnattr_destroy(&unblocked);
     posix_spawn_file_actions_destroy(&actions);
     if (ret == 0) {
         while (tracer_of(pid) == 0 && !is_zombie(gdb))
