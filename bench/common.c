@@ -184,7 +184,7 @@ void open_with_herd(const struct implementation *how, size_t size)
 
     herd_open(size);
     herd_make(0, size);
-    obstacle = how->open(size);
+    obstacle = how->open();
     if (obstacle != NULL)
         void_and_end("%s", obstacle);
 }
