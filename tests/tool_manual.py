@@ -4,8 +4,9 @@ import os
 import re
 import shutil
 import subprocess
+import xml.etree.ElementTree
 
-from tool_support import ToolTest, main
+from tool_support import TOOL, ToolTest, main
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 MANUAL = os.path.join(ROOT, "man", "exitfd.1")
@@ -65,6 +66,15 @@ class Manual(ToolTest):
                 scope = "" if long == "help" else f"-n '__exitfd_is {command}' "
                 flag = f"-s {short} " if short else ""
                 self.assertIn(f"complete -c exitfd {scope}{flag}-l {long} ", fish)
+
+    def test_picture_can_be_made(self):
+        self.need("tmux")
+        path = os.path.join(self.folder(), "run.svg")
+        subprocess.run([os.path.join(ROOT, "docs", "make-run-picture"), TOOL, path], check=True)
+        for picture in (path, os.path.join(ROOT, "docs", "run.svg")):
+            root = xml.etree.ElementTree.parse(picture).getroot()
+            last = "\n".join("".join(text.itertext()) for text in root[-1])
+            self.assertRegex(last, r"exitfd run: 42 commands in .*succeeded, 1 failed, \d+ timed out;")
 
     def complete_in_bash(self, *words):
         script = f'. {COMPLETIONS}/exitfd.bash; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _exitfd; echo "${{COMPREPLY[*]}}"'

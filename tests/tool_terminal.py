@@ -146,6 +146,13 @@ class Run(Terminal):
         self.release(fifo)
         self.assertEqual(self.report(), "ended 0 its")
 
+    def test_table_fits_the_terminal(self):
+        self.open("run", self.list_of("true " + 100 * "x"), columns=90)
+        self.assertEqual(self.report(), "ended 0 its")
+        row = render(self.output)[-2]
+        self.assertRegex(row, r"^ *exit 0 .* true x+\.\.\.$")
+        self.assertLessEqual(len(row), 90)
+
     def test_output_without_newline_is_not_overwritten(self):
         fifo = self.fifo()
         self.open("run", "-j", 1, "-s", 0, self.list_of("printf half", f"read x <{fifo}"))

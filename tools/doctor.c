@@ -205,7 +205,7 @@ static bool tell_record(struct report *report)
         tell(report, GOOD, "record", "yes", "the true status of processes that others reap is known");
     } else {
         tell(report, NOTE, "record", "no",
-             "the status of processes that others reap is unknown here (it is known from Linux 6.15)");
+             "the status of processes that others reap is unknown here: that takes Linux 6.15 and the pidfd back end");
     }
     return probe.is_true_status;
 }

@@ -40,6 +40,9 @@ void status_begin(struct status_line *status, const struct run_options *options)
 void status_draw(struct status_line *status, const struct progress *progress, bool is_ending);
 void status_erase(struct status_line *status);
 
+/* Of standard error; 80 where it is no terminal. */
+int terminal_columns(void);
+
 /* run_summary.c: totals, and the jobs most worth a look: those that failed, then the slowest. */
 struct summary_row {
     int64_t line;

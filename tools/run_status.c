@@ -59,7 +59,7 @@ static void describe(char line[LINE_SIZE], const struct progress *progress, bool
     }
 }
 
-static int terminal_columns(void)
+int terminal_columns(void)
 {
     struct winsize size;
     return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;

@@ -9,7 +9,8 @@
 #include <string.h>
 
 enum {
-    COMMAND_LIMIT = 60
+    BEFORE_COMMAND = 56, /* columns */
+    LEAST_COMMAND = 24
 };
 
 void summary_begin(struct summary *summary, const struct run_options *options)
@@ -123,23 +124,25 @@ static void print_totals(const struct summary *summary, struct leftover leftover
             format_duration(summary->cpu_ns, cpu), format_memory(summary->peak_kib, peak));
 }
 
-static void print_row(const struct summary_row *row)
+static void print_row(const struct summary_row *row, int command_room)
 {
     char wall[FORMAT_SIZE], cpu[FORMAT_SIZE], peak[FORMAT_SIZE];
-    const char *more = strlen(row->command) > COMMAND_LIMIT ? "..." : "";
+    int length = (int)strlen(row->command);
+    bool is_cut = length > command_room;
     fprintf(stderr, "%12s %10s %10s %10s %7" PRId64 "  %.*s%s\n", row->verdict, format_duration(row->wall_ns, wall),
-            format_duration(row->cpu_ns, cpu), format_memory(row->peak_kib, peak), row->line, COMMAND_LIMIT,
-            row->command, more);
+            format_duration(row->cpu_ns, cpu), format_memory(row->peak_kib, peak), row->line,
+            is_cut ? command_room - 3 : length, row->command, is_cut ? "..." : "");
 }
 
 void summary_print(const struct summary *summary, struct leftover leftover)
 {
+    int room = terminal_columns() - BEFORE_COMMAND;
     print_totals(summary, leftover);
     if (summary->row_count) {
         fprintf(stderr, "%12s %10s %10s %10s %7s  %s\n", "RESULT", "WALL", "CPU", "PEAK", "LINE", "COMMAND");
     }
     for (size_t i = 0; i < summary->row_count; i++) {
-        print_row(summary->rows[i]);
+        print_row(summary->rows[i], room > LEAST_COMMAND ? room : LEAST_COMMAND);
     }
     int64_t hidden = count_all(summary) - (int64_t)summary->row_count;
     if (hidden && summary->row_limit) {
