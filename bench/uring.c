@@ -10,9 +10,10 @@
 
 extern const struct implementation by_hand_pidfd, ring_poll, ring_waitid, exitfd_pidfd, exitfd_uring;
 
-static const char *open_without_fds(size_t expected_children)
+/* From here on no child gets a pidfd. */
+static const char *open_without_fds(const struct implementation *how, size_t expected_children)
 {
-    const char *obstacle = exitfd_uring.open(expected_children);
+    const char *obstacle = how->open(expected_children);
     struct rlimit limit;
     int lowest_free = dup(STDOUT_FILENO);
 
@@ -23,6 +24,17 @@ static const char *open_without_fds(size_t expected_children)
     return obstacle;
 }
 
+static const char *open_pidfd_without_fds(size_t expected_children)
+{
+    return open_without_fds(&exitfd_pidfd, expected_children);
+}
+
+static const char *open_uring_without_fds(size_t expected_children)
+{
+    return open_without_fds(&exitfd_uring, expected_children);
+}
+
+/* Whatever the back end, these are the same functions. */
 static void add(struct child *c)
 {
     exitfd_uring.add(c);
@@ -38,16 +50,31 @@ static void close_exitfd(void)
     exitfd_uring.close();
 }
 
+static const struct implementation exitfd_pidfd_without_fds = {
+    .name = "exitfd pidfd, no fds left",
+    .open = open_pidfd_without_fds,
+    .add = add,
+    .collect = collect,
+    .close = close_exitfd,
+};
+
 static const struct implementation exitfd_uring_without_fds = {
     .name = "exitfd io_uring, no fds left",
-    .open = open_without_fds,
+    .open = open_uring_without_fds,
     .add = add,
     .collect = collect,
     .close = close_exitfd,
 };
 
 const struct implementation *const implementations[] = {
-    &by_hand_pidfd, &ring_poll, &ring_waitid, &exitfd_pidfd, &exitfd_uring, &exitfd_uring_without_fds, NULL,
+    &by_hand_pidfd,
+    &ring_poll,
+    &ring_waitid,
+    &exitfd_pidfd,
+    &exitfd_uring,
+    &exitfd_pidfd_without_fds,
+    &exitfd_uring_without_fds,
+    NULL,
 };
 
 static int meminfo; /* opened while there are fds to be had */
