@@ -39,7 +39,7 @@ static struct cost allowed(void)
     if (backend_is("pidfd"))
         return (struct cost){ .add = 3, .collect = 3, .next = 2, .look = 1, .spawn = 3 };
     if (backend_is("io_uring"))
-        return (struct cost){ .add = 3, .collect = 6, .next = 2, .look = 3, .spawn = 3 };
+        return (struct cost){ .add = 3, .collect = 5, .next = 2, .look = 2, .spawn = 3 };
     if (backend_is("signalfd"))
         return (struct cost){ .add = 4, .collect = 13, .next = 4, .look = 3, .spawn = 5 };
     /* Without MADV_WIPEONFORK each function asks for the pid, to notice a fork; tgkill is Linux's. */

@@ -13,6 +13,7 @@
 #include "linux/child.h"
 #include "linux/set.h"
 #include "object.h"
+#include "platform.h"
 #include "status.h"
 #include "wake.h"
 
@@ -203,11 +204,16 @@ static int poll_pidfd(struct exitfd *x, struct watch *w, int pidfd)
     return 0;
 }
 
+static bool is_child(pid_t pid)
+{
+    return !xfd_platform_is_thread(pid) && xfd_status_is_child(pid) >= 0;
+}
+
 static int follow(struct exitfd *x, struct watch *w, int why, bool known_child)
 {
     bool waitable = x->uring->has_waitid && !(w->flags & JOB_FLAGS);
 
-    if (!waitable || (!known_child && xfd_status_is_child(w->pid) < 0) || !request_waitid(x, w))
+    if (!waitable || (!known_child && !is_child(w->pid)) || !request_waitid(x, w))
         return xfd_follow_add(x, w, why, known_child);
     hand_over(x);
     return 0;
@@ -287,7 +293,8 @@ static int complete(struct exitfd *x, struct exitfd_event *events, int max)
     struct io_uring_cqe *cqe;
     int count = 0;
 
-    while (io_uring_peek_cqe(&u->ring, &cqe) == 0) {
+    while (io_uring_cq_ready(&u->ring) > 0) {
+        io_uring_peek_cqe(&u->ring, &cqe);
         struct watch *w = xfd_watches_by_token(&x->watches, cqe->user_data);
         int found = w && count == max ? -EAGAIN : w ? settle(x, w, cqe, &events[count]) : 0;
         if (found < 0)
