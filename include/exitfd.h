@@ -150,8 +150,9 @@ enum exitfd_open_flags {
  *                   is installed while such a watch exists, and each SIGCHLD costs one system call for each such watch:
  *                   there is no O(1) way. They coalesce: what is reported is the latest state not reported yet, so a
  *                   child stopped and continued before anybody looked gives one CLD_CONTINUED, and one that died
- *                   meanwhile only its exit. (While another exitfd of the process observes such changes, of any child, a
- *                   state that came back before anybody looked is not told again.) An event of one child never overtakes an earlier one of the same child.
+ *                   meanwhile only its exit. (While another exitfd of the process observes such changes, of any child,
+ *                   a state that came back before anybody looked is not told again.) An event of one child never
+ *                   overtakes an earlier one of the same child.
  *                   SA_NOCLDSTOP in the application's own SIGCHLD disposition, on signalfd, suppresses them.
  */
 enum exitfd_watch_flags {
@@ -335,10 +336,11 @@ pid_t exitfd_fork(struct exitfd *x, unsigned flags, void *data);
  * (with its siginfo), takes no lock and allocates nothing; in a forked child it does not write. fd is made non-blocking
  * (a full pipe in a handler must not block: one unread byte is enough) and stays the caller's: uninstall before you
  * close it, for a number that is closed and reused gets the bytes, and keep its reader open, or the write raises
- * SIGPIPE. *ret_old_fd, if not NULL, is the fd registered before, -1 if there was none. fd -1 uninstalls: nothing is written to the old fd after the return, and once no
- * exitfd needs the handler either, the disposition found at the first install is put back, unless somebody has replaced
- * ours since. One fd per process; any number of self-pipe exitfds beside it. SIG_IGN found at the install is replaced
- * by the handler, so that children leave statuses again; SA_NOCLDWAIT found with a handler is kept.
+ * SIGPIPE. *ret_old_fd, if not NULL, is the fd registered before, -1 if there was none. fd -1 uninstalls: nothing is
+ * written to the old fd after the return, and once no exitfd needs the handler either, the disposition found at the
+ * first install is put back, unless somebody has replaced ours since. One fd per process; any number of self-pipe
+ * exitfds beside it. SIG_IGN found at the install is replaced by the handler, so that children leave statuses again;
+ * SA_NOCLDWAIT found with a handler is kept.
  *
  * -EBADF    fd is neither -1 nor open for writing
  * -ENOMEM
