@@ -95,10 +95,12 @@ struct exitfd *exitfd_close(struct exitfd *x)
         return NULL;
     /* Locked, in a forked child, for ever: another thread was changing the table, which cannot be trusted here. */
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-    if (pthread_mutex_trylock(&x->lock) != 0)
+    if (pthread_mutex_trylock(&x->lock) != 0) {
         x->watches = (struct watches){ 0 };
-    else
+        x->ring_size = 0;
+    } else {
         pthread_mutex_unlock(&x->lock);
+    }
     xfd_orphans_delist(x);
     x->backend->close(x);
     xfd_watches_free(&x->watches);
