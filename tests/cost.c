@@ -41,11 +41,11 @@ static struct cost allowed(void)
     if (backend_is("io_uring"))
         return (struct cost){ .add = 3, .collect = 5, .next = 2, .look = 2, .spawn = 3 };
     if (backend_is("signalfd"))
-        return (struct cost){ .add = 4, .collect = 13, .next = 4, .look = 3, .spawn = 5 };
+        return (struct cost){ .add = 4, .collect = 13, .next = 4, .look = 4, .spawn = 5 };
     /* Without MADV_WIPEONFORK each function asks for the pid, to notice a fork; tgkill is Linux's. */
     if (build_is_posix())
-        return (struct cost){ .add = 4, .collect = 12, .next = 4, .look = 4, .spawn = 8 };
-    return (struct cost){ .add = 4, .collect = 11, .next = 4, .look = 3, .spawn = 7 };
+        return (struct cost){ .add = 4, .collect = 12, .next = 4, .look = 5, .spawn = 8 };
+    return (struct cost){ .add = 4, .collect = 11, .next = 4, .look = 4, .spawn = 7 };
 }
 
 /* Of the thread that counts only: Criterion has another one. */
