@@ -145,7 +145,7 @@ int xfd_follow_add(struct exitfd *x, struct watch *w, int why, bool known_child)
     }
     if (dead < 0)
         x->unchecked = x->ring_size;
-    if (!xfd_follow_check(x) || dead)
+    if (!xfd_follow_check(x) || dead || w->flags & JOB_FLAGS) /* it may be stopped already */
         wake(x);
     return 0;
 }
