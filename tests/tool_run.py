@@ -86,7 +86,7 @@ class Outputs(RunTest):
 
     def test_many_small_ones_are_held_until_their_turn(self):
         (fifo,) = self.fifos(1)
-        count, numbers = 150, 18000  # each is more than a block, all are more than is held in memory
+        count, numbers = 200, 22000  # each is more than a block, all are more than is held in memory
         lines = [f"read x <{fifo}; echo 0", *(f"seq {i} {i + numbers}" for i in range(1, count)), f"echo go >{fifo}"]
         result = self.run_lines(*lines, options=("-j", 4, "-k", "-q"))
         expected = ["0"] + [str(n) for i in range(1, count) for n in range(i, i + numbers + 1)]
