@@ -120,6 +120,18 @@ int64_t cpu_since(int64_t start)
     return now - start - overhead;
 }
 
+static int by_value(const void *a, const void *b)
+{
+    int64_t left = *(const int64_t *)a, right = *(const int64_t *)b;
+
+    return (left > right) - (left < right);
+}
+
+void sort_values(int64_t *values, size_t count)
+{
+    qsort(values, count, sizeof *values, by_value);
+}
+
 size_t random_below(size_t limit)
 {
     static uint64_t state = 88172645463325252u;
@@ -172,7 +184,7 @@ void open_with_herd(const struct implementation *how, size_t size)
 
     herd_open(size);
     herd_make(0, size);
-    obstacle = how->open(size);
+    obstacle = how->open();
     if (obstacle != NULL)
         void_and_end("%s", obstacle);
 }

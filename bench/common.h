@@ -58,6 +58,7 @@ void collect_one(const struct implementation *how, struct child *c);
 int64_t cpu_start(void);
 int64_t cpu_since(int64_t start);
 
+void sort_values(int64_t *values, size_t count);
 size_t random_below(size_t limit);
 int highest_pid(void);
 void *shared_memory(size_t size);

@@ -22,34 +22,30 @@ static const char *open_backend(unsigned backend)
     return why;
 }
 
-static const char *open_pidfd(size_t expected_children)
+static const char *open_pidfd(void)
 {
-    (void)expected_children;
     return open_backend(EXITFD_PIDFD);
 }
 
-static const char *open_uring(size_t expected_children)
+static const char *open_uring(void)
 {
-    (void)expected_children;
     return open_backend(EXITFD_URING);
 }
 
-static const char *open_selfpipe(size_t expected_children)
+static const char *open_selfpipe(void)
 {
-    (void)expected_children;
     return open_backend(EXITFD_SELFPIPE);
 }
 
-static const char *open_signalfd(size_t expected_children)
+static const char *open_signalfd(void)
 {
-    (void)expected_children;
     block_sigchld();
     return open_backend(EXITFD_SIGNALFD);
 }
 
-static const char *open_nested(size_t expected_children)
+static const char *open_nested(void)
 {
-    const char *obstacle = open_pidfd(expected_children);
+    const char *obstacle = open_pidfd();
     struct epoll_event interest = { .events = EPOLLIN };
 
     if (obstacle != NULL)
@@ -80,8 +76,8 @@ static void spawn(struct child *c, char *const argv[])
 
 static void take_events(int timeout_ms)
 {
-    struct exitfd_event events[64];
-    int n = exitfd_wait(x, events, 64, timeout_ms);
+    struct exitfd_event events[16];
+    int n = exitfd_wait(x, events, 16, timeout_ms);
 
     if (n != -EINTR)
         die_unless_done(n, "exitfd_wait");

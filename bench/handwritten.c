@@ -23,9 +23,8 @@ struct watched {
 
 static int epoll_fd;
 
-static const char *open_epoll(size_t expected_children)
+static const char *open_epoll(void)
 {
-    (void)expected_children;
     epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     return epoll_fd < 0 ? "no epoll" : NULL;
 }

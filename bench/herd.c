@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -25,6 +26,7 @@ enum request {
 
 /* One request at a time: the asker fills it in and counts `asked` up, the breeder counts `answered` up. */
 struct desk {
+    pid_t parent; /* of all children */
     uint32_t asked;
     uint32_t answered;
     enum request request;
@@ -69,6 +71,8 @@ static int exit_status_of(const struct child *c)
 static _Noreturn void be_a_child(struct child *c)
 {
     die_with_parent();
+    if (getppid() != desk->parent)
+        _exit(1);
     futex_wait_while(&c->order, 0);
     c->exiting_at = monotonic_ns();
     _exit((int)c->order - 1);
@@ -128,6 +132,7 @@ void herd_open(size_t wanted)
         void_and_end("needs more pids than there are: sysctl kernel.pid_max=%zu", wanted + PIDS_LEFT_TO_OTHERS);
     capacity = wanted;
     desk = shared_memory(sizeof *desk);
+    desk->parent = getpid();
     children = shared_memory(capacity * sizeof *children);
     slot_of_pid = shared_memory((size_t)highest_pid() * sizeof *slot_of_pid);
     breeder = fork();
@@ -137,6 +142,24 @@ void herd_open(size_t wanted)
         breed();
 }
 
+void herd_fork(size_t slot)
+{
+    struct child *c = &children[slot];
+    pid_t pid;
+
+    memset(c, 0, sizeof *c);
+    pid = fork();
+    if (pid < 0)
+        die("fork");
+    if (pid == 0) {
+        /* What exec would do. */
+        close_range(3, ~0u, 0);
+        be_a_child(c);
+    }
+    c->pid = pid;
+    slot_of_pid[pid] = (uint32_t)slot;
+}
+
 struct child *herd_child(size_t slot)
 {
     return &children[slot];
@@ -144,8 +167,7 @@ struct child *herd_child(size_t slot)
 
 void herd_make(size_t first, size_t count)
 {
-    for (size_t i = first; i < first + count; i++)
-        children[i] = (struct child){ 0 };
+    memset(&children[first], 0, count * sizeof *children);
     ask(REQUEST_MAKE, first, count, 0);
     wait_for_breeder();
     if (desk->error != 0) {

@@ -25,6 +25,7 @@ struct child {
 void herd_open(size_t capacity);
 struct child *herd_child(size_t slot);
 void herd_make(size_t first, size_t count);
+void herd_fork(size_t slot); /* by this very process, as a daemon would */
 
 void herd_release(struct child *c);                    /* by this thread, now */
 void herd_release_all(size_t first, size_t count);     /* by the breeder, as fast as it can */

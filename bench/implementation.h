@@ -10,7 +10,7 @@
 struct implementation {
     const char *name;
     /* NULL, or why this way cannot be had here. */
-    const char *(*open)(size_t expected_children);
+    const char *(*open)(void);
     void (*add)(struct child *c);
     /* One turn of the loop. Reports what has exited by herd_report; blocks only if told to, and may return empty. */
     void (*collect)(bool block);

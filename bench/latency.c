@@ -7,13 +7,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static int by_value(const void *a, const void *b)
-{
-    int64_t left = *(const int64_t *)a, right = *(const int64_t *)b;
-
-    return (left > right) - (left < right);
-}
-
 static int64_t latency_of_exit(const struct implementation *how, size_t slot)
 {
     struct child *c = herd_child(slot);
@@ -43,7 +36,7 @@ static void measure(const struct implementation *how, const char *condition, siz
         die("calloc");
     for (unsigned i = 0; i < repeats; i++)
         latency[i] = latency_of_exit(how, random_below(size));
-    qsort(latency, repeats, sizeof *latency, by_value);
+    sort_values(latency, repeats);
     put_percentile(condition, "p50", 0.5, latency, repeats);
     put_percentile(condition, "p99", 0.99, latency, repeats);
     put_percentile(condition, "p99.9", 0.999, latency, repeats);

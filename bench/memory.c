@@ -2,8 +2,11 @@
 #include "common.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 /* What is in use of what malloc has, whether from its heap or from mmap. */
 static double allocated_bytes(void)
@@ -13,31 +16,39 @@ static double allocated_bytes(void)
     return (double)(info.uordblks + info.hblkhd);
 }
 
+/* Opened before there are any children: they may use up all other fds. */
+static struct {
+    int memory;
+    DIR *fds;
+} self;
+
+static void open_self(void)
+{
+    self.memory = open("/proc/self/smaps_rollup", O_RDONLY | O_CLOEXEC);
+    self.fds = opendir("/proc/self/fd");
+    if (self.memory < 0 || self.fds == NULL)
+        die("/proc/self");
+}
+
 /* Private memory of this process that is really there, what malloc keeps for later included. */
 static double resident_bytes(void)
 {
-    FILE *file = fopen("/proc/self/smaps_rollup", "re");
-    char line[128];
-    long kilobytes = -1;
+    char text[2048] = "";
+    long kilobytes;
+    const char *line = pread(self.memory, text, sizeof text - 1, 0) > 0 ? strstr(text, "\nAnonymous:") : NULL;
 
-    if (file == NULL)
+    if (line == NULL || sscanf(line, " Anonymous: %ld kB", &kilobytes) != 1)
         die("/proc/self/smaps_rollup");
-    while (fgets(line, sizeof line, file) != NULL && kilobytes < 0)
-        sscanf(line, "Anonymous: %ld kB", &kilobytes);
-    fclose(file);
     return 1024.0 * (double)kilobytes;
 }
 
 static double open_fds(void)
 {
-    DIR *directory = opendir("/proc/self/fd");
     int count = 0;
 
-    if (directory == NULL)
-        die("/proc/self/fd");
-    while (readdir(directory) != NULL)
+    rewinddir(self.fds);
+    while (readdir(self.fds) != NULL)
         count++;
-    closedir(directory);
     return count;
 }
 
@@ -46,6 +57,7 @@ static void take_sample(const struct implementation *how, size_t size, unsigned 
     double resident, allocated, fds;
 
     (void)repeats;
+    open_self();
     open_with_herd(how, size);
     resident = resident_bytes();
     allocated = allocated_bytes();

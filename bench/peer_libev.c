@@ -7,9 +7,8 @@
 
 static struct ev_loop *loop;
 
-static const char *open_loop(size_t expected_children)
+static const char *open_loop(void)
 {
-    (void)expected_children;
     loop = ev_default_loop(0);
     return loop == NULL ? "ev_default_loop failed" : NULL;
 }

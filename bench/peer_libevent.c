@@ -20,9 +20,8 @@ static void on_sigchld(evutil_socket_t signal_number, short events, void *unused
         herd_report_wait_status(herd_find(pid), pid, status);
 }
 
-static const char *open_base(size_t expected_children)
+static const char *open_base(void)
 {
-    (void)expected_children;
     base = event_base_new();
     sigchld = base == NULL ? NULL : evsignal_new(base, SIGCHLD, on_sigchld, NULL);
     return sigchld == NULL || event_add(sigchld, NULL) < 0 ? "event_base_new or evsignal_new failed" : NULL;

@@ -27,9 +27,8 @@ pid_t fork(void)
     return real_fork();
 }
 
-static const char *open_loop(size_t expected_children)
+static const char *open_loop(void)
 {
-    (void)expected_children;
     return uv_loop_init(&loop) < 0 ? "uv_loop_init failed" : NULL;
 }
 

@@ -8,9 +8,8 @@
 
 static sd_event *loop;
 
-static const char *open_loop(size_t expected_children)
+static const char *open_loop(void)
 {
-    (void)expected_children;
     block_sigchld();
     return sd_event_new(&loop) < 0 ? "sd_event_new failed" : NULL;
 }

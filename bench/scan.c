@@ -15,7 +15,7 @@
 
 static int pipe_fds[2];
 static struct child **watched;
-static size_t watched_count;
+static size_t watched_count, capacity;
 
 static void write_byte(int signal_number)
 {
@@ -27,19 +27,23 @@ static void write_byte(int signal_number)
         errno = saved;
 }
 
-static const char *open_pipe(size_t expected_children)
+static const char *open_pipe(void)
 {
     struct sigaction action = { .sa_handler = write_byte, .sa_flags = SA_RESTART | SA_NOCLDSTOP };
 
-    watched = malloc(expected_children * sizeof(struct child *));
-    watched_count = 0;
-    if (watched == NULL || pipe2(pipe_fds, O_CLOEXEC | O_NONBLOCK) < 0 || sigaction(SIGCHLD, &action, NULL) < 0)
+    if (pipe2(pipe_fds, O_CLOEXEC | O_NONBLOCK) < 0 || sigaction(SIGCHLD, &action, NULL) < 0)
         die("pipe and sigaction");
     return NULL;
 }
 
 static void add(struct child *c)
 {
+    if (watched_count == capacity) {
+        capacity = capacity > 0 ? 2 * capacity : 64;
+        watched = realloc(watched, capacity * sizeof(struct child *));
+        if (watched == NULL)
+            die("realloc");
+    }
     watched[watched_count++] = c;
 }
 

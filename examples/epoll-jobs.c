@@ -264,12 +264,6 @@ static void listener_ready(struct source *source, uint32_t events)
     }
 }
 
-static void accept_again(void)
-{
-    if (!accepting && !stopping)
-        accepting = rewatch(&listener, EPOLLIN) == 0;
-}
-
 static void signals_ready(struct source *source, uint32_t events)
 {
     (void)events;
@@ -335,8 +329,10 @@ static void start(void)
 static void run(void)
 {
     while (!stopping || n_running > 0) {
-        must(run_round(accepting ? -1 : ACCEPT_AGAIN_MS), "epoll_wait");
-        accept_again();
+        bool paused = !accepting;
+        must(run_round(paused ? ACCEPT_AGAIN_MS : -1), "epoll_wait");
+        if (paused && !stopping)
+            accepting = rewatch(&listener, EPOLLIN) == 0;
     }
 }
 

@@ -39,7 +39,7 @@
  *   -EBADF    not an open fd, or not a pidfd
  *   -EXDEV    an io_uring exitfd was used from a thread other than the one that opened it
  *   -EINTR    exitfd_wait only: one of the caller's own signal handlers ran while it was blocked
- *   -EPIPE    exitfd_wait only: SIGCHLD no longer reaches this self-pipe exitfd, see EXITFD_SELFPIPE
+ *   -EPIPE    exitfd_wait only: somebody replaced the handler of this self-pipe exitfd, see EXITFD_SELFPIPE
  *   -EPERM    exitfd_kill only: the kernel does not let this process signal that one
  *   -ENOMEM, -EMFILE, -ENFILE, -ENOSPC, -EAGAIN: the kernel or the allocator said so
  */
@@ -116,9 +116,10 @@ struct exitfd_event {
  * EXITFD_SELFPIPE   A SA_RESTART handler that writes to a pipe: every POSIX system. The handler chains to the one it
  *                   found, and exitfd_close puts that back unless somebody else has replaced ours since. SA_RESTART
  *                   does not cover every call: docs/eintr.md lists those that the kernel interrupts nevertheless. When
- *                   somebody replaces the handler without chaining, exitfd neither fights nor overwrites it: the
- *                   next exitfd_wait that has no event to give says -EPIPE, once, and from then on children are still
- *                   reported by every exitfd_wait, but nothing makes the fd readable: call exitfd_wait from a timer.
+ *                   somebody replaces the handler, exitfd neither fights nor overwrites it: the next exitfd_wait that has
+ *                   no event to give says -EPIPE, once. If theirs chains to ours all goes on as before, which only they
+ *                   know; if not, children are still reported by every exitfd_wait, but nothing makes the fd readable:
+ *                   call exitfd_wait from a timer.
  * EXITFD_NO_SIGNALS Fail rather than touch SIGCHLD's handler or mask, now or later: no self-pipe, no signalfd unless
  *                   SIGCHLD is blocked already, no SIGCHLD for a child without a pidfd (exitfd_add gives the errno of
  *                   pidfd_open, nothing is watched), no EXITFD_STOPPED or _CONTINUED, no any-other-child watch.
@@ -149,7 +150,9 @@ enum exitfd_open_flags {
  *                   is installed while such a watch exists, and each SIGCHLD costs one system call for each such watch:
  *                   there is no O(1) way. They coalesce: what is reported is the latest state not reported yet, so a
  *                   child stopped and continued before anybody looked gives one CLD_CONTINUED, and one that died
- *                   meanwhile only its exit. An event of one child never overtakes an earlier one of the same child.
+ *                   meanwhile only its exit. (While another exitfd of the process observes such changes, of any child,
+ *                   a state that came back before anybody looked is not told again.) An event of one child never
+ *                   overtakes an earlier one of the same child.
  *                   SA_NOCLDSTOP in the application's own SIGCHLD disposition, on signalfd, suppresses them.
  */
 enum exitfd_watch_flags {
@@ -332,11 +335,12 @@ pid_t exitfd_fork(struct exitfd *x, unsigned flags, void *data);
  * kill(2). System calls are restarted (SA_RESTART). The handler saves errno, writes, chains to the handler it found
  * (with its siginfo), takes no lock and allocates nothing; in a forked child it does not write. fd is made non-blocking
  * (a full pipe in a handler must not block: one unread byte is enough) and stays the caller's: uninstall before you
- * close it, for a number that is closed and reused gets the bytes. *ret_old_fd, if not NULL, is the fd registered
- * before, -1 if there was none. fd -1 uninstalls: nothing is written to the old fd after the return, and once no
- * exitfd needs the handler either, the disposition found at the first install is put back, unless somebody has replaced
- * ours since. One fd per process; any number of self-pipe exitfds beside it. SIG_IGN found at the install is replaced
- * by the handler, so that children leave statuses again; SA_NOCLDWAIT found with a handler is kept.
+ * close it, for a number that is closed and reused gets the bytes, and keep its reader open, or the write raises
+ * SIGPIPE. *ret_old_fd, if not NULL, is the fd registered before, -1 if there was none. fd -1 uninstalls: nothing is
+ * written to the old fd after the return, and once no exitfd needs the handler either, the disposition found at the
+ * first install is put back, unless somebody has replaced ours since. One fd per process; any number of self-pipe
+ * exitfds beside it. SIG_IGN found at the install is replaced by the handler, so that children leave statuses again;
+ * SA_NOCLDWAIT found with a handler is kept.
  *
  * -EBADF    fd is neither -1 nor open for writing
  * -ENOMEM

@@ -31,7 +31,7 @@ int xfd_object_check_flags(const struct exitfd *x, unsigned flags)
 {
     if (flags & ~(unsigned)(EXITFD_OBSERVE | JOB_FLAGS))
         return -EINVAL;
-    return flags & JOB_FLAGS && x->flags & EXITFD_NO_SIGNALS && !x->backend->by_sigchld ? -ENOTSUP : 0;
+    return flags & JOB_FLAGS && x->flags & EXITFD_NO_SIGNALS ? -ENOTSUP : 0;
 }
 
 void xfd_object_lock(struct exitfd *x, int *cancel_state)
@@ -95,15 +95,18 @@ struct exitfd *exitfd_close(struct exitfd *x)
         return NULL;
     /* Locked, in a forked child, for ever: another thread was changing the table, which cannot be trusted here. */
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-    if (pthread_mutex_trylock(&x->lock) != 0)
+    if (pthread_mutex_trylock(&x->lock) != 0) {
         x->watches = (struct watches){ 0 };
-    else
+        x->ring_size = 0;
+    } else {
         pthread_mutex_unlock(&x->lock);
+    }
     xfd_orphans_delist(x);
     x->backend->close(x);
     xfd_watches_free(&x->watches);
     pthread_mutex_destroy(&x->lock);
     free(x);
+    xfd_orphans_look_again(true);
     pthread_setcancelstate(cancel_state, &cancel_state);
     return NULL;
 }
@@ -149,7 +152,7 @@ static int add_any_child(struct exitfd *x, unsigned flags, void *data)
 {
     if (flags)
         return -EINVAL;
-    if (x->flags & EXITFD_NO_SIGNALS && !x->backend->by_sigchld)
+    if (x->flags & EXITFD_NO_SIGNALS)
         return -ENOTSUP;
     return xfd_orphans_claim(x, data);
 }
@@ -228,7 +231,10 @@ int exitfd_remove(struct exitfd *x, pid_t pid)
 
     if (error == 0 && pid == ANY_CHILD)
         return xfd_orphans_give_up(x);
-    return with_watch(x, pid, remove_watch, 0);
+    int result = with_watch(x, pid, remove_watch, 0);
+    if (result == 0)
+        xfd_orphans_look_again(true);
+    return result;
 }
 
 static int discard_watch(struct exitfd *x, struct watch *w, int unused)
@@ -244,7 +250,10 @@ static int discard_watch(struct exitfd *x, struct watch *w, int unused)
 
 int exitfd_discard(struct exitfd *x, pid_t pid)
 {
-    return with_watch(x, pid, discard_watch, 0);
+    int result = with_watch(x, pid, discard_watch, 0);
+    if (result == 0)
+        xfd_orphans_look_again(true);
+    return result;
 }
 
 static int kill_watch(struct exitfd *x, struct watch *w, int signum)
@@ -290,6 +299,14 @@ static bool orphans_due(struct exitfd *x)
     return due;
 }
 
+static bool left_a_zombie(const struct exitfd_event *events, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (events[i].origin == EXITFD_PEEKED && events[i].code != CLD_STOPPED && events[i].code != CLD_CONTINUED)
+            return true;
+    return false;
+}
+
 static int wait_once(struct exitfd *x, struct exitfd_event *events, int max, int timeout)
 {
     int count = x->backend->wait(x, events, max, timeout);
@@ -299,7 +316,7 @@ static int wait_once(struct exitfd *x, struct exitfd_event *events, int max, int
     if (interrupted)
         count = x->backend->wait(x, events, max, 0);
     if (count > 0)
-        xfd_orphans_look_again();
+        xfd_orphans_look_again(left_a_zombie(events, count));
     if (count >= 0 && count < max && orphans_due(x))
         count += xfd_orphans_collect(x, events + count, max - count);
     return count == 0 && interrupted ? -EINTR : count;

@@ -8,8 +8,21 @@
 #include "wake.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <stdatomic.h>
 
 #define JOB_FLAGS (EXITFD_STOPPED | EXITFD_CONTINUED)
+
+static _Atomic unsigned job_observers; /* of all exitfds of this process */
+
+static void count_jobs(struct exitfd *x, const struct watch *w, unsigned change)
+{
+    if (!(w->flags & JOB_FLAGS))
+        return;
+    x->job_watches += change;
+    if (w->flags & EXITFD_OBSERVE)
+        atomic_fetch_add(&job_observers, change);
+}
 
 static struct watch *slot(struct exitfd *x, uint32_t number)
 {
@@ -88,6 +101,8 @@ void xfd_follow_stop(struct exitfd *x)
 {
     if (!x->listener)
         return;
+    for (; x->ring_size > 0; x->ring_size--, x->ring = slot(x, x->ring)->next)
+        count_jobs(x, slot(x, x->ring), UINT_MAX);
     xfd_sigchld_unlisten(x->listener);
     xfd_sigchld_release(x->listener);
     x->listener = NULL;
@@ -119,7 +134,7 @@ int xfd_follow_add(struct exitfd *x, struct watch *w, int why, bool known_child)
         return why;
     ring_insert(x, w);
     x->followed++;
-    x->job_watches += (w->flags & JOB_FLAGS) != 0;
+    count_jobs(x, w, 1);
     sync_listening(x);
 
     /* Only now: what dies from here on is told by SIGCHLD, what died before is seen here. */
@@ -130,7 +145,7 @@ int xfd_follow_add(struct exitfd *x, struct watch *w, int why, bool known_child)
     }
     if (dead < 0)
         x->unchecked = x->ring_size;
-    if (!xfd_follow_check(x) || dead)
+    if (!xfd_follow_check(x) || dead || w->flags & JOB_FLAGS) /* it may be stopped already */
         wake(x);
     return 0;
 }
@@ -145,7 +160,7 @@ void xfd_follow_gone(struct exitfd *x, struct watch *w)
 void xfd_follow_jobs(struct exitfd *x, struct watch *w)
 {
     ring_insert(x, w);
-    x->job_watches++;
+    count_jobs(x, w, 1);
     sync_listening(x);
     xfd_follow_check(x);
     wake(x);
@@ -158,7 +173,7 @@ void xfd_follow_end_jobs(struct exitfd *x, struct watch *w)
     if (w->pidfd >= 0) {
         xfd_follow_remove(x, w);
     } else {
-        x->job_watches--;
+        count_jobs(x, w, UINT_MAX);
         sync_listening(x);
     }
     w->flags &= ~(uint32_t)JOB_FLAGS;
@@ -170,7 +185,7 @@ void xfd_follow_remove(struct exitfd *x, struct watch *w)
         return;
     ring_remove(x, w);
     x->followed -= w->pidfd < 0;
-    x->job_watches -= (w->flags & JOB_FLAGS) != 0;
+    count_jobs(x, w, UINT_MAX);
     sync_listening(x);
     xfd_follow_check(x);
 }
@@ -206,25 +221,27 @@ static bool settle(struct exitfd *x, struct watch *w, struct exitfd_event *event
     return true;
 }
 
-/* Peeking shows an observed child's state again and again; what was shown is new again once its owner has taken it. */
-static bool seen_before(struct watch *w, int code)
+static uint32_t seen_flag(int code)
 {
-    uint32_t seen = code == CLD_STOPPED ? WATCH_STOP_SEEN : code == CLD_CONTINUED ? WATCH_CONTINUE_SEEN : 0;
-    bool before = w->flags & seen;
-
-    w->flags = (w->flags & ~(uint32_t)(WATCH_STOP_SEEN | WATCH_CONTINUE_SEEN)) | seen;
-    return before;
+    return code == CLD_STOPPED ? WATCH_STOP_SEEN : code == CLD_CONTINUED ? WATCH_CONTINUE_SEEN : 0;
 }
 
+/*
+ * A child has one such state, and what its owner takes no observer sees: while there are observers in this process, the
+ * owner only peeks as they do. Peeking shows a state again and again, so what was told is marked, until it is gone.
+ */
 static bool job_changed(struct watch *w, struct wait_result *result)
 {
-    int options = (w->flags & EXITFD_STOPPED ? WSTOPPED : 0) | (w->flags & EXITFD_CONTINUED ? WCONTINUED : 0);
+    uint32_t wanted = w->flags & JOB_FLAGS;
+    bool peeks = w->flags & EXITFD_OBSERVE || atomic_load(&job_observers) > 0;
+    int options = peeks ? WSTOPPED | WCONTINUED | WNOWAIT
+                        : (wanted & EXITFD_STOPPED ? WSTOPPED : 0) | (wanted & EXITFD_CONTINUED ? WCONTINUED : 0);
+    int found = xfd_status_wait_watch(w, options, result);
+    uint32_t seen = found == 1 ? seen_flag(result->code) : 0;
+    bool is_new = seen && !(w->flags & seen);
 
-    if (!(w->flags & EXITFD_OBSERVE))
-        return xfd_status_wait_watch(w, options, result) == 1;
-    int found = xfd_status_wait_watch(w, WSTOPPED | WCONTINUED | WNOWAIT, result);
-    int wanted = result->code == CLD_STOPPED ? EXITFD_STOPPED : EXITFD_CONTINUED;
-    return !seen_before(w, found == 1 ? result->code : 0) && found == 1 && w->flags & wanted;
+    w->flags = (w->flags & ~(uint32_t)(WATCH_STOP_SEEN | WATCH_CONTINUE_SEEN)) | (peeks ? seen : 0);
+    return is_new && wanted & (result->code == CLD_STOPPED ? EXITFD_STOPPED : EXITFD_CONTINUED);
 }
 
 static int collect_jobs(struct exitfd *x, struct exitfd_event *events, int max)
@@ -290,6 +307,18 @@ static void look(struct exitfd *x, struct exitfd_event *events, int max, int *co
     }
 }
 
+int xfd_follow_audit(struct exitfd *x, struct exitfd_event *event)
+{
+    int count = 0;
+
+    if (x->followed == 0 || x->unchecked > 0)
+        return 0;
+    x->unchecked = 1;
+    look(x, event, 1, &count);
+    x->unchecked = 0;
+    return count;
+}
+
 static int collect_exits(struct exitfd *x, struct exitfd_event *events, int max, bool all, pid_t hint)
 {
     int count = 0;
@@ -300,14 +329,10 @@ static int collect_exits(struct exitfd *x, struct exitfd_event *events, int max,
     /* A round that max cut short starts again: this wake-up may be about one that it had passed. */
     if (all || x->unchecked > 0 || peek(x, events, max, &count) || (count < max && somebody_else_reaps(x)))
         x->unchecked = x->ring_size;
-    if (x->unchecked > 0) {
+    if (x->unchecked > 0)
         look(x, events, max, &count);
-    } else if (x->ring_size > 0) {
-        /* One in turn, against what no sign tells of: SIGCHLD ignored for a moment. */
-        x->unchecked = 1;
-        look(x, events, max, &count);
-        x->unchecked = 0;
-    }
+    else if (count < max)
+        count += xfd_follow_audit(x, events + count);
     return count;
 }
 

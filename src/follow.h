@@ -32,6 +32,9 @@ void xfd_follow_orphans(struct exitfd *x);
 /* Before a wait: sees to it that somebody looks where SIGCHLD does not reach. True if it does, or nobody needs it. */
 bool xfd_follow_check(struct exitfd *x);
 
+/* One child in turn, against what no sign tells of: SIGCHLD ignored for a moment. How many events, 0 or 1. */
+int xfd_follow_audit(struct exitfd *x, struct exitfd_event *event);
+
 /* After a wake-up, drained before. all: SIGCHLD may have been missed, look at each. hint: 0, or who probably exited. */
 int xfd_follow_collect(struct exitfd *x, struct exitfd_event *events, int max, bool all, pid_t hint);
 

@@ -156,9 +156,9 @@ int xfd_orphans_collect(struct exitfd *x, struct exitfd_event *events, int max)
     return count;
 }
 
-void xfd_orphans_look_again(void)
+void xfd_orphans_look_again(bool left)
 {
-    if (!atomic_exchange(&blocked, false))
+    if (!atomic_exchange(&blocked, false) && !left)
         return;
     pthread_rwlock_rdlock(&naming);
     if (holder)

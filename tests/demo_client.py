@@ -114,16 +114,22 @@ class Client:
         return job
 
 
+class NotHere(Exception):
+    """The back end that EXITFD_BACKEND asks for does not work on this kernel."""
+
+
 class Daemon:
     def __init__(self, program, max_fds=None):
         self.directory = tempfile.TemporaryDirectory(prefix="epoll-jobs.")
         self.path = os.path.join(self.directory.name, "socket")
         limits = (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (max_fds, max_fds))) if max_fds else None
         self.process = subprocess.Popen([os.path.abspath(program), self.path], cwd=self.directory.name,
-                                        stdout=subprocess.PIPE, text=True, preexec_fn=limits)
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=limits)
         self.greeting = self.process.stdout.readline().strip()
         if "listening on" not in self.greeting:
-            raise RuntimeError(f"{program} did not start, exit status {self.process.wait(DEADLINE_S)}")
+            complaint = self.process.stderr.read()
+            self.__exit__()
+            raise (NotHere if "exitfd_open: Operation not supported" in complaint else RuntimeError)(complaint)
         self.fds_at_start = self.count_fds()
 
     def __enter__(self):
@@ -133,6 +139,8 @@ class Daemon:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+        sys.stderr.write(self.process.stderr.read())
+        self.process.stderr.close()
         self.process.stdout.close()
         self.directory.cleanup()
 

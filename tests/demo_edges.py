@@ -13,9 +13,11 @@ import time
 import unittest
 
 import demo_client
+import demo_tap
 
 PROGRAM = None
 MORE_THAN_SOCKETS_HOLD = 10_000_000
+WATCHED_S = 0.6
 OF_GLIBC_ITSELF = 3 << 31  # signals 32 and 33, which its posix_spawn leaves ignored
 
 
@@ -23,7 +25,10 @@ class EdgeTest(unittest.TestCase):
     max_fds = None
 
     def setUp(self):
-        self.daemon = demo_client.Daemon(PROGRAM, self.max_fds)
+        try:
+            self.daemon = demo_client.Daemon(PROGRAM, self.max_fds)
+        except demo_client.NotHere as complaint:
+            self.skipTest(str(complaint).strip())
         self.addCleanup(self.daemon.__exit__)
         self.client = self.connect()
 
@@ -47,6 +52,18 @@ class EdgeTest(unittest.TestCase):
         while self.daemon.children() or self.daemon.count_fds() != fds:
             self.assertLess(time.monotonic(), end, (self.daemon.children(), self.daemon.count_fds(), fds))
             self.assert_serves(self.client)
+
+
+    def cpu_seconds(self):
+        with open(f"/proc/{self.daemon.process.pid}/stat", encoding="ascii") as file:
+            user, system = file.read().rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+    def assert_idle(self):
+        """A daemon that spins uses all of the time that it is watched, one that waits uses none; load can only hide it."""
+        before = self.cpu_seconds()
+        time.sleep(WATCHED_S)
+        self.assertLess(self.cpu_seconds() - before, WATCHED_S / 4)
 
 
 class Input(EdgeTest):
@@ -155,6 +172,12 @@ class Output(EdgeTest):
         self.assertEqual(jobs[1].output, b"err\n")
         self.assertRaises(EOFError, self.client.answer)
 
+    def test_half_closed_client_of_a_silent_job_costs_nothing(self):
+        self.client.start("exec >&- 2>&-; sleep 1000")
+        self.client.socket.shutdown(1)
+        self.assert_serves(self.connect())
+        self.assert_idle()
+
     def memory_kb(self):
         with open(f"/proc/{self.daemon.process.pid}/status", encoding="ascii") as status:
             return int(next(line for line in status if line.startswith("VmHWM")).split()[1])
@@ -167,6 +190,7 @@ class Output(EdgeTest):
         for _ in range(20):
             self.assert_serves(other)
         self.assertLess(self.memory_kb() - before, 1024)
+        self.assert_idle()
         self.client.finish(*jobs)
         self.assertEqual([len(job.output) for job in jobs], [MORE_THAN_SOCKETS_HOLD] + [60000] * 10)
         self.assertEqual({job.how for job in jobs}, {"exited 0"})
@@ -241,6 +265,7 @@ class NoFds(EdgeTest):
         waiting = self.connect()
         job, = waiting.submit("echo at last")
         self.assertEqual(self.start_until_one_cannot("true"), "error: cannot start a job: Too many open files")
+        self.assert_idle()
         for other in others:
             other.close()
         waiting.finish(job)
@@ -319,4 +344,4 @@ if __name__ == "__main__":
         print(__doc__, file=sys.stdout if sys.argv[1:] == ["--help"] else sys.stderr)
         sys.exit(0 if sys.argv[1:] == ["--help"] else 2)
     PROGRAM = os.path.abspath(sys.argv.pop(1))
-    unittest.main()
+    unittest.main(testRunner=demo_tap.Runner())

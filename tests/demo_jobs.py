@@ -10,6 +10,7 @@ import sys
 
 import demo_client
 
+SKIPPED = 77
 CONNECTIONS = 4
 SHORT_JOBS_EACH = 100
 DUMP = "ulimit -c unlimited 2>/dev/null; kill -ABRT $$"
@@ -100,7 +101,12 @@ def main():
     if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
         print(__doc__, file=sys.stdout if sys.argv[1:] == ["--help"] else sys.stderr)
         return 0 if sys.argv[1:] == ["--help"] else 2
-    with demo_client.Daemon(sys.argv[1]) as daemon:
+    try:
+        daemon = demo_client.Daemon(sys.argv[1])
+    except demo_client.NotHere as complaint:
+        print(complaint)
+        return SKIPPED
+    with daemon:
         print(daemon.greeting, "\n")
         print(ROW.format("command line", "pid", "how", "cpu s", "memory kB", "output"))
         with daemon.connect() as client:

@@ -220,8 +220,7 @@ TEST(errors, add_of_a_thread)
     pthread_t handle;
     cr_assert_eq(pthread_create(&handle, NULL, tell_thread_id, &thread), 0);
     wait_behind(&thread.known);
-    bool by_pidfd = backend_is("pidfd") || backend_is("io_uring");
-    cr_assert_eq(exitfd_add(x, thread.tid, 0, NULL), by_pidfd ? -ESRCH : -ECHILD);
+    cr_assert_eq(exitfd_add(x, thread.tid, 0, NULL), build_is_posix() ? -ECHILD : -ESRCH);
     let_through(&thread.done, 1);
     pthread_join(handle, NULL);
     close_gate(&thread.known);

@@ -1,1 +1,142 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The example supervisor: restarts, back-off, SIGTERM and SIGKILL, orphans, and all that as PID 1 too."""
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+
+import examples_support
+from examples_support import PATIENCE, state_of, until
+
+NAMESPACE = ["unshare", *([] if os.geteuid() == 0 else ["-Ur"]), "--pid", "--fork", "--mount-proc"]
+ORPHANS = 300
+# Leaves orphans, half of them zombies when they land on their reaper, then says what /proc shows of them.
+BREEDER = f"""
+import os, sys, time
+def state(pid):
+    try:
+        return open("/proc/%d/stat" % pid).read().rpartition(")")[2].split()[0]
+    except OSError:
+        return None
+reader, writer = os.pipe()
+if os.fork() == 0:
+    for n in range({ORPHANS}):
+        pid = os.fork()
+        if pid == 0:
+            while n % 2 and os.getppid() == parent:
+                time.sleep(0.001)
+            os._exit(n % 256)
+        os.write(writer, b"%d\\n" % pid)
+        parent = os.getpid()
+    os._exit(0)
+os.close(writer)
+pids = [int(line) for line in os.fdopen(reader)]
+os.wait()
+deadline = time.monotonic() + {PATIENCE}
+while any(map(state, pids)) and time.monotonic() < deadline:
+    time.sleep(0.01)
+print(len(pids), sum(state(pid) is not None for pid in pids), flush=True)
+time.sleep(1000)
+"""
+
+
+def has_namespaces():
+    return subprocess.run([*NAMESPACE, "true"], capture_output=True, check=False).returncode == 0
+
+
+class SupervisorTest(examples_support.UsageTest, examples_support.ExampleTest):
+    wrong_usages = [[], ["-b", "x", "true"], ["-b", "0", "true"], ["-g", "-1", "true"], ["-g", "3600001", "true"],
+                    ["--unknown", "true"]]
+
+    def supervise(self, *words, **options):
+        """Its messages come by way of a file: a pipe that nobody reads would stop it."""
+        self.log = tempfile.NamedTemporaryFile("r")
+        self.addCleanup(self.log.close)
+        with open(self.log.name, "w", encoding="ascii") as errors:
+            return self.start(*words, stderr=errors, **options)
+
+    def messages(self, pattern):
+        with open(self.log.name, encoding="ascii") as log:
+            return re.findall(pattern, log.read())
+
+    def pid_of(self, command, times=1):
+        """Of the command's process, once it was started as often as that."""
+        pattern = "started as (\\d+): " + re.escape(command)
+        return int(until(lambda: self.messages(pattern)[times - 1 :], f"{command} was started {times} times")[-1])
+
+    def stop(self, process, sig=signal.SIGTERM):
+        process.send_signal(sig)
+        self.assertEqual(process.wait(PATIENCE), 0)
+
+    def test_what_exits_is_started_again(self):
+        process = self.supervise("-b", 1, "exit 3", "exec sleep 1000")
+        until(lambda: len(self.messages("exited with status 3: exit 3")) >= 5, "five exits")
+        self.assertEqual(len(self.messages("started as \\d+: exec sleep 1000")), 1)
+        self.stop(process)
+
+    def test_what_is_killed_is_started_again(self):
+        process = self.supervise("-b", 1, "exec sleep 1000")
+        for times in range(1, 5):
+            os.kill(self.pid_of("exec sleep 1000", times), signal.SIGKILL)
+        self.pid_of("exec sleep 1000", 5)
+        self.assertEqual(len(self.messages("killed by signal 9")), 4)
+        self.stop(process)
+
+    def test_the_wait_doubles_up_to_a_hundred_times_the_first(self):
+        process = self.supervise("-b", 1, "exit 1")
+        until(lambda: len(self.messages("restart in")) >= 10, "ten restarts")
+        waits = [int(wait) for wait in self.messages("restart in (\\d+) ms")]
+        self.assertEqual(waits[:9], [1, 2, 4, 8, 16, 32, 64, 100, 100])
+        self.stop(process)
+
+    def test_sigterm_stops_all(self):
+        commands = ["exec sleep 1000", "exec sleep 1001", "exec sleep 1002"]
+        for sig in (signal.SIGTERM, signal.SIGINT):
+            process = self.supervise(*commands)
+            pids = [self.pid_of(command) for command in commands]
+            self.stop(process, sig)
+            self.assertEqual([state_of(pid) for pid in pids], [None] * 3)
+            self.assertEqual(len(self.messages("killed by signal 15")), 3)
+
+    def test_sigterm_while_one_waits_for_its_restart(self):
+        process = self.supervise("-b", 3600000, "exit 1", "exec sleep 1000")
+        until(lambda: self.messages("restart in"), "the first command is to be restarted")
+        self.stop(process)
+
+    def test_what_is_deaf_to_sigterm_gets_sigkill(self):
+        process = self.supervise("-g", 50, "trap '' TERM; echo deaf; while :; do sleep 0.1; done")
+        self.assertEqual(process.stdout.readline(), "deaf\n")
+        self.stop(process)
+        self.assertEqual(len(self.messages("killed by signal 9")), 1)
+
+    def test_a_command_that_cannot_be_found_is_tried_again(self):
+        process = self.supervise("-b", 1, "exec no-such-command 2>/dev/null")
+        until(lambda: len(self.messages("exited with status 127")) >= 3, "three attempts")
+        self.stop(process)
+
+    def expect_no_zombie(self, **options):
+        with tempfile.NamedTemporaryFile("w", suffix=".py") as breeder:
+            breeder.write(BREEDER)
+            breeder.flush()
+            process = self.supervise("-b", 1, f"exec {sys.executable} {breeder.name}", "exit 4", **options)
+            self.assertEqual(process.stdout.readline(), f"{ORPHANS} 0\n")
+            until(lambda: len(self.messages("exited with status 4")) >= 3, "its own child is restarted beside that")
+            return process
+
+    def test_orphans_are_reaped(self):
+        self.stop(self.expect_no_zombie())
+
+    def test_as_pid_1(self):
+        if not has_namespaces():
+            self.skipTest("no pid namespace may be made here (unshare)")
+        process = self.expect_no_zombie(before=NAMESPACE)
+        with open(f"/proc/{process.pid}/task/{process.pid}/children", encoding="ascii") as children:
+            os.kill(int(children.read()), signal.SIGTERM)
+        self.assertEqual(process.wait(PATIENCE), 0)
+
+
+if __name__ == "__main__":
+    sys.exit(examples_support.main())

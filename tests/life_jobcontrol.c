@@ -184,12 +184,13 @@ TEST(jobcontrol, an_observer_sees_them_and_the_owner_can_wait_for_them)
     exitfd_close(x);
 }
 
-TEST(jobcontrol, owner_and_observers_are_each_told_once)
+/* first_observer 0: nobody owns the child, which is reaped by hand. */
+static void all_are_told_once(int first_observer)
 {
     struct exitfd *all[] = { open_exitfd(), open_exitfd(), open_exitfd() };
     pid_t pid = start_paused();
     for (int i = 0; i < 3; i++)
-        expect_result(exitfd_add(all[i], pid, BOTH | (i != 0 ? EXITFD_OBSERVE : 0), all[i]), 0);
+        expect_result(exitfd_add(all[i], pid, BOTH | (i >= first_observer ? EXITFD_OBSERVE : 0), all[i]), 0);
     for (int round = 0; round < 5; round++) {
         kill(pid, SIGSTOP);
         for (int i = 0; i < 3; i++)
@@ -203,11 +204,23 @@ TEST(jobcontrol, owner_and_observers_are_each_told_once)
     kill(pid, SIGTERM);
     for (int i = 3; i-- > 0;) {
         struct exitfd_event event = wait_event(all[i]);
-        expect_event(&event, pid, CLD_KILLED, SIGTERM, i != 0 ? EXITFD_PEEKED : EXITFD_REAPED, all[i]);
+        expect_event(&event, pid, CLD_KILLED, SIGTERM, i >= first_observer ? EXITFD_PEEKED : EXITFD_REAPED, all[i]);
         expect_settled(all[i]);
     }
+    if (first_observer == 0)
+        reap(pid);
     for (int i = 0; i < 3; i++)
         exitfd_close(all[i]);
+}
+
+TEST(jobcontrol, of_several_observers_each_is_told_once)
+{
+    all_are_told_once(0);
+}
+
+TEST(jobcontrol, an_owner_and_its_observers_are_each_told_once)
+{
+    all_are_told_once(1);
 }
 
 TEST(jobcontrol, many_children_at_once_each_report_their_own)

@@ -92,6 +92,7 @@ static pid_t watch_zombie(struct exitfd *x, unsigned flags)
     if (pid == 0)
         _exit(3);
     CHECK(exitfd_add(x, pid, flags, x) == 0);
+    CHECK(waitid(P_PID, (id_t)pid, &(siginfo_t){ 0 }, WEXITED | WNOWAIT) == 0);
     return pid;
 }
 

@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <semaphore.h>
 #include <sys/prctl.h>
+#include <time.h>
 
 extern char **environ;
 
@@ -191,7 +192,11 @@ struct helper start_helper(void *(*work)(void *), void *argument)
 
 void *join_helper(struct helper *helper)
 {
-    void *result;
-    cr_assert_eq(pthread_join(helper->thread, &result), 0);
+    void *result = NULL;
+    struct timespec end;
+    clock_gettime(CLOCK_REALTIME, &end);
+    end.tv_sec += DEADLINE_MS / 1000;
+    int error = pthread_timedjoin_np(helper->thread, &result, &end);
+    cr_assert_eq(error, 0, "the other thread does not end: %s", strerror(error));
     return result;
 }

@@ -27,54 +27,54 @@ static void expect_reported(struct exitfd *x, pid_t pid, int status)
 
 /* libuv */
 
+struct uv_side {
+    uv_loop_t loop;
+    uv_process_t process;
+    int ending; /* of its child: the exit status, or minus the signal */
+};
+
 static void note_uv_exit(uv_process_t *process, int64_t exit_status, int term_signal)
 {
-    int *ending = process->data;
-    *ending = term_signal != 0 ? -term_signal : (int)exit_status;
+    struct uv_side *uv = process->data;
+    uv->ending = term_signal != 0 ? -term_signal : (int)exit_status;
     uv_close((uv_handle_t *)process, NULL);
 }
 
-/* Lives until it is killed, so that its exit comes when the test wants it. */
-static void uv_start_sleeper(uv_loop_t *loop, uv_process_t *process, int *ending)
+/* Its child lives until it is killed, so that the exit comes when the test wants it. */
+static void start_uv(struct uv_side *uv)
 {
     char *arguments[] = { "sleep", "100", NULL };
     uv_process_options_t options = { .exit_cb = note_uv_exit, .file = arguments[0], .args = arguments };
-    process->data = ending;
-    int ret = uv_spawn(loop, process, &options);
+    if (backend_is("signalfd"))
+        SKIP("signalfd has SIGCHLD blocked in every thread, and libuv needs it delivered");
+    cr_assert_eq(uv_loop_init(&uv->loop), 0);
+    uv->process.data = uv;
+    int ret = uv_spawn(&uv->loop, &uv->process, &options);
     cr_assert_eq(ret, 0, "uv_spawn: %s", uv_strerror(ret));
 }
 
-static void uv_finish(uv_loop_t *loop)
+static void finish_uv(struct uv_side *uv)
 {
-    cr_assert_eq(uv_run(loop, UV_RUN_DEFAULT), 0);
-    cr_assert_eq(uv_loop_close(loop), 0);
+    uv->ending = 0;
+    uv_process_kill(&uv->process, SIGKILL);
+    cr_assert_eq(uv_run(&uv->loop, UV_RUN_DEFAULT), 0);
+    cr_assert_eq(uv_loop_close(&uv->loop), 0);
     uv_library_shutdown();
-}
-
-static void skip_libuv_where_sigchld_is_blocked(void)
-{
-    if (backend_is("signalfd"))
-        SKIP("signalfd has SIGCHLD blocked in every thread, and libuv needs it delivered");
+    cr_assert_eq(uv->ending, -SIGKILL);
 }
 
 TEST(loops, libuv_that_starts_after_us_gets_its_exits_and_we_get_ours)
 {
-    skip_libuv_where_sigchld_is_blocked();
+    struct uv_side uv;
     struct exitfd *x = open_exitfd();
     struct gate gate = open_gate();
     pid_t pid = start_child(&gate, 21);
     cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
 
-    uv_loop_t loop;
-    uv_process_t process;
-    int ending = 0;
-    cr_assert_eq(uv_loop_init(&loop), 0);
-    uv_start_sleeper(&loop, &process, &ending);
+    start_uv(&uv);
     let_through(&gate, 1);
     expect_reported(x, pid, 21);
-    uv_process_kill(&process, SIGKILL);
-    uv_finish(&loop);
-    cr_assert_eq(ending, -SIGKILL);
+    finish_uv(&uv);
 
     exitfd_close(x);
     cr_assert_eq(exitfd_is_default_handler(), 1);
@@ -83,18 +83,11 @@ TEST(loops, libuv_that_starts_after_us_gets_its_exits_and_we_get_ours)
 
 TEST(loops, libuv_that_was_there_before_us_gets_its_exits_and_we_get_ours)
 {
-    skip_libuv_where_sigchld_is_blocked();
-    uv_loop_t loop;
-    uv_process_t process;
-    int ending = 0;
-    cr_assert_eq(uv_loop_init(&loop), 0);
-    uv_start_sleeper(&loop, &process, &ending);
-
+    struct uv_side uv;
+    start_uv(&uv);
     struct exitfd *x = open_exitfd();
     expect_served(x, 22);
-    uv_process_kill(&process, SIGKILL);
-    uv_finish(&loop);
-    cr_assert_eq(ending, -SIGKILL);
+    finish_uv(&uv);
 
     /* With its last child libuv took the handler away, ours too. */
     pid_t pid = start_child_exit(23);
@@ -105,18 +98,12 @@ TEST(loops, libuv_that_was_there_before_us_gets_its_exits_and_we_get_ours)
 
 TEST(loops, closed_while_libuv_still_has_children_libuv_keeps_its_handler)
 {
-    skip_libuv_where_sigchld_is_blocked();
-    uv_loop_t loop;
-    uv_process_t process;
-    int ending = 0;
-    cr_assert_eq(uv_loop_init(&loop), 0);
-    uv_start_sleeper(&loop, &process, &ending);
+    struct uv_side uv;
+    start_uv(&uv);
     struct exitfd *x = open_exitfd();
     expect_served(x, 24);
     exitfd_close(x);
-    uv_process_kill(&process, SIGKILL);
-    uv_finish(&loop);
-    cr_assert_eq(ending, -SIGKILL);
+    finish_uv(&uv);
 }
 
 /* GLib */

@@ -14,6 +14,10 @@ import uuid
 TOOL = os.path.abspath(os.environ["EXITFD_TOOL"])
 PATIENCE = 30  # seconds: a failure, never a measurement
 
+# A shell that runs the tests in the background has these ignored, and who is started inherits that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+
 
 def until(condition, what):
     """Returns what condition returns once that is true; fails when it never is."""

@@ -165,40 +165,74 @@ TEST(ignored, toggled_back_before_anybody_looks)
     toggled(false);
 }
 
-/* Nothing ever tells of it again, and it is one of many. */
-TEST(ignored, toggled_back_with_many_siblings_alive)
+/* One of many that live on. told: a SIGCHLD tells of it, so one call is enough. */
+static void one_of_many(void (*meanwhile)(void), void (*afterwards)(void), bool told)
 {
     enum {
         SIBLINGS = 30
     };
     struct exitfd *x = open_for_truth();
     struct gate siblings_gate = open_gate(), gate = open_gate();
-    pid_t siblings[SIBLINGS];
-    for (int i = 0; i < SIBLINGS; i++) {
-        siblings[i] = start_child(&siblings_gate, 40);
-        cr_assert_eq(exitfd_add(x, siblings[i], 0, NULL), 0);
-    }
+    for (int i = 0; i < SIBLINGS; i++)
+        cr_assert_eq(exitfd_add(x, start_child(&siblings_gate, 40), 0, NULL), 0);
     pid_t pid = start_child(&gate, 41);
     cr_assert_eq(exitfd_add(x, pid, 0, x), 0);
     expect_no_event(x);
-    struct sigaction found;
-    sigaction(SIGCHLD, NULL, &found);
-    set_sigchld(SIG_IGN, 0);
+    meanwhile();
     let_through(&gate, 1);
     wait_until_gone(pid);
-    sigaction(SIGCHLD, &found, NULL);
+    afterwards();
     int epipes = 0;
-    struct exitfd_event event = wait_event_by_calling(x, &epipes);
+    struct exitfd_event event;
+    if (told) {
+        wait_readable(exitfd_get_fd(x));
+        cr_assert_eq(exitfd_wait(x, &event, 1, 0), 1);
+    } else {
+        event = wait_event_by_calling(x, &epipes);
+    }
     expect_stolen(&event, pid, CLD_EXITED, 41, x);
     let_through(&siblings_gate, SIBLINGS);
     for (int i = 0; i < SIBLINGS; i++) {
-        event = wait_event(x);
-        expect_exited(&event, event.pid, 40, NULL);
+        event = wait_event_by_calling(x, &epipes);
+        cr_assert_null(event.data);
     }
-    expect_quiet(x);
+    expect_no_event(x);
     close_gate(&siblings_gate);
     close_gate(&gate);
     exitfd_close(x);
+}
+
+static struct sigaction found_before;
+
+static void ignore_for_a_moment(void)
+{
+    sigaction(SIGCHLD, NULL, &found_before);
+    ignore();
+}
+
+static void put_back(void)
+{
+    sigaction(SIGCHLD, &found_before, NULL);
+}
+
+static void leave(void)
+{
+}
+
+TEST(ignored, SIG_IGN_one_of_many_that_live_on)
+{
+    one_of_many(ignore, leave, false);
+}
+
+TEST(ignored, SA_NOCLDWAIT_one_of_many_that_live_on)
+{
+    one_of_many(want_no_zombies, leave, true);
+}
+
+/* Nothing ever tells of it again. */
+TEST(ignored, toggled_back_with_many_siblings_alive)
+{
+    one_of_many(ignore_for_a_moment, put_back, false);
 }
 
 /* A zombie from before SIG_IGN stays one: its status is still to be had. */

@@ -48,7 +48,8 @@ TEST(limits, RLIMIT_NOFILE_some_on_pidfds_the_rest_by_SIGCHLD_and_back)
         for (int i = 0; i < COUNT; i++)
             cr_assert_eq(exitfd_add(x, pids[i], 0, &pids[i]), 0);
         cr_assert_eq(with_pidfd(x, pids, COUNT), round == 0 ? ROOM : COUNT);
-        cr_assert_eq(exitfd_is_default_handler(), round == 1);
+        if (backend_is("pidfd"))
+            cr_assert_eq(exitfd_is_default_handler(), round == 1);
         let_through(&gate, COUNT);
         expect_all_exited(x, pids, COUNT, 120);
         cr_assert_eq(exitfd_is_default_handler(), 1);
@@ -87,7 +88,12 @@ TEST(limits, RLIMIT_NOFILE_with_NO_SIGNALS_is_EMFILE)
     struct gate gate = open_gate();
     pid_t pid = start_child(&gate, 120);
     limit_fds(0);
-    cr_assert_eq(exitfd_add(x, pid, 0, &pid), -EMFILE);
+    int ret = exitfd_add(x, pid, 0, &pid);
+    if (ret == 0) {
+        cr_assert(backend_is("io_uring"), "watched, and by what?");
+        cr_assert_eq(exitfd_remove(x, pid), 0);
+    }
+    cr_assert(ret == 0 || ret == -EMFILE, "exitfd_add: %s", strerror(-ret));
     cr_assert_eq(exitfd_remove(x, pid), -ENOENT);
     raise_fd_limit();
     cr_assert_eq(exitfd_add(x, pid, 0, &pid), 0);

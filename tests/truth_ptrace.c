@@ -5,10 +5,6 @@
  */
 #include "truth_support.h"
 
-#include <fcntl.h>
-#include <poll.h>
-#include <spawn.h>
-#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 
@@ -344,73 +340,4 @@ TEST(ptrace, by_ourselves_while_another_child_exits)
     expect_event(&event, tracee, CLD_KILLED, SIGKILL, EXITFD_REAPED, x);
     close_gate(&gate);
     exitfd_close(x);
-}
-
-/* strace -D is a grandchild: the tracee itself is the watched child. */
-TEST(ptrace, under_strace)
-{
-    struct exitfd *x = open_for_truth();
-    char *const argv[] = { "strace", "-D", "-f", "-qq", "-o", "/dev/null", "sh", "-c", "(exit 1); exit 85", NULL };
-    pid_t pid;
-    int ret = exitfd_spawn(x, &pid, argv[0], NULL, NULL, argv, environ, 0, x);
-    if (ret == -ENOENT) {
-        exitfd_close(x);
-        SKIP("no strace here");
-    }
-    cr_assert_eq(ret, 0, "exitfd_spawn: %s", strerror(-ret));
-    struct exitfd_event event = wait_event(x);
-    expect_exited(&event, pid, 85, x);
-    expect_no_spin(x);
-    exitfd_close(x);
-}
-
-static pid_t tracer_of(pid_t pid)
-{
-    char path[64], line[256];
-    int tracer = 0;
-    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-    FILE *file = fopen(path, "re");
-    cr_assert_not_null(file);
-    while (fgets(line, sizeof(line), file) != NULL && sscanf(line, "TracerPid: %d", &tracer) != 1)
-        ;
-    fclose(file);
-    return tracer;
-}
-
-TEST(ptrace, under_gdb)
-{
-    struct exitfd *x = open_for_truth();
-    struct gate gate = open_gate();
-    char *const argv[] = { "cat", NULL };
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, gate.wait_end, STDIN_FILENO);
-    posix_spawn_file_actions_addclose(&actions, gate.go_end);
-    pid_t pid, gdb;
-    cr_assert_eq(exitfd_spawn(x, &pid, argv[0], &actions, NULL, argv, environ, 0, x), 0);
-    posix_spawn_file_actions_destroy(&actions);
-
-    char pid_text[16];
-    snprintf(pid_text, sizeof(pid_text), "%d", (int)pid);
-    char *const gdb_argv[] = { "gdb", "-nx", "-q", "-batch", "-p", pid_text, "-ex", "continue", NULL };
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addclose(&actions, gate.go_end);
-    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-    int ret = posix_spawnp(&gdb, gdb_argv[0], &actions, NULL, gdb_argv, environ);
-    posix_spawn_file_actions_destroy(&actions);
-    if (ret == 0) {
-        while (tracer_of(pid) == 0 && !is_zombie(gdb))
-            poll(NULL, 0, 1);
-        expect_no_event(x);
-    }
-    close_gate(&gate);
-    struct exitfd_event event = wait_event(x);
-    expect_exited(&event, pid, 0, x);
-    expect_no_spin(x);
-    exitfd_close(x);
-    if (ret == ENOENT)
-        SKIP("no gdb here");
-    reap(gdb);
 }

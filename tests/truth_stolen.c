@@ -266,6 +266,38 @@ TEST(stolen, every_second_one_of_many)
     exitfd_close(x);
 }
 
+/* Its siblings live on and nobody's zombie is left to be found: only SIGCHLD, once, told of it. */
+TEST(stolen, one_of_many_that_live_on)
+{
+    enum {
+        SIBLINGS = 30
+    };
+    struct exitfd *x = open_for_truth();
+    struct gate gate = open_gate(), siblings_gate = open_gate();
+    pid_t siblings[SIBLINGS];
+    for (int i = 0; i < SIBLINGS; i++)
+        siblings[i] = add_gated(x, &siblings_gate, 18);
+    pid_t pid = add_gated(x, &gate, 19);
+    let_through(&gate, 1);
+    cr_assert_eq(steal(-1), 19 << 8);
+    wait_readable(exitfd_get_fd(x));
+    struct exitfd_event event;
+    cr_assert_eq(exitfd_wait(x, &event, 1, 0), 1);
+    expect_stolen(&event, pid, CLD_EXITED, 19, x);
+    let_through(&siblings_gate, SIBLINGS);
+    for (int i = 0; i < SIBLINGS; i++) {
+        event = wait_event(x);
+        expect_exited(&event, event.pid, 18, x);
+        cr_assert_eq(exitfd_remove(x, event.pid), -ENOENT);
+    }
+    for (int i = 0; i < SIBLINGS; i++)
+        cr_assert_not(is_child(siblings[i]));
+    expect_quiet(x);
+    close_gate(&gate);
+    close_gate(&siblings_gate);
+    exitfd_close(x);
+}
+
 TEST(stolen, a_discarded_child_leaves_nothing_behind)
 {
     struct exitfd *x = open_for_truth();

@@ -28,7 +28,7 @@ bool follows_by_pidfd(void)
 
 void skip_without_pidfds(void)
 {
-    if (!backend_is("pidfd"))
+    if (!follows_by_pidfd())
         SKIP("this back end opens no pidfds");
 }
 

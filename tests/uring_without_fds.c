@@ -280,6 +280,27 @@ TEST(uring_without_fds, a_tracer_that_holds_the_zombie_makes_no_spin)
     exitfd_close(x);
 }
 
+TEST(uring_without_fds, a_stop_of_our_own_tracee_is_no_exit_and_makes_no_spin)
+{
+    struct exitfd *x = open_where_fds_may_lack();
+    struct gate gate = open_gate();
+    pid_t pid = watch_child(x, &gate, 7, 0);
+    cr_assert_eq(ptrace(PTRACE_SEIZE, pid, NULL, NULL), 0);
+    cr_assert_eq(ptrace(PTRACE_INTERRUPT, pid, NULL, NULL), 0);
+    siginfo_t info;
+    cr_assert_eq(waitid(P_PID, (id_t)pid, &info, WSTOPPED | WNOWAIT), 0);
+    expect_no_event(x);
+    int status;
+    cr_assert_eq(waitpid(pid, &status, WNOHANG), pid, "the stop was taken away");
+    cr_assert(WIFSTOPPED(status));
+    cr_assert_eq(ptrace(PTRACE_DETACH, pid, NULL, NULL), 0);
+    let_through(&gate, 1);
+    struct exitfd_event event = wait_event(x);
+    expect_exited(&event, pid, 7, x);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
 enum {
     MANY = 500
 };

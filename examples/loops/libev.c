@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The sharp edge: ev_default_loop takes over SIGCHLD and reaps every child of the process, so that these would come as
- * EXITFD_RECORDED at best. A loop from ev_loop_new does not.
+ * The sharp edge: ev_default_loop takes over SIGCHLD and reaps every child of the process. The pidfd back end then gives
+ * EXITFD_RECORDED, without a rusage, at best, and the self-pipe one is not woken. A loop from ev_loop_new does neither.
  */
 #include "children.h"
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The sharp edge: without EV_PERSIST an event is over after its first callback. And an event for SIGCHLD (evsignal_new)
- * replaces the handler that the self-pipe back end has installed: with the pidfd one they do not meet.
+ * replaces the handler of the self-pipe back end, whose exitfd_wait then says -EPIPE: with the pidfd one they do not meet.
  */
 #include "children.h"
 #include <errno.h>

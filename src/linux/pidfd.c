@@ -105,11 +105,14 @@ static int take(struct exitfd *x, const struct epoll_event *ready, int ready_cou
 static int wait_pidfd(struct exitfd *x, struct exitfd_event *events, int max, int timeout)
 {
     struct epoll_event ready[BATCH];
-    int count = 0, ready_count, room;
+    int count, ready_count, room;
 
     pthread_mutex_lock(&x->lock);
     xfd_follow_check(x);
+    count = xfd_follow_audit(x, events);
     pthread_mutex_unlock(&x->lock);
+    if (count == max)
+        return count;
     do {
         room = max - count < BATCH ? max - count : BATCH;
         ready_count = xfd_set_wait(x, ready, room, count ? 0 : timeout);
@@ -118,6 +121,7 @@ static int wait_pidfd(struct exitfd *x, struct exitfd_event *events, int max, in
         pthread_mutex_lock(&x->lock);
         count += take(x, ready, ready_count, events + count, max - count);
         pthread_mutex_unlock(&x->lock);
+        timeout = 0;
     } while (count < max && ready_count == room);
     return count;
 }

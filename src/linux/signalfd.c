@@ -100,14 +100,14 @@ static int wait_signalfd(struct exitfd *x, struct exitfd_event *events, int max,
     xfd_follow_check(x);
     pthread_mutex_unlock(&x->lock);
     int count = xfd_set_wait(x, ready, 3, timeout);
-    if (count <= 0)
+    if (count < 0)
         return count;
     pthread_mutex_lock(&x->lock);
     pid_t hint = 0;
     for (int i = 0; i < count; i++)
         if (!xfd_set_drain(x, ready[i].data.u64))
             hint = read_signal(x);
-    count = xfd_follow_collect(x, events, max, x->ticking, hint);
+    count = count > 0 ? xfd_follow_collect(x, events, max, x->ticking, hint) : xfd_follow_audit(x, events);
     pthread_mutex_unlock(&x->lock);
     return count;
 }

@@ -13,6 +13,7 @@
 #include "linux/child.h"
 #include "linux/set.h"
 #include "object.h"
+#include "platform.h"
 #include "status.h"
 #include "wake.h"
 
@@ -203,11 +204,16 @@ static int poll_pidfd(struct exitfd *x, struct watch *w, int pidfd)
     return 0;
 }
 
+static bool is_child(pid_t pid)
+{
+    return !xfd_platform_is_thread(pid) && xfd_status_is_child(pid) >= 0;
+}
+
 static int follow(struct exitfd *x, struct watch *w, int why, bool known_child)
 {
     bool waitable = x->uring->has_waitid && !(w->flags & JOB_FLAGS);
 
-    if (!waitable || (!known_child && xfd_status_is_child(w->pid) < 0) || !request_waitid(x, w))
+    if (!waitable || (!known_child && !is_child(w->pid)) || !request_waitid(x, w))
         return xfd_follow_add(x, w, why, known_child);
     hand_over(x);
     return 0;
@@ -246,28 +252,34 @@ static void remove_watch(struct exitfd *x, struct watch *w)
 
 static int take_waited(const struct watch *w, int answer, struct exitfd_event *event)
 {
-    bool gone = answer == -ECHILD || w->flags & WATCH_GONE;
+    struct wait_result result;
+    int found = answer == -ECHILD || w->flags & WATCH_GONE ? -ECHILD : xfd_status_settle(w, &result);
 
-    if (!gone)
-        return xfd_child_take(w, true, event);
-    xfd_event_unknown(event, w);
-    return 1;
+    if (found == 1)
+        xfd_event_fill(event, w, &result);
+    else if (found < 0)
+        xfd_event_unknown(event, w);
+    return found != 0;
 }
 
-/* A poll that told too soon: from now on each change, and at once if it is readable. waitid waits for as long as it takes. */
-static bool request_again(struct exitfd *x, const struct watch *w)
+/* It was told of too soon. 0, or -EAGAIN: the kernel could not be asked. */
+static int ask_again(struct exitfd *x, struct watch *w, bool requested)
 {
-    return w->pidfd >= 0 ? request_poll(x, w, w->pidfd, IORING_POLL_ADD_MULTI) : request_waitid(x, w);
+    /* A child that we trace ourselves has stopped: until its tracer takes that, waitid would tell it again at once. */
+    if (w->pidfd < 0)
+        return xfd_follow_add(x, w, 0, true);
+    /* Now for each change, beginning with what it is: nothing since the last look is missed. */
+    return requested || request_poll(x, w, w->pidfd, IORING_POLL_ADD_MULTI) ? 0 : -EAGAIN;
 }
 
-/* How many events, or -EAGAIN: it could not be asked for again. */
+/* How many events, or -EAGAIN. */
 static int settle(struct exitfd *x, struct watch *w, const struct io_uring_cqe *cqe, struct exitfd_event *event)
 {
     bool requested = cqe->flags & IORING_CQE_F_MORE, reaped = cqe->res > 0 && cqe->res & POLLHUP;
     int found = w->pidfd >= 0 ? xfd_child_take(w, reaped, event) : take_waited(w, cqe->res, event);
 
     if (found == 0)
-        return requested || request_again(x, w) ? 0 : -EAGAIN;
+        return ask_again(x, w, requested);
     found = w->flags & WATCH_DISCARDED ? 0 : 1;
     let_go(x, w, requested);
     xfd_watches_drop(&x->watches, w);
@@ -281,7 +293,8 @@ static int complete(struct exitfd *x, struct exitfd_event *events, int max)
     struct io_uring_cqe *cqe;
     int count = 0;
 
-    while (io_uring_peek_cqe(&u->ring, &cqe) == 0) {
+    while (io_uring_cq_ready(&u->ring) > 0) {
+        io_uring_peek_cqe(&u->ring, &cqe);
         struct watch *w = xfd_watches_by_token(&x->watches, cqe->user_data);
         int found = w && count == max ? -EAGAIN : w ? settle(x, w, cqe, &events[count]) : 0;
         if (found < 0)

@@ -70,6 +70,8 @@ static struct found take(struct exitfd *x, struct exitfd_event *events, int max)
     found.reached = xfd_follow_check(x);
     if (wake_drain(x->fd) || !found.reached)
         found.count = xfd_follow_collect(x, events, max, !found.reached, 0);
+    else
+        found.count = xfd_follow_audit(x, events);
     found.orphans_due = x->orphans_due;
     if (found.count == 0 && !found.reached && tell_deaf(x))
         found.count = -EPIPE;

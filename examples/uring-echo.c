@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: MIT */
+/* A TCP server in one io_uring: a child for each connection, whose exit is one more completion. */
+#include "example.h"
+
+#include <exitfd/uring.h>
+#include <getopt.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+
+extern char **environ;
+
+static const char help[] =
+    "usage: uring-echo [-p PORT] [-n CONNECTIONS] [COMMAND [ARGUMENT]...]\n"
+    "Run COMMAND, default cat, for each TCP connection to 127.0.0.1, with the connection as its input and output.\n"
+    "\n"
+    "  -p, --port=PORT         where to listen, default 0: any free port\n"
+    "  -n, --most=CONNECTIONS  so many at once, default 100; further ones wait\n"
+    "  -h, --help              show this\n"
+    "\n"
+    "The first line of output is the port; one follows for each child that has ended. SIGTERM or SIGINT ends the "
+    "server\n"
+    "once its children have: they get SIGTERM, and SIGKILL at the second such signal.\n";
+
+/* What a completion is about: its user_data. */
+enum {
+    CONNECTION = 1,
+    CHILDREN,
+    SIGNALS
+};
+
+struct server {
+    struct io_uring ring;
+    struct exitfd *x;
+    char **command;
+    pid_t *pids; /* most of them, 0 where there is no child: the data of each child is its place here */
+    int most, running;
+    int listener, signals;
+    bool accepting, stopping, failed;
+};
+
+static struct io_uring_sqe *get_sqe(struct server *s)
+{
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&s->ring);
+    if (!sqe) {
+        io_uring_submit(&s->ring);
+        sqe = io_uring_get_sqe(&s->ring);
+    }
+    return sqe;
+}
+
+static void poll_children(struct server *s)
+{
+    struct io_uring_sqe *sqe = get_sqe(s);
+    exitfd_uring_prep_poll(sqe, s->x);
+    sqe->user_data = CHILDREN;
+}
+
+static void poll_signals(struct server *s)
+{
+    struct io_uring_sqe *sqe = get_sqe(s);
+    io_uring_prep_poll_add(sqe, s->signals, POLLIN);
+    sqe->user_data = SIGNALS;
+}
+
+static void accept_next(struct server *s)
+{
+    if (s->accepting || s->failed || s->stopping || s->running == s->most)
+        return;
+    struct io_uring_sqe *sqe = get_sqe(s);
+    io_uring_prep_accept(sqe, s->listener, NULL, NULL, SOCK_CLOEXEC);
+    sqe->user_data = CONNECTION;
+    s->accepting = true;
+}
+
+static void serve(struct server *s, int connection)
+{
+    posix_spawn_file_actions_t actions;
+    pid_t *pid = s->pids;
+    while (*pid)
+        pid++;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, connection, STDIN_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, connection, STDOUT_FILENO);
+    int error = exitfd_spawn(s->x, pid, s->command[0], &actions, NULL, s->command, environ, 0, pid);
+    if (error < 0)
+        fprintf(stderr, "uring-echo: cannot run %s: %s\n", s->command[0], strerror(-error));
+    else
+        s->running++;
+    posix_spawn_file_actions_destroy(&actions);
+    close(connection);
+}
+
+static void take_connection(struct server *s, int result)
+{
+    s->accepting = false;
+    if (result >= 0 && s->stopping)
+        close(result);
+    else if (result >= 0)
+        serve(s, result);
+    else if (!s->stopping && result != -ECONNABORTED && result != -EINTR) {
+        fprintf(stderr, "uring-echo: accept: %s\n", strerror(-result));
+        /* Out of fds, as a rule: the next child that ends gives some back. */
+        s->failed = s->running == 0;
+        return;
+    }
+    accept_next(s);
+}
+
+static void report(const struct exitfd_event *event)
+{
+    if (event->origin == EXITFD_UNKNOWN)
+        printf("%d ended, nobody knows how\n", (int)event->pid);
+    else if (event->code == CLD_EXITED)
+        printf("%d exited with status %d\n", (int)event->pid, event->status);
+    else
+        printf("%d was killed by signal %d\n", (int)event->pid, event->status);
+    fflush(stdout);
+}
+
+static void take_exits(struct server *s, const struct io_uring_cqe *cqe)
+{
+    struct exitfd_event events[16];
+    int n;
+    while ((n = exitfd_wait(s->x, events, 16, 0)) > 0)
+        for (int i = 0; i < n; i++) {
+            report(&events[i]);
+            *(pid_t *)events[i].data = 0;
+            s->running--;
+        }
+    if (exitfd_uring_keep_polling(&s->ring, cqe, s->x) < 0)
+        poll_children(s);
+    accept_next(s);
+}
+
+static void take_signal(struct server *s)
+{
+    if (next_caught_signal(s->signals)) {
+        for (int i = 0; i < s->most; i++)
+            if (s->pids[i])
+                exitfd_kill(s->x, s->pids[i], s->stopping ? SIGKILL : SIGTERM);
+        s->stopping = true;
+        shutdown(s->listener, SHUT_RDWR); /* which ends the accept */
+    }
+    poll_signals(s);
+}
+
+static void take_completion(struct server *s, const struct io_uring_cqe *cqe)
+{
+    if (cqe->user_data == CONNECTION)
+        take_connection(s, cqe->res);
+    else if (cqe->user_data == CHILDREN)
+        take_exits(s, cqe);
+    else if (cqe->user_data == SIGNALS)
+        take_signal(s);
+}
+
+static int run(struct server *s)
+{
+    poll_children(s);
+    poll_signals(s);
+    accept_next(s);
+    while (s->accepting || s->running > 0) {
+        struct io_uring_cqe *cqe;
+        int error = io_uring_submit_and_wait(&s->ring, 1);
+        if (error < 0 && error != -EINTR) {
+            fprintf(stderr, "uring-echo: io_uring_enter: %s\n", strerror(-error));
+            return 1;
+        }
+        while (io_uring_peek_cqe(&s->ring, &cqe) == 0) {
+            take_completion(s, cqe);
+            io_uring_cqe_seen(&s->ring, cqe);
+        }
+    }
+    return s->failed;
+}
+
+static int listen_on(int port)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((in_port_t)port) };
+    socklen_t length = sizeof address;
+    int yes = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) < 0 ||
+        bind(fd, (struct sockaddr *)&address, length) < 0 || listen(fd, SOMAXCONN) < 0 ||
+        getsockname(fd, (struct sockaddr *)&address, &length) < 0) {
+        fprintf(stderr, "uring-echo: cannot listen on port %d: %s\n", port, strerror(errno));
+        return -1;
+    }
+    printf("%d\n", ntohs(address.sin_port));
+    fflush(stdout);
+    return fd;
+}
+
+static int start(struct server *s, int port)
+{
+    int error = io_uring_queue_init(64, &s->ring, 0);
+    if (error < 0) {
+        fprintf(stderr, "uring-echo: no io_uring: %s (sysctl kernel.io_uring_disabled? seccomp?)\n", strerror(-error));
+        return 1;
+    }
+    error = exitfd_open(&s->x, 0);
+    s->signals = catch_signals((const int[]){ SIGTERM, SIGINT, 0 });
+    s->pids = calloc((size_t)s->most, sizeof *s->pids);
+    if (error < 0 || s->signals < 0 || !s->pids) {
+        fprintf(stderr, "uring-echo: cannot start: %s\n", strerror(error < 0 ? -error : ENOMEM));
+        return 1;
+    }
+    s->listener = listen_on(port);
+    return s->listener < 0 ? 1 : run(s);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = { { "port", required_argument, NULL, 'p' },
+                                             { "most", required_argument, NULL, 'n' },
+                                             { "help", no_argument, NULL, 'h' },
+                                             { 0 } };
+    static char *cat[] = { "cat", NULL };
+    struct server s = { .most = 100 };
+    int option, port = 0;
+
+    while ((option = getopt_long(argc, argv, "+p:n:h", options, NULL)) != -1)
+        if (option == 'h')
+            return fputs(help, stdout) < 0;
+        else if (option == 'p' && !parse_number(optarg, 0, 65535, &port))
+            return wrong_usage("uring-echo", "not a port", optarg);
+        else if (option == 'n' && !parse_number(optarg, 1, 10000, &s.most))
+            return wrong_usage("uring-echo", "not a number of connections from 1 to 10000", optarg);
+        else if (option == '?')
+            return wrong_usage("uring-echo", "wrong usage", NULL);
+    s.command = optind < argc ? argv + optind : cat;
+    return start(&s, port);
+}

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: MIT
+"""What the tests of the example programs share: the program, what every one of them owes its user, deadlines, TAP."""
+import os
+import signal
+import subprocess
+import sys
+import time
+import unittest
+
+import demo_tap
+
+PATIENCE = 30  # seconds: a failure, never a measurement
+
+
+def until(condition, what):
+    """Returns what condition returns once that is true; fails when it never is."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.005)
+    raise AssertionError("never: " + what)
+
+
+def state_of(pid):
+    """R, S, T, Z and so on; None if there is no such process."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+class ExampleTest(unittest.TestCase):
+    program = None
+    wrong_usages = []
+
+    def start(self, *words, **options):
+        """In a process group of its own, so that nothing it starts outlives the test."""
+        command = [*options.pop("before", []), self.program, *map(str, words)]
+        process = subprocess.Popen(command, text=True, stdin=subprocess.DEVNULL, start_new_session=True,
+                                   **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options})
+        self.addCleanup(self.end, process)
+        return process
+
+    @staticmethod
+    def end(process):
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        process.communicate(timeout=PATIENCE)
+
+    def run_program(self, *words, **options):
+        process = self.start(*words, **options)
+        output, errors = process.communicate(timeout=PATIENCE)
+        return process.returncode, output, errors
+
+
+class UsageTest:
+    """Mixed into a test case of each program."""
+
+    def test_help_goes_to_the_output(self):
+        status, output, errors = self.run_program("--help")
+        self.assertEqual((status, errors), (0, ""))
+        self.assertTrue(output.startswith("usage: " + os.path.basename(self.program)))
+
+    def test_wrong_usage_is_told_and_exits_with_2(self):
+        for words in self.wrong_usages:
+            status, output, errors = self.run_program(*words)
+            self.assertEqual((status, output), (2, ""), words)
+            self.assertIn(os.path.basename(self.program) + ":", errors)
+
+
+def main():
+    if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
+        asked = sys.argv[1:] == ["--help"]
+        print(f"usage: {os.path.basename(sys.argv[0])} PROGRAM [TEST]...", file=sys.stdout if asked else sys.stderr)
+        return 0 if asked else 2
+    ExampleTest.program = os.path.abspath(sys.argv.pop(1))
+    unittest.main(testRunner=demo_tap.Runner)
+    return 0

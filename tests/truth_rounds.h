@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Rounds of the stress suites, 20,000 children each (EXITFD_STRESS_ROUNDS says otherwise, for slow machines): every child
+ * gives one event or is somebody's to reap, never both, never neither, and no status is another's.
+ */
+#ifndef EXITFD_TESTS_TRUTH_ROUNDS_H
+#define EXITFD_TESTS_TRUTH_ROUNDS_H
+
+#include "truth_support.h"
+
+enum {
+    BATCH_MAX = 500
+};
+
+struct round {
+    pid_t pid;
+    int status;
+    int events;
+    int stolen_status; /* -1: nobody else reaped it */
+};
+
+extern struct round batch[BATCH_MAX];
+extern struct gate gate;
+
+/* How many events so far were of which origin. */
+extern int reaped, recorded, unknown;
+
+int total_rounds(void);
+void spin(int turns);
+
+/* Children behind the gate, watched, each with its round as the data. */
+void start_batch(struct exitfd *x, int first, int size);
+/* Fails on a second event of a round, and on a status that is not its own. */
+void note_event(const struct exitfd_event *event);
+/* Takes n events, by polling; calling: also without the fd's help, for where SIGCHLD no longer tells. */
+void take_events(struct exitfd *x, int n, bool calling);
+void expect_totals(int rounds);
+
+#endif
