@@ -7,7 +7,7 @@ import select
 import subprocess
 import sys
 
-from tool_support import PATIENCE, TOOL, ToolTest, children_of, main, read, until
+from tool_support import PATIENCE, TOOL, ToolTest, children_of, hear, main, read, tell, until
 
 JOB_KEYS = ["type", "line", "command", "pid", "outcome", "status", "signal", "core", "origin", "error", "timed_out",
             "stopped", "wall", "cpu", "peak_kib", "stdout", "stderr"]
@@ -74,11 +74,10 @@ class Outputs(RunTest):
             tool = self.start("run", "-k", "-j", 2, stdin=subprocess.PIPE, stdout=output)
             tool.stdin.write(lines.encode())
             tool.stdin.close()
-            read(printed)
+            hear(printed)
             (worker,) = children_of(tool.pid)
             peak = int(re.search(rb"VmHWM:\s*(\d+) kB", read(f"/proc/{worker}/status"))[1])
-            with open(release, "w", encoding="ascii") as file:
-                file.write("go\n")
+            tell(release)
             self.assertEqual(tool.wait(PATIENCE), 0)
             output.seek(0)
             self.assertEqual(output.read(6), b"first\n")
@@ -87,10 +86,10 @@ class Outputs(RunTest):
 
     def test_many_small_ones_are_held_until_their_turn(self):
         (fifo,) = self.fifos(1)
-        count = 300
-        lines = [f"read x <{fifo}; echo 0"] + [f"seq {i} {i + 9000}" for i in range(1, count)] + [f"echo go >{fifo}"]
+        count, numbers = 200, 22000  # each is more than a block, all are more than is held in memory
+        lines = [f"read x <{fifo}; echo 0", *(f"seq {i} {i + numbers}" for i in range(1, count)), f"echo go >{fifo}"]
         result = self.run_lines(*lines, options=("-j", 4, "-k", "-q"))
-        expected = ["0"] + [str(n) for i in range(1, count) for n in range(i, i + 9001)]
+        expected = ["0"] + [str(n) for i in range(1, count) for n in range(i, i + numbers + 1)]
         self.assertEqual(result.stdout.split("\n"), expected + [""])
 
     def test_no_room_for_it_breaks_off(self):
@@ -105,6 +104,11 @@ class Outputs(RunTest):
         result = self.run_lines("sleep 1000 & echo here")
         self.assertEqual((result.returncode, result.stdout), (0, "here\n"))
         self.assertEqual(len(self.leftovers()), 1)  # a run that ends by itself ends nothing else
+
+    def test_what_prints_for_ever_in_the_background_holds_up_nothing(self):
+        result = self.run_lines("while :; do echo more; done & echo first")
+        self.assertEqual(result.returncode, 0)
+        self.assert_nothing_left()  # its output is gone, and so is it
 
     def test_full_device_is_an_error(self):
         with open("/dev/full", "w", encoding="ascii") as full:
@@ -292,6 +296,11 @@ class Environment(RunTest):
         result = self.run_lines(show, options=("-q",))
         self.assertEqual(result.stdout.split(), ["SigBlk:", "0" * 16, "SigIgn:", "0" * 16, *"0123"])
 
+    def test_limit_on_open_files_is_the_commands_as_it_was(self):
+        limited = ["/bin/sh", "-c", 'ulimit -Sn 100; exec "$0" run -q', TOOL]
+        result = subprocess.run(limited, input="ulimit -Sn\n", capture_output=True, text=True, env=self.env, check=False)
+        self.assertEqual(result.stdout, "100\n")
+
     def test_what_was_ignored_stays_ignored(self):
         nohup = ["/bin/sh", "-c", "trap '' HUP; exec \"$0\" run -q", TOOL]
         result = subprocess.run(nohup, input="grep SigIgn /proc/self/status\n", capture_output=True, text=True,
@@ -306,8 +315,7 @@ class Environment(RunTest):
         line = until(lambda: (lambda l: l if b"1 running" in l and l.startswith(b"exitfd run: 1/2 done") else None)(
             tool.stderr.readline()), "a progress line")
         self.assertRegex(line, rb"^exitfd run: 1/2 done, 1 running, 0 failed, [0-9.]+/(s|min), ETA \d+:\d\d\n$")
-        with open(fifo, "w", encoding="ascii") as file:
-            file.write("go\n")
+        tell(fifo)
         self.assertEqual(tool.wait(PATIENCE), 0)
         self.assertNotIn(b"\r", tool.stderr.read())
 
@@ -334,10 +342,10 @@ class Json(RunTest):
 
     def test_any_output_is_valid_json(self):
         # Overlong, surrogate, above U+10FFFF, cut short at the end of the output.
-        raw = r"\042\\\t\001\177 é😀 \300\200 \355\240\200 \364\220\200\200 \303("
+        raw = r"\042\\\t\001\177 é😀 \300\200 \355\240\200 \364\220\200\200 \303( \340\200\200 \360\200\200\200"
         _, jobs, _ = self.run_json(f"printf '{raw}'; printf '\\342\\202'")
         self.assertEqual(jobs[1]["stdout"], "\"\\\t\x01\x7f é😀 \ufffd\ufffd \ufffd\ufffd\ufffd \ufffd\ufffd\ufffd\ufffd"
-                                            " \ufffd(\ufffd")
+                                            " \ufffd( \ufffd\ufffd\ufffd \ufffd\ufffd\ufffd\ufffd\ufffd")
 
     def test_characters_are_whole_across_the_pieces_of_a_long_output(self):
         _, jobs, _ = self.run_json("printf x; yes é | tr -d '\\n' | head -c 400000")

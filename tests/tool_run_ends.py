@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 
-from tool_support import PATIENCE, ToolTest, children_of, is_alive, main, process_fields, read, until
+from tool_support import PATIENCE, ToolTest, children_of, hear, is_alive, main, process_fields, tell, until
 
 # Each announces itself in the fifo $1 and then stays, with a child of its own.
 PLAIN = "echo go >{0}; sleep 1000 & wait"
@@ -24,7 +24,7 @@ class Ends(ToolTest):
             file.writelines(command.format(fifo) + "\n" for command, fifo in zip(commands, self.fifos))
         tool = self.start("run", "-j", len(commands), "-p", 0, *options, path, text=True, **popen)
         for fifo in self.fifos:
-            read(fifo)
+            hear(fifo)
         return tool
 
     def worker(self, tool):
@@ -60,7 +60,7 @@ class Ends(ToolTest):
         tool = self.started(STUBBORN, "trap 'echo go >{0}' TERM; echo go >{0}; while :; do sleep 0.05; done",
                             options=("-K", "1d"))
         tool.send_signal(signal.SIGINT)
-        read(self.fifos[-1])
+        hear(self.fifos[-1])
         tool.send_signal(signal.SIGINT)
         self.assert_ended_by(tool, signal.SIGINT)
 
@@ -104,8 +104,7 @@ class Ends(ToolTest):
     def test_in_the_background_of_a_script_it_ignores_interrupts(self):
         tool = self.started("echo go >{0}; read x <{0}", preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
         tool.send_signal(signal.SIGINT)
-        with open(self.fifos[-1], "w", encoding="ascii") as file:
-            file.write("go\n")
+        tell(self.fifos[-1])
         self.assertEqual(tool.wait(PATIENCE), 0)
 
     def test_stop_and_continue_reach_the_commands(self):

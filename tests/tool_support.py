@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 import uuid
@@ -61,6 +62,28 @@ def process_fields(pid):
 def is_alive(pid):
     fields = process_fields(pid)
     return fields is not None and fields[0] not in "ZX"
+
+
+def hear(fifo):
+    """What the first writer of a fifo says; fails when nobody does."""
+    with open(fifo, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as file:
+        return until(file.read, f"something said in {fifo}")
+
+
+def tell(fifo, what="go\n"):
+    """Says something to the reader of a fifo; fails when nobody reads it."""
+
+    def write():
+        try:
+            fd = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:  # ENXIO: nobody reads it yet
+            return False
+        try:
+            return os.write(fd, what.encode())
+        finally:
+            os.close(fd)
+
+    until(write, f"a reader of {fifo}")
 
 
 def children_of(pid):
@@ -130,8 +153,6 @@ class ToolTest(unittest.TestCase):
                               errors="surrogateescape", timeout=4 * PATIENCE, check=False, **options)
 
     def folder(self):
-        import tempfile
-
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         return folder.name
@@ -171,6 +192,7 @@ class TapResult(unittest.TestResult):
 
 def main():
     """Runs the tests of the calling module, or those named on the command line, as TAP."""
+    sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
     names = ["__main__." + name for name in sys.argv[1:]] or ["__main__"]
     suite = unittest.defaultTestLoader.loadTestsFromNames(names)
     result = TapResult()

@@ -12,7 +12,7 @@ import termios
 import time
 import unittest
 
-from tool_support import PATIENCE, TOOL, ToolTest, children_of, main, process_fields, until
+from tool_support import PATIENCE, TOOL, ToolTest, children_of, hear, main, process_fields, tell, until
 
 
 def be_shell(words, env, reports, orders):
@@ -121,17 +121,13 @@ class Terminal(ToolTest):
         os.mkfifo(path)
         return path
 
-    def release(self, fifo):
-        with open(fifo, "w", encoding="ascii") as file:
-            file.write("go\n")
-
 
 class Run(Terminal):
     def test_status_line_lives_and_leaves_no_trace(self):
         fifo = self.fifo()
         self.open("run", "-j", 1, "-s", 0, self.list_of("echo a", f"read x <{fifo}; exit 4", "echo c"))
         self.expect(r"1/3 done, 1 running, 0 failed, [0-9.]+/(s|min), ETA \d+:\d\d\x1b\[K")
-        self.release(fifo)
+        tell(fifo)
         self.assertEqual(self.report(), "ended 1 its")
         screen = render(self.output)
         self.assertEqual((screen[0], screen[2]), ("a", "c"))
@@ -143,7 +139,7 @@ class Run(Terminal):
         fifo = self.fifo()
         self.open("run", "-j", 1, self.list_of(f"read x <{fifo}"), columns=20)
         self.expect(r"\r0/1 done, 1 running\x1b\[K")
-        self.release(fifo)
+        tell(fifo)
         self.assertEqual(self.report(), "ended 0 its")
 
     def test_table_fits_the_terminal(self):
@@ -157,7 +153,7 @@ class Run(Terminal):
         fifo = self.fifo()
         self.open("run", "-j", 1, "-s", 0, self.list_of("printf half", f"read x <{fifo}"))
         self.expect("1/2 done")
-        self.release(fifo)
+        tell(fifo)
         self.assertEqual(self.report(), "ended 0 its")
         self.assertEqual(render(self.output)[0], "half")
 
@@ -165,7 +161,7 @@ class Run(Terminal):
         fifo = self.fifo()
         self.open("run", "-p", 0.02, self.list_of(f"read x <{fifo}"), term="dumb")
         self.expect("exitfd run: 0/1 done, 1 running, 0 failed\r\n")
-        self.release(fifo)
+        tell(fifo)
         self.assertEqual(self.report(), "ended 0 its")
         self.assertNotIn("\x1b", self.output)
 
@@ -188,7 +184,7 @@ class Run(Terminal):
         self.assertEqual([process_fields(pid)[0] for pid in (worker, command)], ["T", "T"])
         os.write(self.orders, b"f")
         until(lambda: process_fields(command)[0] != "T", "the command goes on")
-        self.release(fifo)
+        tell(fifo)
         self.assertEqual(self.report(), "ended 0 its")
 
     def test_a_list_can_be_typed(self):
@@ -220,9 +216,8 @@ class Run(Terminal):
         before, after = self.fifo(), self.fifo()
         self.open("run", "-j", 1, "-s", 0, self.list_of(f"read x <{before}; echo a", f"echo go >{after}"))
         self.type("\x13")  # Ctrl-S
-        self.release(before)
-        with open(after, encoding="ascii") as file:
-            self.assertEqual(file.read(), "go\n")
+        tell(before)
+        self.assertEqual(hear(after), b"go\n")
         while self.read_some(0):
             pass
         self.assertNotIn("a\r\n", self.output)
