@@ -46,10 +46,24 @@ static struct exitfd *open_for_recycling(void)
     return x;
 }
 
+/* The number may be taken for a moment yet, by work of the kernel for a process that is gone. */
+static bool start_with(pid_t pid)
+{
+    for (int attempt = 0; attempt < 100; attempt++) {
+        set_next_pid(pid);
+        pid_t started = start_living();
+        if (started == pid)
+            return true;
+        kill(started, SIGKILL);
+        waitpid(started, NULL, 0);
+        poll(NULL, 0, 10);
+    }
+    return false;
+}
+
 static void recycle_for_own_child(pid_t pid)
 {
-    set_next_pid(pid);
-    CHECK(start_living() == pid);
+    CHECK(start_with(pid));
 }
 
 /* Returns its parent, which ends as it does, so that it is no child of ours. */
@@ -61,8 +75,7 @@ static pid_t recycle_for_stranger(pid_t pid)
     pid_t parent = fork();
     CHECK(parent >= 0);
     if (parent == 0) {
-        set_next_pid(pid);
-        CHECK(start_living() == pid);
+        CHECK(start_with(pid));
         CHECK(write(ends[1], "", 1) == 1);
         _exit(exit_status_of(pid));
     }
