@@ -147,10 +147,11 @@ class ToolTest(unittest.TestCase):
     def run_tool(self, *words, input=None, **options):
         """The finished tool, its output as text."""
         options.setdefault("env", self.env)
+        options.setdefault("timeout", 4 * PATIENCE)
         if input is None:
             options.setdefault("stdin", subprocess.DEVNULL)
         return subprocess.run([TOOL, *map(str, words)], input=input, capture_output=True, encoding="utf-8",
-                              errors="surrogateescape", timeout=4 * PATIENCE, check=False, **options)
+                              errors="surrogateescape", check=False, **options)
 
     def folder(self):
         folder = tempfile.TemporaryDirectory()
