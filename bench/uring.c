@@ -11,9 +11,9 @@
 extern const struct implementation by_hand_pidfd, ring_poll, ring_waitid, exitfd_pidfd, exitfd_uring;
 
 /* From here on no child gets a pidfd. */
-static const char *open_without_fds(const struct implementation *how, size_t expected_children)
+static const char *open_without_fds(const struct implementation *how)
 {
-    const char *obstacle = how->open(expected_children);
+    const char *obstacle = how->open();
     struct rlimit limit;
     int lowest_free = dup(STDOUT_FILENO);
 
@@ -24,14 +24,14 @@ static const char *open_without_fds(const struct implementation *how, size_t exp
     return obstacle;
 }
 
-static const char *open_pidfd_without_fds(size_t expected_children)
+static const char *open_pidfd_without_fds(void)
 {
-    return open_without_fds(&exitfd_pidfd, expected_children);
+    return open_without_fds(&exitfd_pidfd);
 }
 
-static const char *open_uring_without_fds(size_t expected_children)
+static const char *open_uring_without_fds(void)
 {
-    return open_without_fds(&exitfd_uring, expected_children);
+    return open_without_fds(&exitfd_uring);
 }
 
 /* Whatever the back end, these are the same functions. */

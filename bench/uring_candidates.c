@@ -30,18 +30,17 @@ struct watched {
 static struct io_uring ring;
 static int event_fd;
 
-static const char *open_ring(size_t expected_children)
+static const char *open_ring(void)
 {
-    (void)expected_children;
     if (io_uring_queue_init(128, &ring, SETUP_FLAGS) < 0)
         return "no io_uring with DEFER_TASKRUN here: Linux 6.1";
     event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     return io_uring_register_eventfd(&ring, event_fd) < 0 ? "a ring that registers nothing" : NULL;
 }
 
-static const char *open_ring_with_waitid(size_t expected_children)
+static const char *open_ring_with_waitid(void)
 {
-    const char *obstacle = open_ring(expected_children);
+    const char *obstacle = open_ring();
     struct io_uring_probe *probe = obstacle == NULL ? io_uring_get_probe_ring(&ring) : NULL;
     bool has_waitid = probe != NULL && io_uring_opcode_supported(probe, OP_WAITID);
 
