@@ -121,8 +121,15 @@ TEST(orphans, a_removed_child_is_any_other_child_again)
     exitfd_close(x);
 }
 
+static void skip_where_children_cannot_be_listed(void)
+{
+    if (build_is_posix())
+        SKIP("no list of children in this build: behind a zombie nothing is seen");
+}
+
 TEST(orphans, one_behind_a_zombie_that_another_exitfd_watches_is_found)
 {
+    skip_where_children_cannot_be_listed();
     struct exitfd *x = open_any_watch(), *y = open_exitfd();
     pid_t in_front = start_child_exit(1);
     expect_result(exitfd_add(y, in_front, 0, y), 0);
@@ -137,8 +144,29 @@ TEST(orphans, one_behind_a_zombie_that_another_exitfd_watches_is_found)
     exitfd_close(x);
 }
 
+TEST(orphans, one_behind_a_zombie_is_found_once_that_is_gone)
+{
+    struct exitfd *x = open_any_watch(), *y = open_exitfd();
+    pid_t in_front = start_child_exit(1);
+    expect_result(exitfd_add(y, in_front, 0, y), 0);
+    wait_until_zombie(in_front);
+    pid_t orphan = start_orphan(NULL, 35);
+    wait_until_zombie(orphan);
+    struct exitfd_event event;
+    int early = exitfd_wait(x, &event, 1, 0);
+    struct exitfd_event taken = wait_event(y);
+    expect_exited(&taken, in_front, 1, y);
+    if (early == 0)
+        event = wait_event(x);
+    expect_exited(&event, orphan, 35, x);
+    expect_settled(x);
+    exitfd_close(y);
+    exitfd_close(x);
+}
+
 TEST(orphans, those_behind_an_observed_zombie_are_found_and_nothing_spins)
 {
+    skip_where_children_cannot_be_listed();
     struct exitfd *x = open_any_watch(), *y = open_exitfd();
     struct exitfd_event event;
     int seen;
