@@ -23,14 +23,15 @@ def state(pid):
         return None
 reader, writer = os.pipe()
 if os.fork() == 0:
+    ends, held = os.pipe()
     for n in range({ORPHANS}):
         pid = os.fork()
         if pid == 0:
-            while n % 2 and os.getppid() == parent:
-                time.sleep(0.001)
+            os.close(held)
+            if n % 2:
+                os.read(ends, 1)
             os._exit(n % 256)
         os.write(writer, b"%d\\n" % pid)
-        parent = os.getpid()
     os._exit(0)
 os.close(writer)
 pids = [int(line) for line in os.fdopen(reader)]

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What the tests of the example programs share: the program, what every one of them owes its user, deadlines, TAP."""
+import ctypes
 import os
 import signal
 import subprocess
@@ -10,6 +11,8 @@ import unittest
 import demo_tap
 
 PATIENCE = 30  # seconds: a failure, never a measurement
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None)
 
 
 def until(condition, what):
@@ -32,14 +35,19 @@ def state_of(pid):
         return None
 
 
+def die_with_parent():
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 class ExampleTest(unittest.TestCase):
     program = None
     wrong_usages = []
 
     def start(self, *words, **options):
-        """In a process group of its own, so that nothing it starts outlives the test."""
+        """In a process group of its own, so that nothing it starts outlives the test; nor does it, when that is killed."""
         command = [*options.pop("before", []), self.program, *map(str, words)]
         process = subprocess.Popen(command, text=True, stdin=subprocess.DEVNULL, start_new_session=True,
+                                   preexec_fn=die_with_parent,
                                    **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options})
         self.addCleanup(self.end, process)
         return process
