@@ -2,6 +2,7 @@
 #include "orphans.h"
 
 #include "follow.h"
+#include "object.h"
 #include "process.h"
 #include "status.h"
 #include "wake.h"
@@ -55,17 +56,19 @@ void xfd_orphans_release(void)
 
 int xfd_orphans_claim(struct exitfd *x, void *data)
 {
+    int cancel_state;
+
     pthread_rwlock_wrlock(&naming);
     /* One of another process is a copy, made by a fork that no pthread_atfork handler saw. */
     int error = holder && holder->epoch == x->epoch ? -EBUSY : 0;
     if (error == 0) {
         holder = x;
-        pthread_mutex_lock(&x->lock);
+        xfd_object_lock(x, &cancel_state);
         x->any_child = true;
         x->any_data = data;
         xfd_follow_orphans(x);
         wake(x);
-        pthread_mutex_unlock(&x->lock);
+        xfd_object_unlock(x, cancel_state);
     }
     pthread_rwlock_unlock(&naming);
     return error;
@@ -73,14 +76,16 @@ int xfd_orphans_claim(struct exitfd *x, void *data)
 
 int xfd_orphans_give_up(struct exitfd *x)
 {
+    int cancel_state;
+
     pthread_rwlock_wrlock(&naming);
     int error = holder == x ? 0 : -ENOENT;
     if (error == 0) {
         holder = NULL;
-        pthread_mutex_lock(&x->lock);
+        xfd_object_lock(x, &cancel_state);
         x->any_child = false;
         xfd_follow_orphans(x);
-        pthread_mutex_unlock(&x->lock);
+        xfd_object_unlock(x, cancel_state);
     }
     pthread_rwlock_unlock(&naming);
     return error;
@@ -158,10 +163,14 @@ int xfd_orphans_collect(struct exitfd *x, struct exitfd_event *events, int max)
 
 void xfd_orphans_look_again(bool left)
 {
+    int cancel_state;
+
     if (!atomic_exchange(&blocked, false) && !left)
         return;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
     pthread_rwlock_rdlock(&naming);
     if (holder)
         wake(holder);
     pthread_rwlock_unlock(&naming);
+    pthread_setcancelstate(cancel_state, &cancel_state);
 }
