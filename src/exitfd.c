@@ -284,11 +284,18 @@ int exitfd_get_pidfd(struct exitfd *x, pid_t pid)
     return with_watch(x, pid, get_pidfd, 0);
 }
 
-static int64_t now_ms(void)
+static int64_t now_ns(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Rounded up: no time-out comes early. */
+static int64_t ms_until(int64_t deadline)
+{
+    int64_t left = deadline - now_ns();
+    return left > 0 ? (left + 999999) / 1000000 : 0;
 }
 
 static bool orphans_due(struct exitfd *x)
@@ -324,7 +331,7 @@ static int wait_once(struct exitfd *x, struct exitfd_event *events, int max, int
 
 static int wait_until(struct exitfd *x, struct exitfd_event *events, int max, int timeout_ms)
 {
-    int64_t deadline = timeout_ms > 0 ? now_ms() + timeout_ms : 0;
+    int64_t deadline = timeout_ms > 0 ? now_ns() + (int64_t)timeout_ms * 1000000 : 0;
     int64_t left = timeout_ms < 0 ? -1 : timeout_ms;
 
     for (;;) {
@@ -332,9 +339,7 @@ static int wait_until(struct exitfd *x, struct exitfd_event *events, int max, in
         if (count != 0 || left == 0)
             return count;
         if (left > 0)
-            left = deadline - now_ms();
-        if (timeout_ms > 0 && left < 0)
-            left = 0;
+            left = ms_until(deadline);
     }
 }
 
