@@ -262,7 +262,7 @@ static int kill_watch(struct exitfd *x, struct watch *w, int signum)
     if (w->pidfd >= 0)
         return xfd_platform_kill(w->pidfd, signum);
     /* x->lock keeps us from reaping it meanwhile, and as long as nobody has, the pid is its own. */
-    if (xfd_status_is_child(w->pid) < 0)
+    if (w->flags & WATCH_GONE || xfd_status_is_child(w->pid) < 0)
         return -ESRCH;
     return kill(w->pid, signum) < 0 ? -errno : 0;
 }

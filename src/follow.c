@@ -213,7 +213,7 @@ static void settle_as(struct exitfd *x, struct watch *w, const struct wait_resul
 static bool settle(struct exitfd *x, struct watch *w, struct exitfd_event *events, int *count)
 {
     struct wait_result result;
-    int found = w->flags & WATCH_GONE ? -ECHILD : xfd_status_settle(w, &result);
+    int found = xfd_status_settle(w, &result);
 
     if (found == 0)
         return false;
