@@ -77,7 +77,9 @@ static int sync_listening(struct exitfd *x)
         return 0;
     if (wanted)
         error = xfd_sigchld_listen(x->listener, x->wake_fd, x->wake_size,
-                               x->signal_fd >= 0 ? LISTEN_TO_SIBLINGS : to_stops ? LISTEN_STOPS : LISTEN_EXITS);
+                                   x->signal_fd >= 0 ? LISTEN_TO_SIBLINGS
+                                   : to_stops        ? LISTEN_STOPS
+                                                     : LISTEN_EXITS);
     else if (x->listening)
         xfd_sigchld_unlisten(x->listener);
     x->listening = wanted && error == 0;
@@ -111,6 +113,18 @@ void xfd_follow_stop(struct exitfd *x)
 bool xfd_follow_check(struct exitfd *x)
 {
     bool no_zombies, reached = true;
+/* Who exited between the last look of a deaf time and its end was told of to nobody: one look at each. */
+static void change_hearing(struct exitfd *x, bool reached)
+{
+    x->deaf = !reached;
+    if (x->backend->tick)
+        x->backend->tick(x, x->deaf);
+    if (reached && needs_sigchld(x)) {
+        x->unchecked = x->ring_size;
+        wake(x);
+    }
+}
+
 
     if (needs_sigchld(x)) {
         enum sigchld_state state = xfd_disposition_get(&no_zombies);
@@ -119,10 +133,8 @@ bool xfd_follow_check(struct exitfd *x)
         else
             reached = x->listening && state == SIGCHLD_OURS && !xfd_sigchld_is_blocked();
     }
-    if (x->backend->tick && x->ticking == reached) {
-        x->backend->tick(x, !reached);
-        x->ticking = !reached;
-    }
+    if (x->deaf == reached)
+        change_hearing(x, reached);
     return reached;
 }
 

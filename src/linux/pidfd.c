@@ -99,7 +99,7 @@ static int take(struct exitfd *x, const struct epoll_event *ready, int ready_cou
         else if (w && w->pidfd >= 0)
             count += settle(x, w, ready[i].events, &events[count]);
     }
-    return woken ? count + xfd_follow_collect(x, events + count, max - count, x->ticking, 0) : count;
+    return woken ? count + xfd_follow_collect(x, events + count, max - count, x->deaf, 0) : count;
 }
 
 static int wait_pidfd(struct exitfd *x, struct exitfd_event *events, int max, int timeout)

@@ -332,7 +332,7 @@ static bool turn(struct exitfd *x)
 {
     struct uring *u = x->uring;
 
-    if (x->ticking && !u->tick_armed)
+    if (x->deaf && !u->tick_armed)
         request_tick(u);
     return io_uring_submit_and_get_events(&u->ring) >= 0;
 }
@@ -341,7 +341,7 @@ static bool is_more_due(const struct exitfd *x)
 {
     const struct uring *u = x->uring;
     return *(volatile unsigned *)u->ring.sq.kflags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW) ||
-           io_uring_sq_ready(&u->ring) > 0 || (x->ticking && !u->tick_armed);
+           io_uring_sq_ready(&u->ring) > 0 || (x->deaf && !u->tick_armed);
 }
 
 static int take(struct exitfd *x, struct exitfd_event *events, int max)
@@ -362,7 +362,7 @@ static int take(struct exitfd *x, struct exitfd_event *events, int max)
     if (!room && drained)
         wake(x);
     if (room && (x->ring_size > 0 || x->any_child))
-        count += xfd_follow_collect(x, events + count, max - count, x->ticking, 0);
+        count += xfd_follow_collect(x, events + count, max - count, x->deaf, 0);
     return count;
 }
 
