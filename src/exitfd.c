@@ -93,15 +93,15 @@ struct exitfd *exitfd_close(struct exitfd *x)
 
     if (!x)
         return NULL;
-    /* Locked, in a forked child, for ever: another thread was changing the table, which cannot be trusted here. */
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    xfd_orphans_delist(x); /* first: from here on nobody locks it to ask whom it watches */
+    /* Locked, in a forked child, for ever: another thread was changing the table, which cannot be trusted here. */
     if (pthread_mutex_trylock(&x->lock) != 0) {
         x->watches = (struct watches){ 0 };
         x->ring_size = 0;
     } else {
         pthread_mutex_unlock(&x->lock);
     }
-    xfd_orphans_delist(x);
     x->backend->close(x);
     xfd_watches_free(&x->watches);
     pthread_mutex_destroy(&x->lock);
@@ -322,9 +322,10 @@ static int wait_once(struct exitfd *x, struct exitfd_event *events, int max, int
     /* What came in time is given before the interruption is told. */
     if (interrupted)
         count = x->backend->wait(x, events, max, 0);
-    if (count > 0)
+    if (count > 0 || xfd_orphans_must_look_again())
         xfd_orphans_look_again(left_a_zombie(events, count));
-    if (count >= 0 && count < max && orphans_due(x))
+    /* Without room as well: then the fd is made readable again for them. */
+    if (count >= 0 && orphans_due(x))
         count += xfd_orphans_collect(x, events + count, max - count);
     return count == 0 && interrupted ? -EINTR : count;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "follow.h"
 
+#include "orphans.h"
 #include "platform.h"
 #include "posix/disposition.h"
 #include "posix/sigchld.h"
@@ -110,9 +111,6 @@ void xfd_follow_stop(struct exitfd *x)
     x->listener = NULL;
 }
 
-bool xfd_follow_check(struct exitfd *x)
-{
-    bool no_zombies, reached = true;
 /* Who exited between the last look of a deaf time and its end was told of to nobody: one look at each. */
 static void change_hearing(struct exitfd *x, bool reached)
 {
@@ -125,6 +123,9 @@ static void change_hearing(struct exitfd *x, bool reached)
     }
 }
 
+bool xfd_follow_check(struct exitfd *x)
+{
+    bool no_zombies, reached = true;
 
     if (needs_sigchld(x)) {
         enum sigchld_state state = xfd_disposition_get(&no_zombies);
@@ -211,7 +212,7 @@ void xfd_follow_orphans(struct exitfd *x)
 static void settle_as(struct exitfd *x, struct watch *w, const struct wait_result *result, struct exitfd_event *events,
                       int *count)
 {
-    if (!(w->flags & WATCH_DISCARDED)) {
+    if (xfd_orphans_report_end(w)) {
         struct exitfd_event *event = &events[(*count)++];
         if (result)
             xfd_event_fill(event, w, result);

@@ -10,6 +10,7 @@
 #include "follow.h"
 #include "linux/child.h"
 #include "linux/set.h"
+#include "orphans.h"
 
 #define BATCH 64
 
@@ -80,7 +81,7 @@ static int settle(struct exitfd *x, struct watch *w, uint32_t ready, struct exit
         rearm(x, w);
         return 0;
     }
-    int count = w->flags & WATCH_DISCARDED ? 0 : 1;
+    int count = xfd_orphans_report_end(w);
     let_go(x, w, w->flags & WATCH_REARMED);
     xfd_watches_drop(&x->watches, w);
     return count;
