@@ -40,7 +40,7 @@
  *   -EXDEV    an io_uring exitfd was used from a thread other than the one that opened it
  *   -EINTR    exitfd_wait only: one of the caller's own signal handlers ran while it was blocked
  *   -EPIPE    exitfd_wait only: somebody replaced the handler of this self-pipe exitfd, see EXITFD_SELFPIPE
- *   -EPERM    exitfd_kill only: the kernel does not let this process signal that one
+ *   -EPERM    the kernel does not let this process signal that one (exitfd_kill), or open its pidfd (exitfd_add)
  *   -ENOMEM, -EMFILE, -ENFILE, -ENOSPC, -EAGAIN: the kernel or the allocator said so
  */
 #ifndef EXITFD_H
