@@ -40,7 +40,7 @@
  *   -EXDEV    an io_uring exitfd was used from a thread other than the one that opened it
  *   -EINTR    exitfd_wait only: one of the caller's own signal handlers ran while it was blocked
  *   -EPIPE    exitfd_wait only: somebody replaced the handler of this self-pipe exitfd, see EXITFD_SELFPIPE
- *   -EPERM    exitfd_kill only: the kernel does not let this process signal that one
+ *   -EPERM    the kernel does not let this process signal that one (exitfd_kill), or open its pidfd (exitfd_add)
  *   -ENOMEM, -EMFILE, -ENFILE, -ENOSPC, -EAGAIN: the kernel or the allocator said so
  */
 #ifndef EXITFD_H
@@ -89,7 +89,8 @@ struct exitfd_event {
     int           origin; /* enum exitfd_origin */
     void         *data;   /* what was given when the watch was added; exitfd never looks behind it */
     struct rusage rusage; /* of that process and the children it waited for; all zero unless EXITFD_REAPED or _PEEKED.
-                             Zero for EXITFD_PEEKED on systems other than Linux: waitid has no rusage there. */
+                             Zero for EXITFD_PEEKED on systems other than Linux: waitid has no rusage there. On Linux
+                             ru_maxrss of a forked child is at least what its parent had resident, exec or not. */
 };
 
 /*

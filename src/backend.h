@@ -64,7 +64,7 @@ struct exitfd {
     int wake_fd;                 /* what is written here makes fd readable */
     unsigned wake_size;          /* how much: 8 for an eventfd, 1 for a pipe */
     struct listener *listener;   /* whom the SIGCHLD handler writes to */
-    bool listening, listening_to_stops, ticking, told_deaf;
+    bool listening, listening_to_stops, deaf, told_deaf;
     uint32_t followed, job_watches; /* how many are in the ring without a pidfd, with stops or continues */
     uint32_t ring;               /* the watch of the ring to look at next */
     uint32_t ring_size, unchecked; /* how many from ring on must still be looked at */
@@ -76,7 +76,6 @@ struct exitfd {
     struct exitfd *next_open;
 
     int timer_fd, signal_fd;
-    bool blocked_sigchld;
     pthread_t opener;
     struct uring *uring;
 };

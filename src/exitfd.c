@@ -93,15 +93,15 @@ struct exitfd *exitfd_close(struct exitfd *x)
 
     if (!x)
         return NULL;
-    /* Locked, in a forked child, for ever: another thread was changing the table, which cannot be trusted here. */
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    xfd_orphans_delist(x); /* first: from here on nobody locks it to ask whom it watches */
+    /* Locked, in a forked child, for ever: another thread was changing the table, which cannot be trusted here. */
     if (pthread_mutex_trylock(&x->lock) != 0) {
         x->watches = (struct watches){ 0 };
         x->ring_size = 0;
     } else {
         pthread_mutex_unlock(&x->lock);
     }
-    xfd_orphans_delist(x);
     x->backend->close(x);
     xfd_watches_free(&x->watches);
     pthread_mutex_destroy(&x->lock);
@@ -262,7 +262,7 @@ static int kill_watch(struct exitfd *x, struct watch *w, int signum)
     if (w->pidfd >= 0)
         return xfd_platform_kill(w->pidfd, signum);
     /* x->lock keeps us from reaping it meanwhile, and as long as nobody has, the pid is its own. */
-    if (xfd_status_is_child(w->pid) < 0)
+    if (w->flags & WATCH_GONE || xfd_status_is_child(w->pid) < 0)
         return -ESRCH;
     return kill(w->pid, signum) < 0 ? -errno : 0;
 }
@@ -284,11 +284,18 @@ int exitfd_get_pidfd(struct exitfd *x, pid_t pid)
     return with_watch(x, pid, get_pidfd, 0);
 }
 
-static int64_t now_ms(void)
+static int64_t now_ns(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Rounded up: no time-out comes early. */
+static int64_t ms_until(int64_t deadline)
+{
+    int64_t left = deadline - now_ns();
+    return left > 0 ? (left + 999999) / 1000000 : 0;
 }
 
 static bool orphans_due(struct exitfd *x)
@@ -315,16 +322,17 @@ static int wait_once(struct exitfd *x, struct exitfd_event *events, int max, int
     /* What came in time is given before the interruption is told. */
     if (interrupted)
         count = x->backend->wait(x, events, max, 0);
-    if (count > 0)
+    if (count > 0 || xfd_orphans_must_look_again())
         xfd_orphans_look_again(left_a_zombie(events, count));
-    if (count >= 0 && count < max && orphans_due(x))
+    /* Without room as well: then the fd is made readable again for them. */
+    if (count >= 0 && orphans_due(x))
         count += xfd_orphans_collect(x, events + count, max - count);
     return count == 0 && interrupted ? -EINTR : count;
 }
 
 static int wait_until(struct exitfd *x, struct exitfd_event *events, int max, int timeout_ms)
 {
-    int64_t deadline = timeout_ms > 0 ? now_ms() + timeout_ms : 0;
+    int64_t deadline = timeout_ms > 0 ? now_ns() + (int64_t)timeout_ms * 1000000 : 0;
     int64_t left = timeout_ms < 0 ? -1 : timeout_ms;
 
     for (;;) {
@@ -332,9 +340,7 @@ static int wait_until(struct exitfd *x, struct exitfd_event *events, int max, in
         if (count != 0 || left == 0)
             return count;
         if (left > 0)
-            left = deadline - now_ms();
-        if (timeout_ms > 0 && left < 0)
-            left = 0;
+            left = ms_until(deadline);
     }
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "follow.h"
 
+#include "orphans.h"
 #include "platform.h"
 #include "posix/disposition.h"
 #include "posix/sigchld.h"
@@ -77,7 +78,9 @@ static int sync_listening(struct exitfd *x)
         return 0;
     if (wanted)
         error = xfd_sigchld_listen(x->listener, x->wake_fd, x->wake_size,
-                               x->signal_fd >= 0 ? LISTEN_TO_SIBLINGS : to_stops ? LISTEN_STOPS : LISTEN_EXITS);
+                                   x->signal_fd >= 0 ? LISTEN_TO_SIBLINGS
+                                   : to_stops        ? LISTEN_STOPS
+                                                     : LISTEN_EXITS);
     else if (x->listening)
         xfd_sigchld_unlisten(x->listener);
     x->listening = wanted && error == 0;
@@ -108,6 +111,18 @@ void xfd_follow_stop(struct exitfd *x)
     x->listener = NULL;
 }
 
+/* Who exited between the last look of a deaf time and its end was told of to nobody: one look at each. */
+static void change_hearing(struct exitfd *x, bool reached)
+{
+    x->deaf = !reached;
+    if (x->backend->tick)
+        x->backend->tick(x, x->deaf);
+    if (reached && needs_sigchld(x)) {
+        x->unchecked = x->ring_size;
+        wake(x);
+    }
+}
+
 bool xfd_follow_check(struct exitfd *x)
 {
     bool no_zombies, reached = true;
@@ -119,10 +134,8 @@ bool xfd_follow_check(struct exitfd *x)
         else
             reached = x->listening && state == SIGCHLD_OURS && !xfd_sigchld_is_blocked();
     }
-    if (x->backend->tick && x->ticking == reached) {
-        x->backend->tick(x, !reached);
-        x->ticking = !reached;
-    }
+    if (x->deaf == reached)
+        change_hearing(x, reached);
     return reached;
 }
 
@@ -199,7 +212,7 @@ void xfd_follow_orphans(struct exitfd *x)
 static void settle_as(struct exitfd *x, struct watch *w, const struct wait_result *result, struct exitfd_event *events,
                       int *count)
 {
-    if (!(w->flags & WATCH_DISCARDED)) {
+    if (xfd_orphans_report_end(w)) {
         struct exitfd_event *event = &events[(*count)++];
         if (result)
             xfd_event_fill(event, w, result);
@@ -213,7 +226,7 @@ static void settle_as(struct exitfd *x, struct watch *w, const struct wait_resul
 static bool settle(struct exitfd *x, struct watch *w, struct exitfd_event *events, int *count)
 {
     struct wait_result result;
-    int found = w->flags & WATCH_GONE ? -ECHILD : xfd_status_settle(w, &result);
+    int found = xfd_status_settle(w, &result);
 
     if (found == 0)
         return false;

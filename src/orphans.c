@@ -2,6 +2,7 @@
 #include "orphans.h"
 
 #include "follow.h"
+#include "object.h"
 #include "process.h"
 #include "status.h"
 #include "wake.h"
@@ -13,7 +14,8 @@
 /* Written by who looks for orphans or changes the list, read by who starts a child. Taken before any x->lock. */
 static pthread_rwlock_t naming = PTHREAD_RWLOCK_INITIALIZER;
 static struct exitfd *first_open, *holder;
-static atomic_bool blocked; /* a watched zombie stood in front, and there is no way to see behind it */
+static atomic_bool blocked;   /* a watched zombie may stand in front, and there is no way to see behind it */
+static atomic_bool unblocked; /* one that did went without an event */
 
 void xfd_orphans_enlist(struct exitfd *x)
 {
@@ -55,17 +57,19 @@ void xfd_orphans_release(void)
 
 int xfd_orphans_claim(struct exitfd *x, void *data)
 {
+    int cancel_state;
+
     pthread_rwlock_wrlock(&naming);
     /* One of another process is a copy, made by a fork that no pthread_atfork handler saw. */
     int error = holder && holder->epoch == x->epoch ? -EBUSY : 0;
     if (error == 0) {
         holder = x;
-        pthread_mutex_lock(&x->lock);
+        xfd_object_lock(x, &cancel_state);
         x->any_child = true;
         x->any_data = data;
         xfd_follow_orphans(x);
         wake(x);
-        pthread_mutex_unlock(&x->lock);
+        xfd_object_unlock(x, cancel_state);
     }
     pthread_rwlock_unlock(&naming);
     return error;
@@ -73,14 +77,16 @@ int xfd_orphans_claim(struct exitfd *x, void *data)
 
 int xfd_orphans_give_up(struct exitfd *x)
 {
+    int cancel_state;
+
     pthread_rwlock_wrlock(&naming);
     int error = holder == x ? 0 : -ENOENT;
     if (error == 0) {
         holder = NULL;
-        pthread_mutex_lock(&x->lock);
+        xfd_object_lock(x, &cancel_state);
         x->any_child = false;
         xfd_follow_orphans(x);
-        pthread_mutex_unlock(&x->lock);
+        xfd_object_unlock(x, cancel_state);
     }
     pthread_rwlock_unlock(&naming);
     return error;
@@ -119,7 +125,8 @@ static int look_behind(struct exitfd *x, struct exitfd_event *events, int max)
     pid_t *children = NULL;
     int count = 0, number = xfd_platform_list_children(&children);
 
-    atomic_store(&blocked, number < 0);
+    /* None, though one is in front: a kernel without CONFIG_PROC_CHILDREN. */
+    atomic_store(&blocked, number <= 0);
     for (int i = 0; i < number && count < max; i++)
         if (!is_watched(x, children[i]))
             count += reap(x, children[i], &events[count]);
@@ -132,11 +139,14 @@ static int collect(struct exitfd *x, struct exitfd_event *events, int max)
     struct wait_result result;
     int count = 0;
 
+    /* Before the look: who reaps what it finds in front, and be it at once, must see this. */
+    atomic_store(&blocked, true);
     while (count < max && xfd_status_wait(P_ALL, 0, WEXITED | WNOWAIT, &result) == 1) {
         if (!xfd_status_is_exit(&result) || is_watched(x, result.pid))
             return count + look_behind(x, events + count, max - count);
         count += reap(x, result.pid, &events[count]);
     }
+    atomic_store(&blocked, false);
     return count;
 }
 
@@ -158,10 +168,28 @@ int xfd_orphans_collect(struct exitfd *x, struct exitfd_event *events, int max)
 
 void xfd_orphans_look_again(bool left)
 {
+    int cancel_state;
+
     if (!atomic_exchange(&blocked, false) && !left)
         return;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
     pthread_rwlock_rdlock(&naming);
     if (holder)
         wake(holder);
     pthread_rwlock_unlock(&naming);
+    pthread_setcancelstate(cancel_state, &cancel_state);
+}
+
+bool xfd_orphans_report_end(const struct watch *w)
+{
+    if (!(w->flags & WATCH_DISCARDED))
+        return true;
+    if (atomic_load(&blocked))
+        atomic_store(&unblocked, true);
+    return false;
+}
+
+bool xfd_orphans_must_look_again(void)
+{
+    return atomic_load(&unblocked) && atomic_exchange(&unblocked, false);
 }

@@ -20,6 +20,11 @@ int xfd_orphans_collect(struct exitfd *x, struct exitfd_event *events, int max);
    have stood in front of an orphan. */
 void xfd_orphans_look_again(bool left);
 
+/* Whether the end of w, which is no more, is an event. If not, the next xfd_orphans_look_again is for its zombie. x->lock
+   may be held. */
+bool xfd_orphans_report_end(const struct watch *w);
+bool xfd_orphans_must_look_again(void);
+
 void xfd_orphans_forked(void);
 
 /* Of the platform: the pids of all children of this process, dead or alive, in memory to be freed; their number or a

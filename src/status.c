@@ -40,6 +40,8 @@ static int settle(idtype_t type, id_t id, bool observe, struct wait_result *ret)
 
 int xfd_status_settle(const struct watch *w, struct wait_result *ret)
 {
+    if (w->flags & WATCH_GONE)
+        return -ECHILD;
     return w->pidfd >= 0 ? settle(WAIT_PIDFD, (id_t)w->pidfd, w->flags & EXITFD_OBSERVE, ret)
                          : settle(P_PID, (id_t)w->pid, w->flags & EXITFD_OBSERVE, ret);
 }
@@ -51,6 +53,8 @@ int xfd_status_reap(pid_t pid, struct wait_result *ret)
 
 int xfd_status_wait_watch(const struct watch *w, int options, struct wait_result *ret)
 {
+    if (w->flags & WATCH_GONE)
+        return -ECHILD;
     return w->pidfd >= 0 ? xfd_status_wait(WAIT_PIDFD, (id_t)w->pidfd, options, ret)
                          : xfd_status_wait(P_PID, (id_t)w->pid, options, ret);
 }

@@ -52,6 +52,55 @@ TEST(blocking, timeout_lasts_that_long)
     exitfd_close(x);
 }
 
+static long long now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000000000LL + now.tv_nsec;
+}
+
+struct waker {
+    pid_t child;
+    atomic_bool stop;
+};
+
+/* A watch that ends makes its child any other child, and so wakes the exitfd that waits for those. */
+static void *wake_all_the_time(void *argument)
+{
+    struct waker *waker = argument;
+    struct exitfd *y = NULL;
+    if (exitfd_open(&y, 0) != 0)
+        return NULL;
+    while (!atomic_load(&waker->stop))
+        if (exitfd_add(y, waker->child, EXITFD_OBSERVE, NULL) != 0 || exitfd_remove(y, waker->child) != 0)
+            break;
+    exitfd_close(y);
+    return NULL;
+}
+
+TEST(blocking, timeout_lasts_that_long_whatever_wakes_it_meanwhile)
+{
+    struct exitfd *x = open_exitfd();
+    struct exitfd_event event;
+    struct gate gate = open_gate();
+    struct waker waker = { .child = start_child(&gate, 0) };
+    pthread_t thread;
+    cr_assert_eq(exitfd_add(x, -1, 0, NULL), 0);
+    cr_assert_eq(pthread_create(&thread, NULL, wake_all_the_time, &waker), 0);
+    for (int i = 0; i < 50; i++) {
+        long long start = now_ns();
+        cr_assert_eq(exitfd_wait(x, &event, 1, 3), 0);
+        cr_assert_geq(now_ns() - start, 3000000, "came back early");
+    }
+    atomic_store(&waker.stop, true);
+    pthread_join(thread, NULL);
+    cr_assert_eq(exitfd_remove(x, -1), 0);
+    let_through(&gate, 1);
+    reap(waker.child);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
 TEST(blocking, event_that_is_due_ends_any_timeout)
 {
     const int timeouts[] = { 0, 1, DEADLINE_MS, -1, -1000 };

@@ -192,6 +192,48 @@ static void observed_then_owned(void)
     reaped_by_somebody_else_and_child_again(EXITFD_OBSERVE);
 }
 
+/* A child of ours with the pid of one that was stolen from x, watched as well. */
+static void fork_again(struct exitfd *x, pid_t stolen, void *data)
+{
+    set_next_pid(stolen);
+    pid_t pid = exitfd_fork(x, 0, data);
+    while (pid == 0)
+        pause();
+    if (pid != stolen)
+        _exit(CHECK_SKIPPED);
+}
+
+static void discarded_by_the_pid_of_another(void)
+{
+    struct exitfd *x = open_for_recycling();
+    pid_t pid = watch_zombie(x, 0);
+    CHECK(exit_status_of(pid) == 3);
+    fork_again(x, pid, NULL);
+    CHECK(exitfd_remove(x, pid) == 0);
+    kill(pid, SIGKILL);
+    CHECK(waitid(P_PID, (id_t)pid, &(siginfo_t){ 0 }, WEXITED | WNOWAIT) == 0);
+    CHECK(exitfd_kill(x, pid, 0) == -ESRCH);
+    CHECK(exitfd_discard(x, pid) == 0);
+    CHECK(exit_status_of(pid) == 128 + SIGKILL);
+}
+
+static void stopped_by_the_pid_of_another(void)
+{
+    struct exitfd *x = open_for_recycling();
+    struct exitfd_event event;
+    pid_t pid = watch_zombie(x, EXITFD_STOPPED | EXITFD_CONTINUED);
+    CHECK(exit_status_of(pid) == 3);
+    fork_again(x, pid, NULL);
+    kill(pid, SIGSTOP);
+    CHECK(waitid(P_PID, (id_t)pid, &(siginfo_t){ 0 }, WSTOPPED | WNOWAIT) == 0);
+    event = next_event(x);
+    CHECK(event.data == x && (event.origin == EXITFD_UNKNOWN || event.origin == EXITFD_RECORDED));
+    CHECK(exitfd_wait(x, &event, 1, 0) == 0);
+    kill(pid, SIGKILL);
+    event = next_event(x);
+    CHECK(event.data == NULL && event.code == CLD_KILLED && event.origin == EXITFD_REAPED);
+}
+
 static void run_where_pids_can_be_chosen(void (*body)(void))
 {
     exitfd_close(open_exitfd());
@@ -239,4 +281,14 @@ TEST(recycled, a_later_child_with_the_pid_of_an_observed_child_is_not_hit)
 {
     skip_unless_by_pidfd();
     run_where_pids_can_be_chosen(observed_then_owned);
+}
+
+TEST(recycled, a_child_that_is_no_longer_watched_is_not_reaped_for_one_with_its_pid)
+{
+    run_where_pids_can_be_chosen(discarded_by_the_pid_of_another);
+}
+
+TEST(recycled, the_stop_of_a_later_child_is_not_told_of_the_stolen_one)
+{
+    run_where_pids_can_be_chosen(stopped_by_the_pid_of_another);
 }

@@ -5,13 +5,27 @@
 
 #include <dlfcn.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static bool somebody_is_quicker;
+static struct sigaction their_action;
+static struct sigaction what_they_found;
 static int plain_calls;
+static int chaining_calls;
+static bool fork_in_write;
+static pid_t forked;
 
 static void count_plain(int sig)
 {
     plain_calls += sig == SIGCHLD;
+}
+
+static void count_and_chain(int sig, siginfo_t *info, void *context)
+{
+    chaining_calls++;
+    if (what_they_found.sa_flags & SA_SIGINFO)
+        what_they_found.sa_sigaction(sig, info, context);
 }
 
 static int next_sigaction(int sig, const struct sigaction *action, struct sigaction *old)
@@ -25,24 +39,41 @@ static int next_sigaction(int sig, const struct sigaction *action, struct sigact
 int sigaction(int sig, const struct sigaction *action, struct sigaction *old)
 {
     if (somebody_is_quicker && sig == SIGCHLD && action != NULL) {
-        struct sigaction theirs = { .sa_handler = count_plain, .sa_flags = SA_RESTART };
-        sigemptyset(&theirs.sa_mask);
         somebody_is_quicker = false;
-        next_sigaction(SIGCHLD, &theirs, NULL);
+        next_sigaction(SIGCHLD, &their_action, &what_they_found);
     }
     return next_sigaction(sig, action, old);
+}
+
+ssize_t write(int fd, const void *bytes, size_t size)
+{
+    static ssize_t (*next)(int, const void *, size_t);
+    if (next == NULL)
+        *(void **)&next = dlsym(RTLD_NEXT, "write");
+    if (fork_in_write) {
+        fork_in_write = false;
+        forked = fork_guarded();
+    }
+    return next(fd, bytes, size);
+}
+
+static void let_somebody_be_quicker(void)
+{
+    their_action = (struct sigaction){ .sa_handler = count_plain, .sa_flags = SA_RESTART };
+    sigemptyset(&their_action.sa_mask);
+    somebody_is_quicker = true;
 }
 
 static void expect_theirs_in_place(void)
 {
     cr_assert_not(somebody_is_quicker, "the library never set a disposition");
-    cr_assert_eq(current_disposition().sa_handler, count_plain, "clobbered");
+    cr_assert_eq(current_disposition().sa_handler, their_action.sa_handler, "clobbered");
 }
 
 TEST(race, a_handler_installed_while_ours_goes_is_not_clobbered)
 {
     struct exitfd *x = open_exitfd_flags(EXITFD_SELFPIPE);
-    somebody_is_quicker = true;
+    let_somebody_be_quicker();
     exitfd_close(x);
     expect_theirs_in_place();
 }
@@ -51,7 +82,7 @@ TEST(race, a_handler_installed_while_the_primitive_goes_is_not_clobbered)
 {
     struct wakeup wakeup = open_wakeup();
     install(wakeup.write_end);
-    somebody_is_quicker = true;
+    let_somebody_be_quicker();
     install(-1);
     expect_theirs_in_place();
     close_wakeup(&wakeup);
@@ -60,10 +91,44 @@ TEST(race, a_handler_installed_while_the_primitive_goes_is_not_clobbered)
 TEST(race, a_handler_installed_while_ours_comes_is_chained_to_and_put_back)
 {
     unblock_sigchld();
-    somebody_is_quicker = true;
+    let_somebody_be_quicker();
     struct exitfd *x = open_exitfd_flags(EXITFD_SELFPIPE);
     expect_served(x, 1);
     cr_assert_eq(plain_calls, 1);
     exitfd_close(x);
     expect_theirs_in_place();
+}
+
+/* Theirs calls ours, which must not come to call theirs. */
+TEST(race, one_installed_while_ours_goes_may_chain_to_it_and_be_chained_to)
+{
+    unblock_sigchld();
+    struct exitfd *x = open_exitfd_flags(EXITFD_SELFPIPE);
+    their_action = (struct sigaction){ .sa_sigaction = count_and_chain, .sa_flags = SA_RESTART | SA_SIGINFO };
+    sigemptyset(&their_action.sa_mask);
+    somebody_is_quicker = true;
+    exitfd_close(x);
+    expect_theirs_in_place();
+    x = open_exitfd_flags(EXITFD_SELFPIPE);
+    expect_served(x, 2);
+    cr_assert_eq(chaining_calls, 1);
+    exitfd_close(x);
+    expect_theirs_in_place();
+}
+
+/* As a handler of the application that interrupts ours would. */
+TEST(race, a_fork_in_the_middle_of_the_handler_leaves_the_child_able_to_close)
+{
+    unblock_sigchld();
+    struct exitfd *x = open_exitfd_flags(EXITFD_SELFPIPE);
+    fork_in_write = true;
+    send_sigchld();
+    cr_assert_not(fork_in_write, "the handler wrote nothing");
+    if (forked == 0) {
+        alarm(10);
+        exitfd_close(x);
+        _exit(0);
+    }
+    cr_assert_eq(reap(forked), 0, "the child hung in exitfd_close");
+    exitfd_close(x);
 }

@@ -15,6 +15,7 @@
 #define OPENERS 3
 #define ROUNDS 30
 #define CHILDREN_PER_ROUND 4
+#define SENT_TO_ITSELF 20000
 
 static atomic_bool finished;
 static atomic_int guest_calls;
@@ -144,9 +145,50 @@ static void no_byte_comes_after_the_removal(void)
     pthread_join(cloud, NULL);
 }
 
+/* To the thread itself, so that the handler has run at the return. */
+static void *signal_itself(void *unused)
+{
+    for (int i = 0; i < SENT_TO_ITSELF; i++)
+        pthread_kill(pthread_self(), SIGCHLD);
+    finished = true;
+    return unused;
+}
+
+static int count_bytes(int fd)
+{
+    char bytes[4096];
+    int count = 0;
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    for (ssize_t got; (got = read(fd, bytes, sizeof bytes)) > 0;)
+        count += (int)got;
+    close(fd);
+    return count;
+}
+
+static void no_sigchld_falls_between_two_fds(void)
+{
+    pthread_t thread;
+    int one[2], other[2];
+    tap_require(pipe(one) == 0 && pipe(other) == 0, "pipe");
+    finished = false;
+    unblock_sigchld();
+    CHECK(exitfd_install_handler(one[1], NULL) == 0);
+    start(&thread, signal_itself);
+    while (!finished) {
+        CHECK(exitfd_install_handler(other[1], NULL) == 0);
+        CHECK(exitfd_install_handler(one[1], NULL) == 0);
+    }
+    pthread_join(thread, NULL);
+    CHECK(exitfd_install_handler(-1, NULL) == 0);
+    close(one[1]);
+    close(other[1]);
+    CHECK(count_bytes(one[0]) + count_bytes(other[0]) == SENT_TO_ITSELF);
+}
+
 static const struct tap_case cases[] = {
     { "exitfds_come_and_go_while_sigchlds_rain", exitfds_come_and_go_while_sigchlds_rain },
     { "no_byte_comes_after_the_removal", no_byte_comes_after_the_removal },
+    { "no_sigchld_falls_between_two_fds", no_sigchld_falls_between_two_fds },
 };
 
 int main(int argc, char *argv[])

@@ -22,7 +22,9 @@ int xfd_not_here(int error)
 /* Both calls fail for want of such a process where they are there and let through: INT_MAX is above any pid_max. */
 static int ask_kernel(void)
 {
-    syscall(SYS_waitid, WAIT_PIDFD, INT_MAX, NULL, WEXITED | WNOHANG, NULL);
+    siginfo_t ignored;
+
+    syscall(SYS_waitid, WAIT_PIDFD, INT_MAX, &ignored, WEXITED | WNOHANG, NULL);
     if (errno != EBADF)
         return xfd_not_here(errno);
     sys_pidfd_open(INT_MAX);
@@ -112,9 +114,12 @@ int xfd_child_take(const struct watch *w, bool reaped, struct exitfd_event *even
 
     if (found < 0)
         return learn(w, reaped, event);
-    if (found == 1)
-        xfd_event_fill(event, w, &result);
-    return found;
+    /* Or a stop of a child that we trace ourselves, whose pidfd was readable nevertheless: before Linux 6.15 it is when the
+       leading thread exits, and another one may take its place by an exec, and stop there. */
+    if (found == 0 || !xfd_status_is_exit(&result))
+        return 0;
+    xfd_event_fill(event, w, &result);
+    return 1;
 }
 
 void xfd_child_close_all(struct exitfd *x)

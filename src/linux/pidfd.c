@@ -10,6 +10,7 @@
 #include "follow.h"
 #include "linux/child.h"
 #include "linux/set.h"
+#include "orphans.h"
 
 #define BATCH 64
 
@@ -80,7 +81,7 @@ static int settle(struct exitfd *x, struct watch *w, uint32_t ready, struct exit
         rearm(x, w);
         return 0;
     }
-    int count = w->flags & WATCH_DISCARDED ? 0 : 1;
+    int count = xfd_orphans_report_end(w);
     let_go(x, w, w->flags & WATCH_REARMED);
     xfd_watches_drop(&x->watches, w);
     return count;
@@ -99,7 +100,7 @@ static int take(struct exitfd *x, const struct epoll_event *ready, int ready_cou
         else if (w && w->pidfd >= 0)
             count += settle(x, w, ready[i].events, &events[count]);
     }
-    return woken ? count + xfd_follow_collect(x, events + count, max - count, x->ticking, 0) : count;
+    return woken ? count + xfd_follow_collect(x, events + count, max - count, x->deaf, 0) : count;
 }
 
 static int wait_pidfd(struct exitfd *x, struct exitfd_event *events, int max, int timeout)

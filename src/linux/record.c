@@ -53,7 +53,7 @@ static pid_t pid_from_fdinfo(int pidfd)
     snprintf(path, sizeof path, "/proc/self/fdinfo/%d", pidfd);
     FILE *file = fopen(path, "re");
     if (!file)
-        return -errno;
+        return errno == ENOENT || errno == EACCES ? -ENOTSUP : -errno;
     while (fgets(line, sizeof line, file) && sscanf(line, "Pid: %d", &pid) != 1)
         ;
     fclose(file);

@@ -20,24 +20,35 @@ static void sigchld_set(sigset_t *set)
     sigaddset(set, SIGCHLD);
 }
 
+/* Of the exitfds that this thread has opened, the last one to be closed unblocks what the first one blocked. */
+static _Thread_local struct {
+    unsigned open;
+    bool blocked;
+} here;
+
 static void block_sigchld(struct exitfd *x)
 {
     sigset_t set;
 
-    sigchld_set(&set);
-    x->blocked_sigchld = !xfd_sigchld_is_blocked();
     x->opener = pthread_self();
-    if (x->blocked_sigchld)
-        pthread_sigmask(SIG_BLOCK, &set, NULL);
+    here.open++;
+    if (xfd_sigchld_is_blocked())
+        return;
+    sigchld_set(&set);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    here.blocked = true;
 }
 
 static void unblock_sigchld(const struct exitfd *x)
 {
     sigset_t set;
 
+    /* 0: a thread that is gone opened it, and its pthread_t is ours now. */
+    if (!pthread_equal(x->opener, pthread_self()) || here.open == 0 || --here.open > 0 || !here.blocked)
+        return;
     sigchld_set(&set);
-    if (x->blocked_sigchld && pthread_equal(x->opener, pthread_self()))
-        pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    here.blocked = false;
 }
 
 static void close_signalfd(struct exitfd *x)
@@ -107,7 +118,7 @@ static int wait_signalfd(struct exitfd *x, struct exitfd_event *events, int max,
     for (int i = 0; i < count; i++)
         if (!xfd_set_drain(x, ready[i].data.u64))
             hint = read_signal(x);
-    count = count > 0 ? xfd_follow_collect(x, events, max, x->ticking, hint) : xfd_follow_audit(x, events);
+    count = count > 0 ? xfd_follow_collect(x, events, max, x->deaf, hint) : xfd_follow_audit(x, events);
     pthread_mutex_unlock(&x->lock);
     return count;
 }

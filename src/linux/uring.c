@@ -13,6 +13,7 @@
 #include "linux/child.h"
 #include "linux/set.h"
 #include "object.h"
+#include "orphans.h"
 #include "platform.h"
 #include "status.h"
 #include "wake.h"
@@ -253,7 +254,7 @@ static void remove_watch(struct exitfd *x, struct watch *w)
 static int take_waited(const struct watch *w, int answer, struct exitfd_event *event)
 {
     struct wait_result result;
-    int found = answer == -ECHILD || w->flags & WATCH_GONE ? -ECHILD : xfd_status_settle(w, &result);
+    int found = answer == -ECHILD ? -ECHILD : xfd_status_settle(w, &result);
 
     if (found == 1)
         xfd_event_fill(event, w, &result);
@@ -280,7 +281,7 @@ static int settle(struct exitfd *x, struct watch *w, const struct io_uring_cqe *
 
     if (found == 0)
         return ask_again(x, w, requested);
-    found = w->flags & WATCH_DISCARDED ? 0 : 1;
+    found = xfd_orphans_report_end(w);
     let_go(x, w, requested);
     xfd_watches_drop(&x->watches, w);
     return found;
@@ -332,7 +333,7 @@ static bool turn(struct exitfd *x)
 {
     struct uring *u = x->uring;
 
-    if (x->ticking && !u->tick_armed)
+    if (x->deaf && !u->tick_armed)
         request_tick(u);
     return io_uring_submit_and_get_events(&u->ring) >= 0;
 }
@@ -341,7 +342,7 @@ static bool is_more_due(const struct exitfd *x)
 {
     const struct uring *u = x->uring;
     return *(volatile unsigned *)u->ring.sq.kflags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW) ||
-           io_uring_sq_ready(&u->ring) > 0 || (x->ticking && !u->tick_armed);
+           io_uring_sq_ready(&u->ring) > 0 || (x->deaf && !u->tick_armed);
 }
 
 static int take(struct exitfd *x, struct exitfd_event *events, int max)
@@ -362,7 +363,7 @@ static int take(struct exitfd *x, struct exitfd_event *events, int max)
     if (!room && drained)
         wake(x);
     if (room && (x->ring_size > 0 || x->any_child))
-        count += xfd_follow_collect(x, events + count, max - count, x->ticking, 0);
+        count += xfd_follow_collect(x, events + count, max - count, x->deaf, 0);
     return count;
 }
 

@@ -19,11 +19,21 @@
 typedef void action_function(int, siginfo_t *, void *);
 typedef void handler_function(int);
 
+/* How a handler is to be called. */
+enum {
+    WITH_INFO = 1, /* SA_SIGINFO */
+    ONCE = 2,      /* SA_RESETHAND */
+    WAYS = 4
+};
+
+/*
+ * A trampoline may be used again for another handler while a thread is still in it. So where a function is kept says how
+ * it is called: one load gives both, and no function can be called in the way of another.
+ */
 struct trampoline {
     action_function *entry;
-    struct sigaction found; /* for the lock's holder */
-    _Atomic uintptr_t found_function;
-    atomic_int found_flags;
+    struct sigaction found;                 /* for the lock's holder */
+    _Atomic uintptr_t found_function[WAYS]; /* 0: none; one at most is set */
     bool taken;
 };
 
@@ -37,19 +47,24 @@ static bool is_function(uintptr_t function)
     return function != (uintptr_t)SIG_DFL && function != (uintptr_t)SIG_IGN;
 }
 
+static int way_of(const struct sigaction *action)
+{
+    return (action->sa_flags & SA_SIGINFO ? WITH_INFO : 0) | (action->sa_flags & SA_RESETHAND ? ONCE : 0);
+}
+
 static void chain(struct trampoline *t, int signum, siginfo_t *info, void *context)
 {
-    uintptr_t function = atomic_load(&t->found_function);
-    int flags = atomic_load(&t->found_flags);
-
-    if (flags & SA_RESETHAND)
-        function = atomic_exchange(&t->found_function, (uintptr_t)SIG_DFL);
-    if (!is_function(function))
+    for (int way = 0; way < WAYS; way++) {
+        _Atomic uintptr_t *place = &t->found_function[way];
+        uintptr_t function = way & ONCE ? atomic_exchange(place, 0) : atomic_load(place);
+        if (!function)
+            continue;
+        if (way & WITH_INFO)
+            ((action_function *)function)(signum, info, context);
+        else
+            ((handler_function *)function)(signum);
         return;
-    if (flags & SA_SIGINFO)
-        ((action_function *)function)(signum, info, context);
-    else
-        ((handler_function *)function)(signum);
+    }
 }
 
 static void handle(struct trampoline *t, int signum, siginfo_t *info, void *context)
@@ -109,9 +124,13 @@ static struct trampoline *take_trampoline(void)
 
 static void remember(struct trampoline *t, const struct sigaction *found)
 {
+    uintptr_t function = function_of(found);
+
     t->found = *found;
-    atomic_store(&t->found_flags, found->sa_flags);
-    atomic_store(&t->found_function, function_of(found));
+    atomic_store(&t->found_function[way_of(found)], is_function(function) ? function : 0);
+    for (int way = 0; way < WAYS; way++)
+        if (way != way_of(found))
+            atomic_store(&t->found_function[way], 0);
 }
 
 /* What the handler found expects of the kernel goes on: its mask, stops if it had them, no zombies if it wanted none.
@@ -168,12 +187,13 @@ static void take_back(struct trampoline *t)
 {
     struct sigaction replaced;
 
-    if (t->found.sa_flags & SA_RESETHAND && atomic_load(&t->found_function) == (uintptr_t)SIG_DFL)
+    if (is_function(function_of(&t->found)) && !atomic_load(&t->found_function[way_of(&t->found)]))
         t->found = (struct sigaction){ .sa_handler = SIG_DFL };
     sigaction(SIGCHLD, &t->found, &replaced);
-    if (function_of(&replaced) != (uintptr_t)t->entry)
+    if (function_of(&replaced) == (uintptr_t)t->entry)
+        t->taken = false;
+    else /* another thread's, which may chain to ours: it stays */
         sigaction(SIGCHLD, &replaced, NULL);
-    t->taken = false;
 }
 
 int xfd_disposition_install(bool stops, bool newcomer)

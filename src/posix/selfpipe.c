@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "follow.h"
-#include "posix/pipe.h"
 #include "posix/disposition.h"
+#include "posix/pipe.h"
 #include "posix/sigchld.h"
 #include "wake.h"
 
@@ -53,7 +53,7 @@ static bool tell_deaf(struct exitfd *x)
 {
     bool no_zombies, told = x->told_deaf;
 
-    x->told_deaf = x->ring_size > 0 && xfd_disposition_get(&no_zombies) != SIGCHLD_OURS;
+    x->told_deaf = (x->ring_size > 0 || x->any_child) && xfd_disposition_get(&no_zombies) != SIGCHLD_OURS;
     return x->told_deaf && !told;
 }
 
@@ -68,11 +68,13 @@ static struct found take(struct exitfd *x, struct exitfd_event *events, int max)
 
     pthread_mutex_lock(&x->lock);
     found.reached = xfd_follow_check(x);
-    if (wake_drain(x->fd) || !found.reached)
+    bool woken = wake_drain(x->fd);
+    if (woken || !found.reached)
         found.count = xfd_follow_collect(x, events, max, !found.reached, 0);
     else
         found.count = xfd_follow_audit(x, events);
-    found.orphans_due = x->orphans_due;
+    /* Deaf, each look is one for orphans too, and no reason not to sleep until the next one. */
+    found.orphans_due = x->orphans_due && (woken || found.reached);
     if (found.count == 0 && !found.reached && tell_deaf(x))
         found.count = -EPIPE;
     pthread_mutex_unlock(&x->lock);

@@ -32,6 +32,7 @@ struct listener {
 static _Atomic(struct listener *) listeners;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static sigset_t mask_before_lock;
+static int cancel_state_before_lock;
 static struct listener *primitive; /* of exitfd_install_handler */
 
 static void write_to(struct listener *l)
@@ -45,38 +46,57 @@ static void write_to(struct listener *l)
     atomic_fetch_sub(&l->users, 1);
 }
 
-/* In a forked child that shares our pipes getpid() differs from the pid of who listens. */
+/*
+ * In a forked child that shares our pipes getpid() differs from the pid of who listens.
+ *
+ * write(2) is a cancellation point: a thread that was cancelled would end wherever the signal found it, in the middle of
+ * malloc for example, and would be counted in `users` for ever.
+ */
 static void write_to_all(const struct listener *except)
 {
     pid_t self = getpid();
+    int cancel_state;
 
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
     for (struct listener *l = atomic_load(&listeners); l; l = l->next)
         if (l != except && atomic_load(&l->pid) == self)
             write_to(l);
+    pthread_setcancelstate(cancel_state, &cancel_state);
 }
 
-/* All signals are blocked as well: a handler of the application that forks must not find us holding the lock. */
+/* All signals are blocked as well: a handler of the application that forks must not find us holding the lock. Nor may the
+   thread end, cancelled, where silence sleeps. */
 void xfd_sigchld_lock(void)
 {
     sigset_t all, before;
+    int cancel_state;
 
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
     pthread_mutex_lock(&lock);
     mask_before_lock = before;
+    cancel_state_before_lock = cancel_state;
+}
+
+static void restore_thread(const sigset_t *mask, int cancel_state)
+{
+    pthread_setcancelstate(cancel_state, &cancel_state);
+    pthread_sigmask(SIG_SETMASK, mask, NULL);
 }
 
 void xfd_sigchld_unlock(void)
 {
-    sigset_t before = mask_before_lock;
+    sigset_t mask = mask_before_lock;
+    int cancel_state = cancel_state_before_lock;
 
     pthread_mutex_unlock(&lock);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    restore_thread(&mask, cancel_state);
 }
 
 void xfd_sigchld_forked(void)
 {
-    sigset_t before = mask_before_lock;
+    sigset_t mask = mask_before_lock;
 
     for (struct listener *l = atomic_load(&listeners); l; l = l->next) {
         atomic_store(&l->fd, -1);
@@ -84,7 +104,7 @@ void xfd_sigchld_forked(void)
     }
     primitive = NULL;
     pthread_mutex_init(&lock, NULL);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    restore_thread(&mask, cancel_state_before_lock);
 }
 
 static bool active(const struct listener *l)
@@ -136,9 +156,10 @@ static struct listener *reserve(void)
     return l;
 }
 
-static int listen_to(struct listener *l, int fd, unsigned size, enum listen_to to)
+/* The fd before goes only when the new one is there: no SIGCHLD between the two is missed. */
+static int listen_to(struct listener *l, int fd, unsigned size, enum listen_to to, bool newcomer)
 {
-    bool newcomer = !active(l) && to != LISTEN_TO_SIBLINGS;
+    int before = active(l) ? atomic_load(&l->fd) : -1;
 
     l->to = to;
     atomic_store(&l->pid, getpid());
@@ -146,15 +167,21 @@ static int listen_to(struct listener *l, int fd, unsigned size, enum listen_to t
     atomic_store(&l->fd, fd);
     int error = settle(newcomer);
     if (error < 0)
-        atomic_store(&l->fd, -1);
+        atomic_store(&l->fd, before);
     return error;
+}
+
+/* Below 0: a handler of the application forked while it interrupted ours, and in the child the latter went on. */
+static void wait_for_users(const struct listener *l)
+{
+    while (atomic_load(&l->users) > 0)
+        poll(NULL, 0, 1);
 }
 
 static void silence(struct listener *l)
 {
     atomic_store(&l->fd, -1);
-    while (atomic_load(&l->users) != 0)
-        poll(NULL, 0, 1);
+    wait_for_users(l);
 }
 
 struct listener *xfd_sigchld_reserve(void)
@@ -168,7 +195,7 @@ struct listener *xfd_sigchld_reserve(void)
 int xfd_sigchld_listen(struct listener *l, int fd, unsigned size, enum listen_to to)
 {
     xfd_sigchld_lock();
-    int error = listen_to(l, fd, size, to);
+    int error = listen_to(l, fd, size, to, !active(l) && to != LISTEN_TO_SIBLINGS);
     xfd_sigchld_unlock();
     return error;
 }
@@ -222,15 +249,12 @@ static int replace_primitive(int fd, int *old_fd)
         struct listener *l = primitive ? primitive : reserve();
         if (!l)
             return -ENOMEM;
-        if (primitive)
-            silence(l);
-        error = listen_to(l, fd, 1, LISTEN_EXITS);
-        if (error < 0 && *old_fd >= 0)
-            atomic_store(&l->fd, *old_fd);
-        else if (error < 0)
-            l->reserved = false;
-        else
+        error = listen_to(l, fd, 1, LISTEN_EXITS, true);
+        wait_for_users(l);
+        if (error == 0)
             primitive = l;
+        else if (!primitive)
+            l->reserved = false;
     } else if (primitive) {
         silence(primitive);
         settle(false);

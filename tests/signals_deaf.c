@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/* While SIGCHLD does not reach us, and when it does again. */
+#include "life_support.h"
+#include "signals.h"
+
+#include <dlfcn.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <sys/syscall.h>
+
+static atomic_int wait_calls;
+
+int waitid(idtype_t type, id_t id, siginfo_t *info, int options)
+{
+    static int (*next)(idtype_t, id_t, siginfo_t *, int);
+    if (next == NULL)
+        *(void **)&next = dlsym(RTLD_NEXT, "waitid");
+    atomic_fetch_add(&wait_calls, 1);
+    return next(type, id, info, options);
+}
+
+long syscall(long number, ...)
+{
+    static long (*next)(long, ...);
+    va_list list;
+    long a[6];
+    va_start(list, number);
+    for (int i = 0; i < 6; i++)
+        a[i] = va_arg(list, long);
+    va_end(list);
+    if (next == NULL)
+        *(void **)&next = dlsym(RTLD_NEXT, "syscall");
+    if (number == SYS_waitid)
+        atomic_fetch_add(&wait_calls, 1);
+    return next(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
+static void host_handler(int sig)
+{
+    (void)sig;
+}
+
+/* Whatever the back end listens by. Returns what make_hear puts back. */
+static struct sigaction make_deaf(void)
+{
+    struct sigaction found = current_disposition();
+    if (backend_is("signalfd"))
+        unblock_sigchld();
+    else
+        set_sigchld(host_handler, SA_RESTART);
+    return found;
+}
+
+static void make_hear(const struct sigaction *found)
+{
+    if (backend_is("signalfd"))
+        block_sigchld();
+    else
+        sigaction(SIGCHLD, found, NULL);
+}
+
+/* exitfd_wait as long as it has something to say besides events. */
+static void let_it_notice(struct exitfd *x)
+{
+    struct exitfd_event event;
+    int ret = exitfd_wait(x, &event, 1, 0);
+    cr_assert(ret == 0 || (ret == -EPIPE && backend_is("self-pipe")), "exitfd_wait: %d", ret);
+}
+
+/* Told of soon after SIGCHLD is heard again, though there was no signal for it, and however many others are looked at. */
+TEST(deaf, one_who_exited_while_it_was_is_seen_when_it_hears_again)
+{
+    enum {
+        CHILDREN = 20
+    };
+    struct exitfd *x = open_for_truth();
+    struct gate gate = open_gate(), gate_of_last = open_gate();
+    pid_t pids[CHILDREN];
+    struct rlimit before = forbid_new_fds(); /* without pidfds they are followed by SIGCHLD on every back end */
+    for (int i = 0; i < CHILDREN; i++) {
+        pids[i] = start_child(i < CHILDREN - 1 ? &gate : &gate_of_last, 7);
+        cr_assert_eq(exitfd_add(x, pids[i], 0, &pids[i]), 0);
+    }
+    allow_new_fds(&before);
+    struct sigaction found = make_deaf();
+    let_it_notice(x);
+    let_through(&gate_of_last, 1);
+    wait_until_zombie(pids[CHILDREN - 1]);
+    make_hear(&found);
+    struct exitfd_event event = wait_event(x);
+    expect_exited(&event, pids[CHILDREN - 1], 7, &pids[CHILDREN - 1]);
+    expect_quiet(x);
+    exitfd_close(x);
+    let_through(&gate, CHILDREN - 1);
+    for (int i = 0; i < CHILDREN - 1; i++)
+        reap(pids[i]);
+    close_gate(&gate);
+    close_gate(&gate_of_last);
+}
+
+TEST(deaf, and_so_are_orphans)
+{
+    struct exitfd *x = open_for_truth();
+    expect_result(exitfd_add(x, -1, 0, x), 0);
+    expect_settled(x);
+    struct sigaction found = make_deaf();
+    let_it_notice(x);
+    pid_t pid = start_child_exit(8);
+    wait_until_zombie(pid);
+    make_hear(&found);
+    struct exitfd_event event = wait_event(x);
+    expect_exited(&event, pid, 8, x);
+    expect_quiet(x);
+    exitfd_close(x);
+}
+
+/* Every 100 ms, and not as often as the processor can. */
+TEST(deaf, a_blocked_wait_for_orphans_does_not_spin)
+{
+    struct exitfd *x = open_for_truth();
+    struct exitfd_event event;
+    expect_result(exitfd_add(x, -1, 0, x), 0);
+    expect_settled(x);
+    make_deaf();
+    let_it_notice(x);
+    wait_calls = 0;
+    expect_result(exitfd_wait(x, &event, 1, 300), 0);
+    cr_assert_leq(wait_calls, 20, "%d waits within 300 ms", wait_calls);
+    pid_t pid = start_child_exit(9);
+    int ret;
+    while ((ret = exitfd_wait(x, &event, 1, DEADLINE_MS)) == -EINTR)
+        ;
+    expect_result(ret, 1);
+    expect_exited(&event, pid, 9, x);
+    exitfd_close(x);
+}
+
+TEST(deaf, it_says_so_where_only_orphans_are_waited_for)
+{
+    struct exitfd *x = open_for_truth();
+    struct exitfd_event event;
+    expect_result(exitfd_add(x, -1, 0, x), 0);
+    expect_settled(x);
+    set_sigchld(host_handler, SA_RESTART);
+    expect_result(exitfd_wait(x, &event, 1, 0), backend_is("self-pipe") ? -EPIPE : 0);
+    expect_no_event(x);
+    exitfd_close(x);
+}
+
+static struct exitfd *open_signalfd(void)
+{
+    if (build_is_posix())
+        SKIP("no signalfd in this build");
+    unblock_sigchld();
+    return open_exitfd_flags(EXITFD_SIGNALFD);
+}
+
+static void expect_the_other_served(struct exitfd *closed, struct exitfd *left)
+{
+    exitfd_close(closed);
+    cr_assert(sigchld_is_blocked(), "the other one needs it blocked");
+    struct gate gate = open_gate();
+    pid_t pid = start_child(&gate, 3);
+    cr_assert_eq(exitfd_add(left, pid, 0, NULL), 0);
+    let_through(&gate, 1);
+    struct exitfd_event event = wait_event(left);
+    expect_exited(&event, pid, 3, NULL);
+    close_gate(&gate);
+    exitfd_close(left);
+    cr_assert_not(sigchld_is_blocked(), "it was not before the first one was opened");
+}
+
+TEST(deaf, of_two_signalfds_closing_one_leaves_the_other_hearing)
+{
+    struct exitfd *first = open_signalfd(), *second = open_exitfd_flags(EXITFD_SIGNALFD);
+    expect_the_other_served(first, second);
+    first = open_signalfd();
+    second = open_exitfd_flags(EXITFD_SIGNALFD);
+    expect_the_other_served(second, first);
+}
