@@ -212,6 +212,13 @@ class Pages(unittest.TestCase):
             self.assertEqual((result.returncode, result.stderr), (0, ""), page)
             self.assertIn("exitfd", result.stdout)
 
+    def test_types_of_the_python_binding(self):
+        if not shutil.which("mypy"):
+            self.skipTest("mypy is not installed")
+        result = subprocess.run(["mypy", "--strict", "--cache-dir", os.devnull, os.path.join(ROOT, "bindings", "python", "exitfd.py")],
+                                capture_output=True, text=True, check=False)
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["--help"]:
