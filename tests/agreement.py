@@ -206,11 +206,18 @@ class Pages(unittest.TestCase):
     def test_man_warns_of_nothing(self):
         if not (shutil.which("man") and shutil.which("groff")):
             self.skipTest("man or groff is not installed")
-        for page in ("exitfd.3", "exitfd.7"):
+        for page in ("exitfd.1", "exitfd.3", "exitfd.7"):
             result = subprocess.run(["man", "--warnings", "-E", "UTF-8", "-l", os.path.join(ROOT, "man", page)], text=True,
                                     capture_output=True, env={**os.environ, "LC_ALL": "C.UTF-8", "MANWIDTH": "80"}, check=False)
             self.assertEqual((result.returncode, result.stderr), (0, ""), page)
             self.assertIn("exitfd", result.stdout)
+
+    def test_types_of_the_python_binding(self):
+        if not shutil.which("mypy"):
+            self.skipTest("mypy is not installed")
+        result = subprocess.run(["mypy", "--strict", "--cache-dir", os.devnull, os.path.join(ROOT, "bindings", "python", "exitfd.py")],
+                                capture_output=True, text=True, check=False)
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
 
 
 if __name__ == "__main__":

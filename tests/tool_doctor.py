@@ -8,8 +8,9 @@ import platform
 import resource
 import signal
 import struct
+import subprocess
 
-from tool_support import ToolTest, has_pidfds, main
+from tool_support import PATIENCE, TOOL, ToolTest, has_pidfds, has_record, main
 
 KEYS = ["type", "check", "verdict", "value", "text"]
 CHECKS = ["exitfd", "kernel", "pidfd_open", "waitid(P_PIDFD)", "pidfd_send_signal", "clone3", "io_uring_setup", "default",
@@ -71,6 +72,25 @@ class Doctor(ToolTest):
         checks = self.examine(preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
         self.assertEqual(checks["SIGCHLD"]["value"], "ignored")
         self.assertNotEqual(checks["SIGCHLD"]["verdict"], "ok")
+
+    def test_sigchld_ignored_spoils_no_pidfd(self):
+        if not has_record():
+            self.skipTest("without the kernel's record the status of a child is lost where SIGCHLD is ignored")
+        for _ in range(20):
+            checks = self.examine(preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
+            self.assertEqual((checks["pidfd"]["value"], checks["default"]["verdict"]), ("yes", "ok"))
+
+    def test_without_proc_nothing_is_made_up(self):
+        hidden = ["unshare", *([] if os.geteuid() == 0 else ["-Ur"]), "-m", "sh", "-c", 'umount -l /proc && exec "$@"', "sh"]
+        # $ORIGIN in a program's library path means nothing without /proc.
+        env = dict(self.env, LD_LIBRARY_PATH=os.path.join(os.path.dirname(TOOL), "..", "src"))
+        if subprocess.run([*hidden, TOOL, "--version"], env=env, capture_output=True, check=False).returncode:
+            self.skipTest("this process may not hide /proc (unshare), or the program does not run without it (a sanitizer)")
+        result = subprocess.run([*hidden, TOOL, "doctor"], env=env, capture_output=True, text=True, timeout=PATIENCE,
+                                check=False)
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        self.assertRegex(result.stdout, "seccomp  *unknown")
+        self.assertNotIn("are open", result.stdout)
 
     def test_sigchld_blocked(self):
         checks = self.examine(preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD]))

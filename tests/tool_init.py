@@ -2,6 +2,8 @@
 """exitfd init, as PID 1 of a pid namespace and as a sub-reaper.
 
 What tini(1) documents is tested with tini too, where it is installed: the table in exitfd(1) claims no more than that."""
+import functools
+import itertools
 import os
 import shutil
 import signal
@@ -41,6 +43,7 @@ print([pid for pid in orphans if stat(pid)[0] != "gone"])
 NAMESPACE = ["unshare", *([] if os.geteuid() == 0 else ["-Ur"]), "-pf", "--kill-child", "--mount-proc"]
 
 
+@functools.cache
 def has_namespaces():
     try:
         return subprocess.run([*NAMESPACE, "true"], capture_output=True, check=False).returncode == 0
@@ -155,11 +158,12 @@ class Documented(InitTest):
         self.assertEqual(lines, {f"{name} {int(signal.SIGUSR1)}\n" for name in ("command", "child")})
 
     def test_the_command_has_its_own_process_group(self):
-        process, init = self.ready_catcher(self.as_sub_reaper, "--", *CATCHER)
-        (command,) = children_of(init)
-        self.assertEqual(process_fields(command)[2], str(command))
-        self.assertNotEqual(process_fields(command)[2], process_fields(init)[2])
-        process.kill()
+        for start in (self.as_sub_reaper, self.as_pid_1):
+            process, init = self.ready_catcher(start, "--", *CATCHER)
+            (command,) = children_of(init)
+            self.assertEqual(process_fields(command)[2], str(command))
+            self.assertNotEqual(process_fields(command)[2], process_fields(init)[2])
+            process.kill()
 
     def test_signal_at_the_death_of_the_parent(self):
         script = '"$@" & read line; kill -9 $$'
@@ -169,6 +173,13 @@ class Documented(InitTest):
         parent.stdin.write("\n")
         parent.stdin.close()
         self.assertEqual(parent.stdout.readline(), f"command {int(signal.SIGUSR2)}\n")
+        self.assert_nothing_left()
+
+    def test_signal_at_the_death_of_the_parent_of_pid_1(self):
+        process = self.as_pid_1("-p", "SIGUSR2", "--", *CATCHER)
+        self.assertEqual(process.stdout.readline(), "command ready\n")
+        process.kill()  # unshare, which is its parent
+        self.assertEqual(process.stdout.readline(), f"command {int(signal.SIGUSR2)}\n")
         self.assert_nothing_left()
 
     def test_mask_and_ignored_signals_are_the_commands_as_they_were(self):
@@ -184,16 +195,18 @@ class Documented(InitTest):
                              [1 << (signal.SIGUSR1 - 1), 1 << (signal.SIGUSR2 - 1)])
 
     def test_a_signal_that_was_ignored_is_forwarded_nevertheless(self):
-        process, init = self.ready_catcher(
-            lambda *words: self.as_sub_reaper(*words, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)),
-            "--", *CATCHER)
-        os.kill(init, signal.SIGHUP)
-        self.assertEqual(process.stdout.readline(), f"command {int(signal.SIGHUP)}\n")
+        for start in (self.as_sub_reaper, self.as_pid_1):
+            process, init = self.ready_catcher(
+                lambda *words, start=start: start(*words, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)),
+                "--", *CATCHER)
+            os.kill(init, signal.SIGHUP)
+            self.assertEqual(process.stdout.readline(), f"command {int(signal.SIGHUP)}\n")
 
     def test_standard_streams_are_the_commands_and_no_other_fds(self):
-        process = self.as_sub_reaper("--", "sh", "-c", "cat; ls /proc/self/fd >&2", stdin=subprocess.PIPE)
-        output, errors = process.communicate("in\n", timeout=PATIENCE)
-        self.assertEqual((output, errors.split()), ("in\n", ["0", "1", "2", "3"]))
+        for start in (self.as_sub_reaper, self.as_pid_1):
+            process = start("--", "sh", "-c", "cat; ls /proc/self/fd >&2", stdin=subprocess.PIPE)
+            output, errors = process.communicate("in\n", timeout=PATIENCE)
+            self.assertEqual((output, errors.split()), ("in\n", ["0", "1", "2", "3"]))
 
 
 @unittest.skipUnless(shutil.which("tini"), "tini is not installed: what is said of it is not checked")
@@ -237,10 +250,11 @@ class Own(InitTest):
                 self.assertRegex(errors, r"exitfd init: orphan \d+ exited with status 5\n")
 
     def test_verbose_tells_of_signals_and_of_the_end(self):
-        process, init = self.ready_catcher(self.as_sub_reaper, "-v", *CATCHER)
-        os.kill(init, signal.SIGUSR2)
-        _, errors = process.communicate(timeout=PATIENCE)
-        self.assertRegex(errors, r"SIGUSR2: forwarded to \d+\n.*the command exited with status 0\n")
+        for start in (self.as_sub_reaper, self.as_pid_1):
+            process, init = self.ready_catcher(start, "-v", *CATCHER)
+            os.kill(init, signal.SIGUSR2)
+            _, errors = process.communicate(timeout=PATIENCE)
+            self.assertRegex(errors, r"SIGUSR2: forwarded to \d+\n.*the command exited with status 0\n")
 
     def test_what_is_left_ends_if_asked_to(self):
         stubborn = "setsid sh -c 'trap \"\" TERM; : >$0; while :; do sleep 0.05; done' %s & "
@@ -268,10 +282,11 @@ class Own(InitTest):
             self.assert_nothing_left()
 
     def test_sigchld_ignored_or_blocked_by_the_parent_is_no_trap(self):
-        for spoil in (lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN),
-                      lambda: signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])):
-            process = self.as_sub_reaper("--", "sh", "-c", "grep -E '^Sig(Blk|Ign)' /proc/self/status; exit 7",
-                                         preexec_fn=spoil)
+        script = "grep -E '^Sig(Blk|Ign)' /proc/self/status; exit 7"
+        # By env(1), after unshare(1), which waits for a child of its own.
+        for words in itertools.product(([], NAMESPACE if has_namespaces() else []),
+                                       (["env", "--ignore-signal=CHLD"], ["env", "--block-signal=CHLD"])):
+            process = self.start(*itertools.chain(*words), *self.program, "--", "sh", "-c", script, tool=False, text=True)
             output, _ = process.communicate(timeout=PATIENCE)
             self.assertEqual((process.returncode, [int(mask, 16) & 1 << (signal.SIGCHLD - 1)
                                                    for mask in output.split()[1::2]]), (7, [0, 0]))

@@ -74,7 +74,7 @@ class Manual(ToolTest):
         for picture in (path, os.path.join(ROOT, "docs", "run.svg")):
             root = xml.etree.ElementTree.parse(picture).getroot()
             last = "\n".join("".join(text.itertext()) for text in root[-1])
-            self.assertRegex(last, r"exitfd run: 42 commands in .*succeeded, 1 failed, \d+ timed out;")
+            self.assertRegex(last, r"^\$ exitfd run -j 4(.|\n)*exitfd run: 14 commands in .*succeeded, 1 failed, \d+ timed out;")
 
     def complete_in_bash(self, *words):
         script = f'. {COMPLETIONS}/exitfd.bash; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _exitfd; echo "${{COMPREPLY[*]}}"'

@@ -154,6 +154,11 @@ class Results(RunTest):
         result = self.run_lines("false", options=("--quiet",))
         self.assertEqual((result.returncode, result.stdout, result.stderr), (1, "", ""))
 
+    def test_quiet_says_what_could_not_be_started(self):
+        result = self.run_lines("echo a\0b", options=("--quiet",))
+        self.assertEqual((result.returncode, result.stdout), (1, ""))
+        self.assertIn("line 1: not started: the line holds a null byte", result.stderr)
+
     def test_cpu_and_memory_are_those_of_the_command(self):
         script = os.path.join(self.folder(), "hog.py")
         with open(script, "w", encoding="ascii") as file:
@@ -193,6 +198,10 @@ class TimeLimits(RunTest):
     def test_a_command_that_goes_well_on_sigterm_has_timed_out_nevertheless(self):
         result, jobs, _ = self.run_json("trap 'exit 0' TERM; while :; do sleep 0.02; done", options=("-t", 0.3))
         self.assertEqual((result.returncode, jobs[1]["timed_out"], jobs[1]["status"]), (1, True, 0))
+
+    def test_0_is_no_limit(self):
+        _, jobs, _ = self.run_json("sleep 0.1", options=("-t", 0))
+        self.assertEqual((jobs[1]["timed_out"], jobs[1]["status"]), (False, 0))
 
     def test_verdict(self):
         result = self.run_lines("sleep 1000", options=("-t", 0.1))
@@ -246,6 +255,10 @@ class List(RunTest):
     def test_commands_read_nothing(self):
         self.assertEqual(self.run_lines("cat; echo end", "echo second", options=("-j", 1, "-q")).stdout, "end\nsecond\n")
 
+    def test_lines_may_end_as_in_dos(self):
+        jobs = self.commands("echo a\r\n\r\nprintf 'b\\r'\nprintf c\r")
+        self.assertEqual({line: job["stdout"] for line, job in jobs.items()}, {1: "a\n", 3: "b\r", 4: "c"})
+
     def test_lines_that_can_be_no_command(self):
         jobs = self.commands("echo a\0b\n: " + "x" * 200000 + "\necho c\n")
         self.assertEqual([job["outcome"] for _, job in sorted(jobs.items())], ["not-started", "not-started", "exited"])
@@ -256,6 +269,12 @@ class List(RunTest):
     def test_longest_command(self):
         jobs = self.commands(": " + "x" * 131069)
         self.assertEqual(jobs[1]["status"], 0)
+
+    def test_commands_are_shown_as_one_clean_line(self):
+        result = self.run_lines("exit 3 # \033[31m" + "é" * 200)
+        verdict, _, _, row = result.stderr.splitlines()
+        self.assertTrue(verdict.endswith("exit 3 # ?[31m" + "é" * 183 + "..."), verdict)
+        self.assertTrue(row.endswith(" exit 3 # ?[31m" + "é" * 7 + "..."), row)
 
     def test_commands_start_as_they_are_typed(self):
         tool = self.start("run", stdin=subprocess.PIPE, bufsize=0)

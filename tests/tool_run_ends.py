@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import time
 
 from tool_support import PATIENCE, ToolTest, children_of, hear, is_alive, main, process_fields, tell, until
 
@@ -117,6 +118,19 @@ class Ends(ToolTest):
         until(lambda: process_fields(command)[0] != "T" and process_fields(worker)[0] != "T", "both go on")
         tool.terminate()
         self.assert_ended_by(tool, signal.SIGTERM)
+
+    def test_time_that_passes_while_it_is_stopped_is_not_the_commands(self):
+        limit, begin = 3, time.monotonic()
+        tool = self.started("echo go >{0}; read x <{0}", options=("-t", limit), start_new_session=True)
+        worker = self.worker(tool)
+        os.kill(tool.pid, signal.SIGTSTP)
+        until(lambda: process_fields(worker)[0] == "T", "it is stopped")
+        if time.monotonic() - begin > limit / 2:
+            self.skipTest("the machine is too busy: the time limit may pass before it is stopped or after it goes on")
+        until(lambda: time.monotonic() - begin > limit + 0.5, "the time limit has passed")
+        os.kill(tool.pid, signal.SIGCONT)
+        tell(self.fifos[0])
+        self.assertEqual(tool.wait(PATIENCE), 0)
 
     def test_a_list_that_never_ends_is_no_obstacle(self):
         tool = self.start("run", "-j", 1, "-p", 0, stdin=subprocess.PIPE, text=True, bufsize=1)

@@ -12,7 +12,7 @@ import unittest
 import uuid
 
 TOOL = os.path.abspath(os.environ["EXITFD_TOOL"])
-PATIENCE = 30  # seconds: a failure, never a measurement
+PATIENCE = 60  # seconds: a failure, never a measurement
 
 # A shell that runs the tests in the background has these ignored, and who is started inherits that.
 signal.signal(signal.SIGINT, signal.default_int_handler)

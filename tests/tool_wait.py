@@ -2,6 +2,7 @@
 """exitfd wait, and what all subcommands have in common: --help, --version, wrong usage."""
 import json
 import os
+import resource
 import select
 import signal
 import subprocess
@@ -148,6 +149,28 @@ class Wait(ToolTest):
         self.assertTrue(select.select([tool.stdout], [], [], PATIENCE)[0])
         self.assertTrue(tool.stdout.readline().startswith(f"{first.pid} "))
         self.assertIsNone(tool.poll())
+
+    def test_ending_that_cannot_be_printed_is_an_error(self):
+        process = self.process("exit 0")
+        with open("/dev/full", "w", encoding="ascii") as full:
+            tool = self.start("wait", process.pid, stdout=full, text=True)
+        until(lambda: watches(tool.pid, process.pid), "the tool has a pidfd")
+        process.stdin.close()
+        process.wait()
+        self.assertIn("cannot write standard output", tool.communicate(timeout=PATIENCE)[1])
+        self.assertEqual(tool.returncode, 1)
+
+    def test_soft_limit_on_open_files_is_no_limit(self):
+        processes = [self.process("exit 0") for _ in range(30)]
+        result = self.run_tool("wait", "-t", 0, *(process.pid for process in processes),
+                               preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (20, 100)))
+        self.assertEqual((result.returncode, result.stderr.count("still running")), (124, 30), result.stderr)
+
+    def test_itself_is_nothing_to_wait_for(self):
+        result = subprocess.run(["sh", "-c", 'exec "$0" wait $$', TOOL], capture_output=True, text=True, timeout=PATIENCE,
+                                check=False)
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("would wait for itself", result.stderr)
 
     def test_time_out_is_124_and_names_what_still_runs(self):
         process = self.process("exit 0")

@@ -47,10 +47,11 @@ int usage_error(const char *format, ...)
 int close_stdout(int status)
 {
     errno = 0;
-    if (fclose(stdout) == 0) {
+    bool has_failed = ferror(stdout); /* earlier, when what was printed was flushed */
+    if (fclose(stdout) == 0 && !has_failed) {
         return status;
     }
-    complain("cannot write standard output: %s", strerror(errno));
+    complain("cannot write standard output%s%s", errno ? ": " : "", errno ? strerror(errno) : "");
     return STATUS_FAILED;
 }
 
@@ -155,6 +156,15 @@ int open_pipe(int fds[2])
 void set_nonblocking(int fd)
 {
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+}
+
+struct rlimit raise_fd_limit(void)
+{
+    struct rlimit found;
+    getrlimit(RLIMIT_NOFILE, &found);
+    struct rlimit most = { .rlim_cur = found.rlim_max, .rlim_max = found.rlim_max };
+    setrlimit(RLIMIT_NOFILE, &most);
+    return found;
 }
 
 bool read_process(int pid, char *ret_state, int *ret_parent)

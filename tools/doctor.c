@@ -250,6 +250,7 @@ static void tell_sigchld(struct report *report, bool has_record)
                     : "as it should be");
 }
 
+/* -1 where nothing tells. */
 static int count_open_fds(void)
 {
     DIR *folder = opendir("/proc/self/fd");
@@ -260,7 +261,7 @@ static int count_open_fds(void)
     if (folder) {
         closedir(folder);
     }
-    return folder ? count : 0;
+    return folder ? count : -1;
 }
 
 static const char *format_limit(rlim_t limit, char buffer[32])
@@ -271,12 +272,16 @@ static const char *format_limit(rlim_t limit, char buffer[32])
 
 static void tell_limits(struct report *report)
 {
-    char soft[32], hard[32], pid_max[128];
+    char soft[32], hard[32], open_now[32] = "", pid_max[128];
     struct rlimit limit;
+    int count = count_open_fds();
+    if (count >= 0) {
+        snprintf(open_now, sizeof open_now, ", %d are open", count);
+    }
     getrlimit(RLIMIT_NOFILE, &limit);
     tell(report, GOOD, "open files", format_limit(limit.rlim_cur, soft),
-         "one for each child on the pidfd back end; can be raised to %s (ulimit -n), %d are open",
-         format_limit(limit.rlim_max, hard), count_open_fds());
+         "one for each child on the pidfd back end; can be raised to %s (ulimit -n)%s",
+         format_limit(limit.rlim_max, hard), open_now);
 #ifdef RLIMIT_NPROC
     getrlimit(RLIMIT_NPROC, &limit);
     tell(report, GOOD, "processes", format_limit(limit.rlim_cur, soft), "of this user; pid_max is %s",

@@ -3,8 +3,9 @@
 
 #include "tool.h"
 
+#include <ctype.h>
 #include <inttypes.h>
-#include <stdio.h>
+#include <stdbool.h>
 
 const char *format_clock(int64_t ns, char buffer[FORMAT_SIZE])
 {
@@ -50,4 +51,29 @@ const char *format_rate(int64_t count, int64_t ns, char buffer[FORMAT_SIZE])
         snprintf(buffer, FORMAT_SIZE, "%.0f/min", rate * 60);
     }
     return buffer;
+}
+
+static bool continues_character(char byte)
+{
+    return ((unsigned char)byte & 0xc0) == 0x80; /* UTF-8 */
+}
+
+static size_t count_characters(const char *text)
+{
+    size_t count = 0;
+    for (; *text; text++) {
+        count += !continues_character(*text);
+    }
+    return count;
+}
+
+void print_command(FILE *out, const char *command, size_t columns)
+{
+    bool is_cut = count_characters(command) > columns;
+    size_t left = is_cut ? columns - 3 : columns;
+    for (; *command && (left || continues_character(*command)); command++) {
+        left -= !continues_character(*command);
+        fputc(isspace((unsigned char)*command) ? ' ' : iscntrl((unsigned char)*command) ? '?' : *command, out);
+    }
+    fputs(is_cut ? "..." : "", out);
 }

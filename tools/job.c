@@ -231,6 +231,16 @@ int64_t job_cpu_ns(const struct job *job)
     return timeval_ns(job->ending.rusage.ru_utime) + timeval_ns(job->ending.rusage.ru_stime);
 }
 
+/* getrusage(2): kilobytes everywhere but on Apple's systems. */
+int64_t job_peak_kib(const struct job *job)
+{
+#ifdef __APPLE__
+    return job->ending.rusage.ru_maxrss / 1024;
+#else
+    return job->ending.rusage.ru_maxrss;
+#endif
+}
+
 const char *job_verdict(const struct job *job, char buffer[VERDICT_SIZE])
 {
     char name[SIGNAL_NAME_SIZE];

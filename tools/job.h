@@ -70,6 +70,7 @@ bool job_end(struct job *job, const struct exitfd_event *ending, struct spill *s
 enum job_result job_result(const struct job *job);
 int64_t job_wall_ns(const struct job *job);
 int64_t job_cpu_ns(const struct job *job);
+int64_t job_peak_kib(const struct job *job);
 
 /* "exit 3", "SIGTERM", "timed out", "unknown", "not started" */
 enum {

@@ -33,6 +33,9 @@ static bool is_command(const char *text)
 
 static void put_line(struct lines *lines)
 {
+    if (lines->partial_length && lines->partial[lines->partial_length - 1] == '\r') {
+        lines->partial_length--; /* written by an editor of another system: the shell would take it for a word's end */
+    }
     struct line *line = reallocate(NULL, 1, sizeof *line);
     char *text = copy_text(lines->partial, lines->partial_length);
     *line = (struct line){ .number = ++lines->number, .text = text };

@@ -158,19 +158,37 @@ static const char *judge(struct probe *probe, int count, const struct exitfd_eve
     return probe->is_true_status ? "works" : "reported a wrong status: please file a bug";
 }
 
+/* Returns TRIAL_STATUS once it is let go: where SIGCHLD is ignored, a child that has ended before it is watched is lost. */
+static pid_t fork_trial(struct exitfd *x, int *ret_leash)
+{
+    int fds[2];
+    char byte;
+    int r = open_pipe(fds);
+    if (r < 0) {
+        return r;
+    }
+    pid_t pid = exitfd_fork(x, 0, NULL);
+    if (pid == 0) {
+        close(fds[1]);
+        _exit(read(fds[0], &byte, 1) == 0 ? TRIAL_STATUS : 1);
+    }
+    close(fds[0]);
+    *ret_leash = fds[1];
+    return pid;
+}
+
 static void ask_backend(struct probe *probe, const void *flag)
 {
     struct exitfd *x;
     struct exitfd_event event;
+    int leash = -1;
     int r = exitfd_open(&x, *(const unsigned *)flag);
     if (r < 0) {
         probe->error = -r;
         return;
     }
-    pid_t pid = exitfd_fork(x, 0, NULL);
-    if (pid == 0) {
-        _exit(TRIAL_STATUS);
-    }
+    pid_t pid = fork_trial(x, &leash);
+    close(leash);
     const char *verdict = judge(probe, pid < 0 ? pid : exitfd_wait(x, &event, 1, TRIAL_MS), &event);
     snprintf(probe->text, sizeof probe->text, "%s", *(const unsigned *)flag ? verdict : exitfd_get_backend(x));
 }

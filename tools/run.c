@@ -19,7 +19,7 @@ static const char help[] =
     "Blank lines and lines that begin with # are skipped. Commands read from /dev/null.\n"
     "\n"
     "  -j, --jobs JOBS           run JOBS commands at a time; the number of CPUs by default\n"
-    "  -t, --timeout SECONDS     end a command that runs longer (0.5, 90s, 2m, 1h, 1d)\n"
+    "  -t, --timeout SECONDS     end a command that runs longer (0.5, 90s, 2m, 1h, 1d; 0: never)\n"
     "  -K, --kill-after SECONDS  SIGKILL what is still there so long after its SIGTERM; 5 by default\n"
     "  -f, --fail-fast           when a command fails, end the others and start no more\n"
     "  -k, --keep-order          print the outputs in the order of the list\n"
@@ -83,6 +83,7 @@ static int read_options(struct run_options *o, int argc, char **argv)
             break;
         case 't':
             is_valid = read_duration(optarg, &o->timeout_ns);
+            o->timeout_ns = o->timeout_ns ? o->timeout_ns : NEVER;
             break;
         case 'K':
             is_valid = read_duration(optarg, &o->kill_after_ns);

@@ -15,7 +15,8 @@
 #include <unistd.h>
 
 enum {
-    HELD_LIMIT = 8 << 20
+    HELD_LIMIT = 8 << 20,
+    SHOWN_COMMAND = 200
 };
 
 void printer_begin(struct printer *printer, const struct run_options *options, struct status_line *status,
@@ -73,7 +74,7 @@ static void begin_json(FILE *out, const struct job *job)
     json_boolean(out, "stopped", job->was_stopped);
     json_seconds(out, "wall", job_wall_ns(job));
     json_seconds(out, "cpu", job_cpu_ns(job));
-    json_integer(out, "peak_kib", job->ending.rusage.ru_maxrss);
+    json_integer(out, "peak_kib", job_peak_kib(job));
 }
 
 /* Everything that one output stream of the job has left would be too much to hold: one piece of it. */
@@ -102,15 +103,16 @@ static void put_verdict(const struct printer *printer, FILE *out)
 {
     char verdict[VERDICT_SIZE], wall[FORMAT_SIZE];
     const struct job *job = printer->first;
-    if (printer->options->quiet || job_result(job) == RESULT_SUCCEEDED) {
+    if (job_result(job) == RESULT_SUCCEEDED || (printer->options->quiet && !job->refusal)) {
         return;
     }
     fprintf(out, "%s: line %" PRId64 ": %s", command_name, job->line->number, job_verdict(job, verdict));
     if (job->refusal) {
         fprintf(out, ": %s\n", job->refusal);
     } else {
-        fprintf(out, "%s after %s: %.200s\n", job->was_stopped ? ", stopped" : "",
-                format_duration(job_wall_ns(job), wall), job->line->text);
+        fprintf(out, "%s after %s: ", job->was_stopped ? ", stopped" : "", format_duration(job_wall_ns(job), wall));
+        print_command(out, job->line->text, SHOWN_COMMAND);
+        fputc('\n', out);
     }
 }
 

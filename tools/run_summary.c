@@ -18,16 +18,6 @@ void summary_begin(struct summary *summary, const struct run_options *options)
     *summary = (struct summary){ .started_ns = monotonic_ns(), .row_limit = (size_t)options->summary_rows };
 }
 
-/* getrusage(2): kilobytes everywhere but on Apple's systems. */
-static int64_t peak_kib(const struct job *job)
-{
-#ifdef __APPLE__
-    return job->ending.rusage.ru_maxrss / 1024;
-#else
-    return job->ending.rusage.ru_maxrss;
-#endif
-}
-
 static bool is_before(const struct summary_row *a, const struct summary_row *b)
 {
     return a->is_success != b->is_success ? !a->is_success : a->wall_ns > b->wall_ns;
@@ -80,7 +70,7 @@ void summary_add(struct summary *summary, const struct job *job)
                                .is_success = result == RESULT_SUCCEEDED,
                                .wall_ns = job_wall_ns(job),
                                .cpu_ns = job_cpu_ns(job),
-                               .peak_kib = peak_kib(job) };
+                               .peak_kib = job_peak_kib(job) };
     snprintf(row.verdict, sizeof row.verdict, "%s", job_verdict(job, (char[VERDICT_SIZE]){ "" }));
     summary->results[result]++;
     summary->cpu_ns += row.cpu_ns;
@@ -127,11 +117,10 @@ static void print_totals(const struct summary *summary, struct leftover leftover
 static void print_row(const struct summary_row *row, int command_room)
 {
     char wall[FORMAT_SIZE], cpu[FORMAT_SIZE], peak[FORMAT_SIZE];
-    int length = (int)strlen(row->command);
-    bool is_cut = length > command_room;
-    fprintf(stderr, "%12s %10s %10s %10s %7" PRId64 "  %.*s%s\n", row->verdict, format_duration(row->wall_ns, wall),
-            format_duration(row->cpu_ns, cpu), format_memory(row->peak_kib, peak), row->line,
-            is_cut ? command_room - 3 : length, row->command, is_cut ? "..." : "");
+    fprintf(stderr, "%12s %10s %10s %10s %7" PRId64 "  ", row->verdict, format_duration(row->wall_ns, wall),
+            format_duration(row->cpu_ns, cpu), format_memory(row->peak_kib, peak), row->line);
+    print_command(stderr, row->command, (size_t)command_room);
+    fputc('\n', stderr);
 }
 
 void summary_print(const struct summary *summary, struct leftover leftover)

@@ -195,13 +195,6 @@ static void catch_signals(void)
     signals_ignore(SIGTTOU); /* the terminal's foreground is the guard's */
 }
 
-static void raise_fd_limit(struct rlimit *ret_found)
-{
-    getrlimit(RLIMIT_NOFILE, ret_found);
-    struct rlimit most = { .rlim_cur = ret_found->rlim_max, .rlim_max = ret_found->rlim_max };
-    setrlimit(RLIMIT_NOFILE, &most);
-}
-
 static int begin(struct run *run)
 {
     const struct run_options *o = run->options;
@@ -212,7 +205,7 @@ static int begin(struct run *run)
     if (run->signal_fd < 0 || run->environment.null_fd < 0) {
         return -errno;
     }
-    raise_fd_limit(&run->environment.open_files);
+    run->environment.open_files = raise_fd_limit();
     int r = exitfd_open(&run->environment.x, 0);
     if (r < 0) {
         return r;

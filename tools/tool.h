@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/resource.h>
 
 #define NS_PER_SECOND INT64_C(1000000000)
 #define NS_PER_MS INT64_C(1000000)
@@ -68,6 +69,9 @@ char *copy_text(const char *text, size_t length);
 /* Close-on-exec; 0 or a negative errno. pipe2(2) is not everywhere, and nothing here forks in another thread. */
 int open_pipe(int fds[2]);
 void set_nonblocking(int fd);
+
+/* The soft limit on open files becomes the hard one; the value is what it was. */
+struct rlimit raise_fd_limit(void);
 
 /* From /proc/PID/stat; false where there is no such file. */
 bool read_process(int pid, char *ret_state, int *ret_parent);

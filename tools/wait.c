@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #ifdef __linux__
 #include <sys/vfs.h>
 #endif
@@ -244,6 +245,7 @@ static int wait_for_targets(struct waiting *w, int64_t deadline_ns)
 
 static int wait_with(struct waiting *w, int64_t timeout_ns)
 {
+    raise_fd_limit();
     int r = exitfd_open(&w->x, 0);
     if (r < 0) {
         complain("cannot start: %s; see 'exitfd doctor'", strerror(-r));
@@ -270,6 +272,9 @@ static int parse_targets(struct waiting *w, char **words, int count, int64_t wan
         w->targets[i] = (struct target){ .pid = 0 };
         if (!parse_target(words[i], &w->targets[i])) {
             return usage_error("'%s' is not a PID or PID:INODE", words[i]);
+        }
+        if (w->targets[i].pid == getpid()) {
+            return usage_error("%s is this very process: it would wait for itself", words[i]);
         }
     }
     return 0;

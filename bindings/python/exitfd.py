@@ -22,7 +22,7 @@ import resource
 import signal
 import subprocess
 import time
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import IO, Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 __all__ = [
     "ExitFd", "Event", "Process", "wait_pid", "create_subprocess_exec", "close_of_closed_loops",
@@ -117,7 +117,7 @@ def _check(result: int) -> int:
 
 def version() -> str:
     """The version of the library that runs."""
-    return _library.exitfd_version().decode()
+    return str(_library.exitfd_version(), "ascii")
 
 
 def _strings(values: Sequence[str]) -> "ctypes.Array[ctypes.c_char_p]":
@@ -125,7 +125,7 @@ def _strings(values: Sequence[str]) -> "ctypes.Array[ctypes.c_char_p]":
 
 
 def _seconds(value: _Timeval) -> float:
-    return value.tv_sec + value.tv_usec / 1e6
+    return float(value.tv_sec + value.tv_usec / 1e6)
 
 
 def _rusage(raw: _Rusage) -> resource.struct_rusage:
@@ -173,7 +173,7 @@ class ExitFd:
         name = _library.exitfd_get_backend(self._x)
         if name is None:
             raise ValueError("this exitfd is closed")
-        return name.decode()
+        return str(name, "ascii")
 
     def _keep(self, data: Any) -> int:
         self._last_token += 1
@@ -304,6 +304,12 @@ async def wait_pid(pid: int, flags: int = 0) -> Event:
         raise
 
 
+async def _read_stream(pipe: IO[bytes]) -> asyncio.StreamReader:
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
+    return reader
+
+
 class Process:
     """A child, of the shape of asyncio.subprocess.Process."""
 
@@ -330,9 +336,7 @@ class Process:
         for name in ("stdout", "stderr"):
             pipe = getattr(self._popen, name)
             if pipe:
-                reader = asyncio.StreamReader()
-                await loop.connect_read_pipe(lambda reader=reader: asyncio.StreamReaderProtocol(reader), pipe)
-                setattr(self, name, reader)
+                setattr(self, name, await _read_stream(pipe))
         return self
 
     @property
