@@ -125,9 +125,7 @@ const char *exitfd_get_backend(const struct exitfd *x)
 /* Its event is due, but the pid may be a new child's already: somebody else has reaped the one that the pidfd names. */
 static bool is_gone(const struct watch *w)
 {
-    struct wait_result ignored;
-    return w->pidfd >= 0 && !(w->flags & EXITFD_OBSERVE) &&
-           xfd_status_wait_watch(w, WEXITED | WNOWAIT, &ignored) == -ECHILD;
+    return w->pidfd >= 0 && xfd_platform_kill(w->pidfd, 0) == -ESRCH;
 }
 
 static int add_locked(struct exitfd *x, pid_t pid, int pidfd, unsigned flags, void *data)
@@ -258,11 +256,13 @@ int exitfd_discard(struct exitfd *x, pid_t pid)
 
 static int kill_watch(struct exitfd *x, struct watch *w, int signum)
 {
+    struct wait_result ignored;
+
     (void)x;
     if (w->pidfd >= 0)
         return xfd_platform_kill(w->pidfd, signum);
     /* x->lock keeps us from reaping it meanwhile, and as long as nobody has, the pid is its own. */
-    if (xfd_status_is_child(w->pid) < 0)
+    if (xfd_status_wait_watch(w, WEXITED | WNOWAIT, &ignored) < 0)
         return -ESRCH;
     return kill(w->pid, signum) < 0 ? -errno : 0;
 }

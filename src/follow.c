@@ -77,7 +77,9 @@ static int sync_listening(struct exitfd *x)
         return 0;
     if (wanted)
         error = xfd_sigchld_listen(x->listener, x->wake_fd, x->wake_size,
-                               x->signal_fd >= 0 ? LISTEN_TO_SIBLINGS : to_stops ? LISTEN_STOPS : LISTEN_EXITS);
+                                   x->signal_fd >= 0 ? LISTEN_TO_SIBLINGS
+                                   : to_stops        ? LISTEN_STOPS
+                                                     : LISTEN_EXITS);
     else if (x->listening)
         xfd_sigchld_unlisten(x->listener);
     x->listening = wanted && error == 0;
@@ -213,7 +215,7 @@ static void settle_as(struct exitfd *x, struct watch *w, const struct wait_resul
 static bool settle(struct exitfd *x, struct watch *w, struct exitfd_event *events, int *count)
 {
     struct wait_result result;
-    int found = w->flags & WATCH_GONE ? -ECHILD : xfd_status_settle(w, &result);
+    int found = xfd_status_settle(w, &result);
 
     if (found == 0)
         return false;

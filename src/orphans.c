@@ -105,10 +105,10 @@ static bool is_watched(struct exitfd *x, pid_t pid)
 
 static int reap(struct exitfd *x, pid_t pid, struct exitfd_event *event)
 {
-    struct watch orphan = { .pid = pid, .data = x->any_data };
+    struct watch orphan = { .pid = pid, .pidfd = -1, .data = x->any_data };
     struct wait_result result;
 
-    if (xfd_status_reap(pid, &result) != 1)
+    if (xfd_status_settle(&orphan, &result) != 1)
         return 0;
     xfd_event_fill(event, &orphan, &result);
     return 1;

@@ -253,7 +253,7 @@ static void remove_watch(struct exitfd *x, struct watch *w)
 static int take_waited(const struct watch *w, int answer, struct exitfd_event *event)
 {
     struct wait_result result;
-    int found = answer == -ECHILD || w->flags & WATCH_GONE ? -ECHILD : xfd_status_settle(w, &result);
+    int found = answer == -ECHILD ? -ECHILD : xfd_status_settle(w, &result);
 
     if (found == 1)
         xfd_event_fill(event, w, &result);
