@@ -13,7 +13,7 @@
 /* Written by who looks for orphans or changes the list, read by who starts a child. Taken before any x->lock. */
 static pthread_rwlock_t naming = PTHREAD_RWLOCK_INITIALIZER;
 static struct exitfd *first_open, *holder;
-static atomic_bool blocked; /* a watched zombie stood in front, and there is no way to see behind it */
+static atomic_bool hidden; /* a watched child was passed over at the last look, and others may be behind it */
 
 void xfd_orphans_enlist(struct exitfd *x)
 {
@@ -119,7 +119,6 @@ static int look_behind(struct exitfd *x, struct exitfd_event *events, int max)
     pid_t *children = NULL;
     int count = 0, number = xfd_platform_list_children(&children);
 
-    atomic_store(&blocked, number < 0);
     for (int i = 0; i < number && count < max; i++)
         if (!is_watched(x, children[i]))
             count += reap(x, children[i], &events[count]);
@@ -132,11 +131,14 @@ static int collect(struct exitfd *x, struct exitfd_event *events, int max)
     struct wait_result result;
     int count = 0;
 
+    /* Set before the tables are asked, so that a watch that ends just after that is not missed. */
+    atomic_store(&hidden, true);
     while (count < max && xfd_status_wait(P_ALL, 0, WEXITED | WNOWAIT, &result) == 1) {
         if (!xfd_status_is_exit(&result) || is_watched(x, result.pid))
             return count + look_behind(x, events + count, max - count);
         count += reap(x, result.pid, &events[count]);
     }
+    atomic_store(&hidden, false);
     return count;
 }
 
@@ -156,9 +158,9 @@ int xfd_orphans_collect(struct exitfd *x, struct exitfd_event *events, int max)
     return count;
 }
 
-void xfd_orphans_look_again(bool left)
+void xfd_orphans_look_again(void)
 {
-    if (!atomic_exchange(&blocked, false) && !left)
+    if (!atomic_exchange(&hidden, false))
         return;
     pthread_rwlock_rdlock(&naming);
     if (holder)
