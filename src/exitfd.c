@@ -94,7 +94,7 @@ struct exitfd *exitfd_close(struct exitfd *x)
     if (!x)
         return NULL;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-    xfd_orphans_delist(x); /* first: from here on nobody locks it to ask whom it watches */
+    xfd_orphans_delist(x); /* first, for who looks for orphans holds the lock now and then */
     /* Locked, in a forked child, for ever: another thread was changing the table, which cannot be trusted here. */
     if (pthread_mutex_trylock(&x->lock) != 0) {
         x->watches = (struct watches){ 0 };
@@ -106,7 +106,7 @@ struct exitfd *exitfd_close(struct exitfd *x)
     xfd_watches_free(&x->watches);
     pthread_mutex_destroy(&x->lock);
     free(x);
-    xfd_orphans_look_again(true);
+    xfd_orphans_look_again();
     pthread_setcancelstate(cancel_state, &cancel_state);
     return NULL;
 }
@@ -125,9 +125,7 @@ const char *exitfd_get_backend(const struct exitfd *x)
 /* Its event is due, but the pid may be a new child's already: somebody else has reaped the one that the pidfd names. */
 static bool is_gone(const struct watch *w)
 {
-    struct wait_result ignored;
-    return w->pidfd >= 0 && !(w->flags & EXITFD_OBSERVE) &&
-           xfd_status_wait_watch(w, WEXITED | WNOWAIT, &ignored) == -ECHILD;
+    return w->pidfd >= 0 && xfd_platform_kill(w->pidfd, 0) == -ESRCH;
 }
 
 static int add_locked(struct exitfd *x, pid_t pid, int pidfd, unsigned flags, void *data)
@@ -201,6 +199,13 @@ int exitfd_add_pidfd(struct exitfd *x, int pidfd, unsigned flags, void *data)
     return error;
 }
 
+static bool take_ended(struct exitfd *x)
+{
+    bool ended = x->watches.ended;
+    x->watches.ended = false;
+    return ended;
+}
+
 /* What remove, discard, kill and get_pidfd have in common. argument: what the one function needs besides. */
 static int with_watch(struct exitfd *x, pid_t pid, int (*function)(struct exitfd *, struct watch *, int), int argument)
 {
@@ -213,7 +218,10 @@ static int with_watch(struct exitfd *x, pid_t pid, int (*function)(struct exitfd
     xfd_object_lock(x, &cancel_state);
     struct watch *w = xfd_watches_find(&x->watches, pid);
     int result = w ? function(x, w, argument) : -ENOENT;
+    bool ended = take_ended(x);
     xfd_object_unlock(x, cancel_state);
+    if (ended)
+        xfd_orphans_look_again();
     return result;
 }
 
@@ -231,10 +239,7 @@ int exitfd_remove(struct exitfd *x, pid_t pid)
 
     if (error == 0 && pid == ANY_CHILD)
         return xfd_orphans_give_up(x);
-    int result = with_watch(x, pid, remove_watch, 0);
-    if (result == 0)
-        xfd_orphans_look_again(true);
-    return result;
+    return with_watch(x, pid, remove_watch, 0);
 }
 
 static int discard_watch(struct exitfd *x, struct watch *w, int unused)
@@ -250,19 +255,18 @@ static int discard_watch(struct exitfd *x, struct watch *w, int unused)
 
 int exitfd_discard(struct exitfd *x, pid_t pid)
 {
-    int result = with_watch(x, pid, discard_watch, 0);
-    if (result == 0)
-        xfd_orphans_look_again(true);
-    return result;
+    return with_watch(x, pid, discard_watch, 0);
 }
 
 static int kill_watch(struct exitfd *x, struct watch *w, int signum)
 {
+    struct wait_result ignored;
+
     (void)x;
     if (w->pidfd >= 0)
         return xfd_platform_kill(w->pidfd, signum);
     /* x->lock keeps us from reaping it meanwhile, and as long as nobody has, the pid is its own. */
-    if (w->flags & WATCH_GONE || xfd_status_is_child(w->pid) < 0)
+    if (xfd_status_wait_watch(w, WEXITED | WNOWAIT, &ignored) < 0)
         return -ESRCH;
     return kill(w->pid, signum) < 0 ? -errno : 0;
 }
@@ -298,20 +302,17 @@ static int64_t ms_until(int64_t deadline)
     return left > 0 ? (left + 999999) / 1000000 : 0;
 }
 
-static bool orphans_due(struct exitfd *x)
+/* Without x->lock, which comes after that of the orphans. How many events. */
+static int see_to_orphans(struct exitfd *x, struct exitfd_event *events, int max)
 {
     pthread_mutex_lock(&x->lock);
-    bool due = x->orphans_due;
+    bool ended = take_ended(x), due = x->orphans_due;
     pthread_mutex_unlock(&x->lock);
-    return due;
-}
-
-static bool left_a_zombie(const struct exitfd_event *events, int count)
-{
-    for (int i = 0; i < count; i++)
-        if (events[i].origin == EXITFD_PEEKED && events[i].code != CLD_STOPPED && events[i].code != CLD_CONTINUED)
-            return true;
-    return false;
+    if (due)
+        return xfd_orphans_collect(x, events, max);
+    if (ended)
+        xfd_orphans_look_again();
+    return 0;
 }
 
 static int wait_once(struct exitfd *x, struct exitfd_event *events, int max, int timeout)
@@ -322,11 +323,8 @@ static int wait_once(struct exitfd *x, struct exitfd_event *events, int max, int
     /* What came in time is given before the interruption is told. */
     if (interrupted)
         count = x->backend->wait(x, events, max, 0);
-    if (count > 0 || xfd_orphans_must_look_again())
-        xfd_orphans_look_again(left_a_zombie(events, count));
-    /* Without room as well: then the fd is made readable again for them. */
-    if (count >= 0 && orphans_due(x))
-        count += xfd_orphans_collect(x, events + count, max - count);
+    if (count >= 0)
+        count += see_to_orphans(x, events + count, max - count);
     return count == 0 && interrupted ? -EINTR : count;
 }
 

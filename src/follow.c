@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "follow.h"
 
-#include "orphans.h"
 #include "platform.h"
 #include "posix/disposition.h"
 #include "posix/sigchld.h"
@@ -212,7 +211,7 @@ void xfd_follow_orphans(struct exitfd *x)
 static void settle_as(struct exitfd *x, struct watch *w, const struct wait_result *result, struct exitfd_event *events,
                       int *count)
 {
-    if (xfd_orphans_report_end(w)) {
+    if (!(w->flags & WATCH_DISCARDED)) {
         struct exitfd_event *event = &events[(*count)++];
         if (result)
             xfd_event_fill(event, w, result);

@@ -14,8 +14,7 @@
 /* Written by who looks for orphans or changes the list, read by who starts a child. Taken before any x->lock. */
 static pthread_rwlock_t naming = PTHREAD_RWLOCK_INITIALIZER;
 static struct exitfd *first_open, *holder;
-static atomic_bool blocked;   /* a watched zombie may stand in front, and there is no way to see behind it */
-static atomic_bool unblocked; /* one that did went without an event */
+static atomic_bool hidden; /* a watched child was passed over at the last look, and others may be behind it */
 
 void xfd_orphans_enlist(struct exitfd *x)
 {
@@ -111,10 +110,10 @@ static bool is_watched(struct exitfd *x, pid_t pid)
 
 static int reap(struct exitfd *x, pid_t pid, struct exitfd_event *event)
 {
-    struct watch orphan = { .pid = pid, .data = x->any_data };
+    struct watch orphan = { .pid = pid, .pidfd = -1, .data = x->any_data };
     struct wait_result result;
 
-    if (xfd_status_reap(pid, &result) != 1)
+    if (xfd_status_settle(&orphan, &result) != 1)
         return 0;
     xfd_event_fill(event, &orphan, &result);
     return 1;
@@ -125,8 +124,6 @@ static int look_behind(struct exitfd *x, struct exitfd_event *events, int max)
     pid_t *children = NULL;
     int count = 0, number = xfd_platform_list_children(&children);
 
-    /* None, though one is in front: a kernel without CONFIG_PROC_CHILDREN. */
-    atomic_store(&blocked, number <= 0);
     for (int i = 0; i < number && count < max; i++)
         if (!is_watched(x, children[i]))
             count += reap(x, children[i], &events[count]);
@@ -139,14 +136,14 @@ static int collect(struct exitfd *x, struct exitfd_event *events, int max)
     struct wait_result result;
     int count = 0;
 
-    /* Before the look: who reaps what it finds in front, and be it at once, must see this. */
-    atomic_store(&blocked, true);
+    /* Set before the tables are asked, so that a watch that ends just after that is not missed. */
+    atomic_store(&hidden, true);
     while (count < max && xfd_status_wait(P_ALL, 0, WEXITED | WNOWAIT, &result) == 1) {
         if (!xfd_status_is_exit(&result) || is_watched(x, result.pid))
             return count + look_behind(x, events + count, max - count);
         count += reap(x, result.pid, &events[count]);
     }
-    atomic_store(&blocked, false);
+    atomic_store(&hidden, false);
     return count;
 }
 
@@ -166,11 +163,12 @@ int xfd_orphans_collect(struct exitfd *x, struct exitfd_event *events, int max)
     return count;
 }
 
-void xfd_orphans_look_again(bool left)
+void xfd_orphans_look_again(void)
 {
     int cancel_state;
 
-    if (!atomic_exchange(&blocked, false) && !left)
+    /* Read first: after a fork the first write to a page costs a fault, and this is asked at each event. */
+    if (!atomic_load(&hidden) || !atomic_exchange(&hidden, false))
         return;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
     pthread_rwlock_rdlock(&naming);
@@ -178,18 +176,4 @@ void xfd_orphans_look_again(bool left)
         wake(holder);
     pthread_rwlock_unlock(&naming);
     pthread_setcancelstate(cancel_state, &cancel_state);
-}
-
-bool xfd_orphans_report_end(const struct watch *w)
-{
-    if (!(w->flags & WATCH_DISCARDED))
-        return true;
-    if (atomic_load(&blocked))
-        atomic_store(&unblocked, true);
-    return false;
-}
-
-bool xfd_orphans_must_look_again(void)
-{
-    return atomic_load(&unblocked) && atomic_exchange(&unblocked, false);
 }

@@ -16,14 +16,8 @@ int xfd_orphans_claim(struct exitfd *x, void *data); /* 0 or -EBUSY */
 int xfd_orphans_give_up(struct exitfd *x);           /* 0 or -ENOENT */
 int xfd_orphans_collect(struct exitfd *x, struct exitfd_event *events, int max);
 
-/* After a watch has ended. left: its child may still be there, and is any other child from now on. If not, its zombie may
-   have stood in front of an orphan. */
-void xfd_orphans_look_again(bool left);
-
-/* Whether the end of w, which is no more, is an event. If not, the next xfd_orphans_look_again is for its zombie. x->lock
-   may be held. */
-bool xfd_orphans_report_end(const struct watch *w);
-bool xfd_orphans_must_look_again(void);
+/* After a watch has ended: its child may be any other child from now on, or its zombie have stood in front of one. */
+void xfd_orphans_look_again(void);
 
 void xfd_orphans_forked(void);
 

@@ -29,34 +29,21 @@ bool xfd_status_is_exit(const struct wait_result *result)
     return result->code == CLD_EXITED || result->code == CLD_KILLED || result->code == CLD_DUMPED;
 }
 
-static int settle(idtype_t type, id_t id, bool observe, struct wait_result *ret)
-{
-    int found = xfd_status_wait(type, id, WEXITED | WNOWAIT, ret);
-
-    if (found != 1 || observe)
-        return found == 1 ? xfd_status_is_exit(ret) : found;
-    return xfd_status_is_exit(ret) ? xfd_status_wait(type, id, WEXITED, ret) : 0;
-}
-
-int xfd_status_settle(const struct watch *w, struct wait_result *ret)
-{
-    if (w->flags & WATCH_GONE)
-        return -ECHILD;
-    return w->pidfd >= 0 ? settle(WAIT_PIDFD, (id_t)w->pidfd, w->flags & EXITFD_OBSERVE, ret)
-                         : settle(P_PID, (id_t)w->pid, w->flags & EXITFD_OBSERVE, ret);
-}
-
-int xfd_status_reap(pid_t pid, struct wait_result *ret)
-{
-    return settle(P_PID, (id_t)pid, false, ret);
-}
-
 int xfd_status_wait_watch(const struct watch *w, int options, struct wait_result *ret)
 {
     if (w->flags & WATCH_GONE)
         return -ECHILD;
     return w->pidfd >= 0 ? xfd_status_wait(WAIT_PIDFD, (id_t)w->pidfd, options, ret)
                          : xfd_status_wait(P_PID, (id_t)w->pid, options, ret);
+}
+
+int xfd_status_settle(const struct watch *w, struct wait_result *ret)
+{
+    int found = xfd_status_wait_watch(w, WEXITED | WNOWAIT, ret);
+
+    if (found != 1 || !xfd_status_is_exit(ret))
+        return found == 1 ? 0 : found;
+    return w->flags & EXITFD_OBSERVE ? 1 : xfd_status_wait_watch(w, WEXITED, ret);
 }
 
 /*

@@ -19,14 +19,14 @@ struct wait_result {
 /* 1: found, and reaped unless options has WNOWAIT; 0: nothing yet; -ECHILD: nothing to wait for, now or later. Adds
    WNOHANG itself. */
 int xfd_status_wait(idtype_t type, id_t id, int options, struct wait_result *ret);
-int xfd_status_wait_watch(const struct watch *w, int options, struct wait_result *ret); /* by its pidfd if it has one */
+/* By its pidfd if it has one. -ECHILD also where its pid names another child by now. */
+int xfd_status_wait_watch(const struct watch *w, int options, struct wait_result *ret);
 
 bool xfd_status_is_exit(const struct wait_result *result);
 
-/* A wait with WEXITED also takes the ptrace stops of a child that this process traces itself. These only look first,
-   and give what a reap gives: 1, 0 or -ECHILD. With EXITFD_OBSERVE nothing is reaped. */
+/* A wait with WEXITED also takes the ptrace stops of a child that this process traces itself. This one looks first, and
+   gives what a reap gives: 1, 0 or -ECHILD. With EXITFD_OBSERVE nothing is reaped. */
 int xfd_status_settle(const struct watch *w, struct wait_result *ret);
-int xfd_status_reap(pid_t pid, struct wait_result *ret);
 
 #define WAIT_PIDFD ((idtype_t)3) /* P_PIDFD: an enumerator in glibc 2.36, absent from musl 1.2.3 and from BSDs */
 

@@ -136,6 +136,7 @@ void xfd_watches_drop(struct watches *ws, struct watch *w)
         while (*link != slot)
             link = &ws->slots[*link].chain;
         *link = w->chain;
+        ws->ended = true;
     }
     w->pid = 0;
     w->generation++;

@@ -3,6 +3,7 @@
 #ifndef EXITFD_WATCHES_H
 #define EXITFD_WATCHES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -32,6 +33,7 @@ struct watches {
     uint32_t capacity, bucket_count;
     uint32_t free_slot;    /* head of the free list through chain */
     uint32_t fresh;        /* slots from here on were never used */
+    bool ended;            /* some watch has, since somebody set this to false */
 };
 
 /* A token names one use of one slot, for ever: a stale one finds nothing. */

@@ -4,14 +4,6 @@
 
 #include <fcntl.h>
 
-static void set_next_pid(pid_t pid)
-{
-    int fd = open("/proc/sys/kernel/ns_last_pid", O_WRONLY | O_CLOEXEC);
-    if (fd < 0 || dprintf(fd, "%d", (int)pid - 1) < 0)
-        _exit(CHECK_SKIPPED);
-    close(fd);
-}
-
 static pid_t start_living(void)
 {
     pid_t pid = fork();
@@ -109,12 +101,17 @@ static pid_t watch_zombie(struct exitfd *x, unsigned flags)
     return pid;
 }
 
+static void expect_stolen_3(const struct exitfd_event *event, pid_t pid, const void *data)
+{
+    CHECK(event->pid == pid && event->data == data);
+    CHECK(event->origin == EXITFD_UNKNOWN ||
+          (event->origin == EXITFD_RECORDED && event->code == CLD_EXITED && event->status == 3));
+}
+
 static void expect_one_event(struct exitfd *x, pid_t pid)
 {
     struct exitfd_event event = next_event(x);
-    CHECK(event.pid == pid && event.data == x);
-    CHECK(event.origin == EXITFD_UNKNOWN ||
-          (event.origin == EXITFD_RECORDED && event.code == CLD_EXITED && event.status == 3));
+    expect_stolen_3(&event, pid, x);
     CHECK(exitfd_wait(x, &event, 1, 0) == 0);
     try_to_hit(x, pid, -ENOENT);
 }
@@ -192,46 +189,120 @@ static void observed_then_owned(void)
     reaped_by_somebody_else_and_child_again(EXITFD_OBSERVE);
 }
 
-/* A child of ours with the pid of one that was stolen from x, watched as well. */
-static void fork_again(struct exitfd *x, pid_t stolen, void *data)
+/* exitfd_fork until the child has the wanted pid, which may be taken for a moment yet. */
+static void fork_watched_with(struct exitfd *x, pid_t wanted, void *data)
 {
-    set_next_pid(stolen);
-    pid_t pid = exitfd_fork(x, 0, data);
-    while (pid == 0)
-        pause();
-    if (pid != stolen)
-        _exit(CHECK_SKIPPED);
+    for (int attempt = 0; attempt < 100; attempt++) {
+        set_next_pid(wanted);
+        pid_t pid = exitfd_fork(x, 0, data);
+        while (pid == 0)
+            pause();
+        CHECK(pid > 0);
+        if (pid == wanted)
+            return;
+        CHECK(exitfd_remove(x, pid) == 0);
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+        poll(NULL, 0, 10);
+    }
+    CHECK(!"the pid can be had again");
 }
 
-static void discarded_by_the_pid_of_another(void)
+static void started_again(void)
 {
+    int again;
     struct exitfd *x = open_for_recycling();
     pid_t pid = watch_zombie(x, 0);
     CHECK(exit_status_of(pid) == 3);
-    fork_again(x, pid, NULL);
-    CHECK(exitfd_remove(x, pid) == 0);
-    kill(pid, SIGKILL);
-    CHECK(waitid(P_PID, (id_t)pid, &(siginfo_t){ 0 }, WEXITED | WNOWAIT) == 0);
-    CHECK(exitfd_kill(x, pid, 0) == -ESRCH);
-    CHECK(exitfd_discard(x, pid) == 0);
-    CHECK(exit_status_of(pid) == 128 + SIGKILL);
+    fork_watched_with(x, pid, &again);
+    struct exitfd_event event = next_event(x);
+    expect_stolen_3(&event, pid, x);
+    CHECK(exitfd_wait(x, &event, 1, 0) == 0);
+    CHECK(exitfd_kill(x, pid, SIGTERM) == 0);
+    event = next_event(x);
+    CHECK(event.pid == pid && event.data == &again && event.origin == EXITFD_REAPED);
+    CHECK(event.code == CLD_KILLED && event.status == SIGTERM);
+    try_to_hit(x, pid, -ENOENT);
 }
 
-static void stopped_by_the_pid_of_another(void)
+static struct exitfd *open_with_a_stale_watch(unsigned flags, pid_t *pid)
 {
     struct exitfd *x = open_for_recycling();
-    struct exitfd_event event;
-    pid_t pid = watch_zombie(x, EXITFD_STOPPED | EXITFD_CONTINUED);
-    CHECK(exit_status_of(pid) == 3);
-    fork_again(x, pid, NULL);
-    kill(pid, SIGSTOP);
-    CHECK(waitid(P_PID, (id_t)pid, &(siginfo_t){ 0 }, WSTOPPED | WNOWAIT) == 0);
-    event = next_event(x);
-    CHECK(event.data == x && (event.origin == EXITFD_UNKNOWN || event.origin == EXITFD_RECORDED));
+    *pid = watch_zombie(x, flags);
+    CHECK(exit_status_of(*pid) == 3);
+    fork_watched_with(x, *pid, NULL);
+    CHECK(exitfd_remove(x, *pid) == 0);
+    return x;
+}
+
+static void started_again_and_removed(void)
+{
+    pid_t pid;
+    struct exitfd *x = open_with_a_stale_watch(0, &pid);
+    try_to_hit(x, pid, -ESRCH);
+    CHECK(kill(pid, SIGUSR1) == 0);
+    CHECK(waitid(P_PID, (id_t)pid, &(siginfo_t){ 0 }, WEXITED | WNOWAIT) == 0);
+    struct exitfd_event event = next_event(x);
+    expect_stolen_3(&event, pid, x);
     CHECK(exitfd_wait(x, &event, 1, 0) == 0);
-    kill(pid, SIGKILL);
+    CHECK(exit_status_of(pid) == 128 + SIGUSR1);
+}
+
+static void started_again_and_stopped(void)
+{
+    pid_t pid;
+    struct exitfd *x = open_with_a_stale_watch(EXITFD_STOPPED, &pid);
+    CHECK(kill(pid, SIGSTOP) == 0);
+    CHECK(waitid(P_PID, (id_t)pid, &(siginfo_t){ 0 }, WSTOPPED | WNOWAIT) == 0);
+    struct exitfd_event event = next_event(x);
+    expect_stolen_3(&event, pid, x);
+    CHECK(exitfd_wait(x, &event, 1, 0) == 0);
+    siginfo_t info;
+    CHECK(waitid(P_PID, (id_t)pid, &info, WSTOPPED) == 0 && info.si_code == CLD_STOPPED);
+}
+
+static void started_again_and_discarded(void)
+{
+    pid_t pid;
+    struct exitfd *x = open_with_a_stale_watch(0, &pid);
+    CHECK(kill(pid, SIGUSR1) == 0);
+    CHECK(waitid(P_PID, (id_t)pid, &(siginfo_t){ 0 }, WEXITED | WNOWAIT) == 0);
+    CHECK(exitfd_discard(x, pid) == 0);
+    CHECK(exitfd_wait(x, &(struct exitfd_event){ 0 }, 1, 0) == 0);
+    CHECK(exitfd_discard(x, pid) == -ENOENT);
+    CHECK(exit_status_of(pid) == 128 + SIGUSR1);
+}
+
+static void added_again(unsigned flags)
+{
+    int again;
+    struct exitfd *x = open_for_recycling();
+    pid_t pid = watch_zombie(x, flags);
+    CHECK(exitfd_add(x, pid, 0, &again) == -EEXIST);
+    CHECK(exit_status_of(pid) == 3);
+    recycle_for_own_child(pid);
+    CHECK(exitfd_add(x, pid, 0, &again) == 0);
+    struct exitfd_event event = next_event(x);
+    expect_stolen_3(&event, pid, x);
+    CHECK(exitfd_kill(x, pid, SIGTERM) == 0);
     event = next_event(x);
-    CHECK(event.data == NULL && event.code == CLD_KILLED && event.origin == EXITFD_REAPED);
+    CHECK(event.pid == pid && event.data == &again && event.origin == EXITFD_REAPED && event.status == SIGTERM);
+}
+
+static void owned_then_added(void)
+{
+    added_again(0);
+}
+
+static void observed_then_added(void)
+{
+    added_again(EXITFD_OBSERVE);
+}
+
+static void skip_unless_by_pidfd(void)
+{
+    if (!follows_by_pidfd())
+        SKIP("no pidfd: a stolen child cannot be told from a later child with its pid");
 }
 
 static void run_where_pids_can_be_chosen(void (*body)(void))
@@ -265,10 +336,36 @@ TEST(recycled, a_stranger_with_the_pid_of_an_observed_child_is_not_hit)
     run_where_pids_can_be_chosen(observed_then_strangers);
 }
 
-static void skip_unless_by_pidfd(void)
+TEST(recycled, a_child_started_with_the_pid_of_a_stolen_child_has_its_own_event)
 {
-    if (!follows_by_pidfd())
-        SKIP("no pidfd: a stolen child cannot be told from a later child with its pid");
+    run_where_pids_can_be_chosen(started_again);
+}
+
+TEST(recycled, the_watch_of_a_stolen_child_does_not_reap_a_later_one)
+{
+    run_where_pids_can_be_chosen(started_again_and_removed);
+}
+
+TEST(recycled, the_watch_of_a_stolen_child_does_not_take_the_stop_of_a_later_one)
+{
+    run_where_pids_can_be_chosen(started_again_and_stopped);
+}
+
+TEST(recycled, a_discard_of_a_stolen_child_does_not_reap_a_later_one)
+{
+    run_where_pids_can_be_chosen(started_again_and_discarded);
+}
+
+TEST(recycled, a_later_child_with_the_pid_of_a_stolen_child_can_be_added)
+{
+    skip_unless_by_pidfd();
+    run_where_pids_can_be_chosen(owned_then_added);
+}
+
+TEST(recycled, a_later_child_with_the_pid_of_an_observed_child_can_be_added)
+{
+    skip_unless_by_pidfd();
+    run_where_pids_can_be_chosen(observed_then_added);
 }
 
 TEST(recycled, a_later_child_with_the_pid_of_a_stolen_child_is_not_hit)
@@ -281,14 +378,4 @@ TEST(recycled, a_later_child_with_the_pid_of_an_observed_child_is_not_hit)
 {
     skip_unless_by_pidfd();
     run_where_pids_can_be_chosen(observed_then_owned);
-}
-
-TEST(recycled, a_child_that_is_no_longer_watched_is_not_reaped_for_one_with_its_pid)
-{
-    run_where_pids_can_be_chosen(discarded_by_the_pid_of_another);
-}
-
-TEST(recycled, the_stop_of_a_later_child_is_not_told_of_the_stolen_one)
-{
-    run_where_pids_can_be_chosen(stopped_by_the_pid_of_another);
 }

@@ -10,7 +10,6 @@
 #include "follow.h"
 #include "linux/child.h"
 #include "linux/set.h"
-#include "orphans.h"
 
 #define BATCH 64
 
@@ -81,7 +80,7 @@ static int settle(struct exitfd *x, struct watch *w, uint32_t ready, struct exit
         rearm(x, w);
         return 0;
     }
-    int count = xfd_orphans_report_end(w);
+    int count = w->flags & WATCH_DISCARDED ? 0 : 1;
     let_go(x, w, w->flags & WATCH_REARMED);
     xfd_watches_drop(&x->watches, w);
     return count;

@@ -13,7 +13,6 @@
 #include "linux/child.h"
 #include "linux/set.h"
 #include "object.h"
-#include "orphans.h"
 #include "platform.h"
 #include "status.h"
 #include "wake.h"
@@ -281,7 +280,7 @@ static int settle(struct exitfd *x, struct watch *w, const struct io_uring_cqe *
 
     if (found == 0)
         return ask_again(x, w, requested);
-    found = xfd_orphans_report_end(w);
+    found = w->flags & WATCH_DISCARDED ? 0 : 1;
     let_go(x, w, requested);
     xfd_watches_drop(&x->watches, w);
     return found;
