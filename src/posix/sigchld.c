@@ -136,6 +136,13 @@ static struct listener *reserve(void)
     return l;
 }
 
+static void silence(struct listener *l)
+{
+    atomic_store(&l->fd, -1);
+    while (atomic_load(&l->users) != 0)
+        poll(NULL, 0, 1);
+}
+
 static int listen_to(struct listener *l, int fd, unsigned size, enum listen_to to)
 {
     bool newcomer = !active(l) && to != LISTEN_TO_SIBLINGS;
@@ -146,15 +153,8 @@ static int listen_to(struct listener *l, int fd, unsigned size, enum listen_to t
     atomic_store(&l->fd, fd);
     int error = settle(newcomer);
     if (error < 0)
-        atomic_store(&l->fd, -1);
+        silence(l); /* a handler that others chain to may be about to write */
     return error;
-}
-
-static void silence(struct listener *l)
-{
-    atomic_store(&l->fd, -1);
-    while (atomic_load(&l->users) != 0)
-        poll(NULL, 0, 1);
 }
 
 struct listener *xfd_sigchld_reserve(void)
