@@ -53,10 +53,13 @@ static pid_t pid_from_fdinfo(int pidfd)
     snprintf(path, sizeof path, "/proc/self/fdinfo/%d", pidfd);
     FILE *file = fopen(path, "re");
     if (!file)
-        return -errno;
+        return errno == ENOENT ? -ENOTSUP : -errno;
     while (fgets(line, sizeof line, file) && sscanf(line, "Pid: %d", &pid) != 1)
         ;
+    bool was_read = !ferror(file);
     fclose(file);
+    if (!was_read)
+        return -ENOMEM;
     return pid > 0 && xfd_platform_kill(pidfd, 0) != -EINVAL ? pid : -ESRCH;
 }
 
