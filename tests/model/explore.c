@@ -15,7 +15,7 @@ static struct thread {
     ucontext_t start;
     jmp_buf here;
     bool started, ended;
-    bool waits;       /* until version differs from seen_version */
+    bool waits; /* until version differs from seen_version */
     uint64_t seen_version;
     uint64_t history; /* of what it was given */
     uint64_t kept;

@@ -100,7 +100,7 @@ enum file_state {
 static struct file {
     enum file_state state;
     unsigned size;
-    bool written[3]; /* by each thread since its start */
+    bool written[3];  /* by each thread since its start */
     unsigned listens; /* tells one time of listening from another */
 } files[FDS];
 
@@ -202,8 +202,8 @@ static uint64_t hash_shared(uint64_t hash)
 {
     for (unsigned i = 0; i < pool_used; i++) {
         const struct listener *l = &pool[i];
-        const uint64_t fields[] = { (uintptr_t)l->next,  (uint64_t)l->fd, (uint64_t)l->size,    (uint64_t)l->users,
-                                    (uint64_t)l->pid, (uint64_t)l->to, (uint64_t)l->reserved };
+        const uint64_t fields[] = { (uintptr_t)l->next, (uint64_t)l->fd, (uint64_t)l->size,    (uint64_t)l->users,
+                                    (uint64_t)l->pid,   (uint64_t)l->to, (uint64_t)l->reserved };
         hash = hash_bytes(hash, fields, sizeof(fields));
     }
     hash = hash_bytes(hash, files, sizeof(files));
@@ -234,7 +234,8 @@ static void set_state(int fd, enum file_state state)
 
 /* For where nothing else is alive in a thread that listens: its line and these. */
 #define HERE(l, first, second)                                                                                         \
-    explore_forget_all_but(explore_mix(explore_mix(__LINE__, (uintptr_t)(l)), (uint64_t)(first) << 32 | (unsigned)(second)))
+    explore_forget_all_but(                                                                                            \
+        explore_mix(explore_mix(__LINE__, (uintptr_t)(l)), (uint64_t)(first) << 32 | (unsigned)(second)))
 
 static void handler(void)
 {
@@ -349,22 +350,27 @@ static const struct {
     struct scenario scenario;
     bool may_fail, is_large;
 } scenarios[] = {
-    { { "one lives twice where the handler may not be had", reset, { live_twice, handler }, hash_shared }, true, false },
+    { { "one lives twice where the handler may not be had", reset, { live_twice, handler }, hash_shared },
+      true,
+      false },
     { { "two side by side and a handler", reset, { live_side_by_side, handler }, hash_shared }, false, false },
     { { "the primitive beside a handler, which may not be had", reset, { use_primitive, handler }, hash_shared },
-      true, false },
+      true,
+      false },
     { { "one lives twice beside two handlers", reset, { live_twice, handler, handler }, hash_shared }, false, true },
     { { "two live beside a handler", reset, { live_once, live_once, handler }, hash_shared }, false, true },
     { { "the primitive beside a life and a handler", reset, { use_primitive, live_once, handler }, hash_shared },
-      false, true },
+      false,
+      true },
 };
 
 static int explain(const char *name, FILE *output)
 {
-    fprintf(output,
-            "usage: %s [--quick | --help]\n"
-            "Tries the handler's registry in every order of its steps, and prints TAP. --quick leaves out what is large.\n",
-            name);
+    fprintf(
+        output,
+        "usage: %s [--quick | --help]\n"
+        "Tries the handler's registry in every order of its steps, and prints TAP. --quick leaves out what is large.\n",
+        name);
     return output == stderr ? 2 : 0;
 }
 
