@@ -79,6 +79,9 @@ __attribute__((noreturn, format(printf, 2, 3))) static void fail(const char *con
         printf("# %s\n", operations[i]);
     printf("# not so: %s: %s\n# repeat with --seed %llu --operations %d\n", condition, text, (unsigned long long)seed,
            EPISODE);
+    for (int i = 0; i < CHILDREN; i++)
+        if (children[i].state == ALIVE || children[i].state == STOPPED)
+            kill(children[i].pid, SIGKILL);
     fflush(stdout);
     _exit(1);
 }
