@@ -170,7 +170,7 @@ enum exitfd_watch_flags {
  *
  * -EINVAL   ret is NULL, unknown flag bits, two back ends, or an unknown name in EXITFD_BACKEND
  * -ENOTSUP  the forced back end does not work here, or none does that EXITFD_NO_SIGNALS allows
- * -ENOMEM, -EMFILE, -ENFILE, -EAGAIN
+ * -ENOMEM, -EMFILE, -ENFILE, -ENOSPC, -EAGAIN
  */
 int exitfd_open(struct exitfd **ret, unsigned flags);
 

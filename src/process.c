@@ -5,9 +5,10 @@
 #include "posix/sigchld.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static int init_error;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static atomic_bool initialized;
 
 static void after_fork_in_child(void)
 {
@@ -16,15 +17,24 @@ static void after_fork_in_child(void)
     xfd_orphans_forked();
 }
 
-static void init(void)
+/* Not pthread_once: who had no memory the first time may have some the next. */
+static int init(void)
 {
-    xfd_epoch_init();
+    if (atomic_load(&initialized))
+        return 0;
     if (pthread_atfork(xfd_sigchld_lock, xfd_sigchld_unlock, after_fork_in_child) != 0)
-        init_error = -ENOMEM;
+        return -ENOMEM;
+    xfd_epoch_init();
+    atomic_store(&initialized, true);
+    return 0;
 }
 
 int xfd_process_init(void)
 {
-    pthread_once(&once, init);
-    return init_error;
+    if (atomic_load(&initialized))
+        return 0;
+    pthread_mutex_lock(&lock);
+    int error = init();
+    pthread_mutex_unlock(&lock);
+    return error;
 }

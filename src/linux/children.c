@@ -3,12 +3,14 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 struct list {
     pid_t *pids;
     size_t count, capacity;
+    bool was_there;
 };
 
 static int append(struct list *list, pid_t pid)
@@ -35,8 +37,11 @@ static int append_children_of(struct list *list, const char *thread)
     FILE *file = fopen(path, "re");
     if (!file)
         return errno == ENOENT ? 0 : -errno;
+    list->was_there = true;
     while (error == 0 && fscanf(file, "%d", &pid) == 1)
         error = append(list, pid);
+    if (error == 0 && ferror(file))
+        error = -EAGAIN; /* half a list would hide the other half for good */
     fclose(file);
     return error;
 }
@@ -54,6 +59,8 @@ int xfd_platform_list_children(pid_t **ret)
         if (entry->d_name[0] != '.')
             error = append_children_of(&list, entry->d_name);
     closedir(threads);
+    if (error == 0 && !list.was_there)
+        error = -ENOTSUP; /* a kernel without CONFIG_PROC_CHILDREN */
     if (error < 0) {
         free(list.pids);
         return error;

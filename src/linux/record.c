@@ -56,7 +56,10 @@ static pid_t pid_from_fdinfo(int pidfd)
         return errno == ENOENT || errno == EACCES ? -ENOTSUP : -errno;
     while (fgets(line, sizeof line, file) && sscanf(line, "Pid: %d", &pid) != 1)
         ;
+    bool was_read = !ferror(file);
     fclose(file);
+    if (!was_read)
+        return -ENOMEM;
     return pid > 0 && xfd_platform_kill(pidfd, 0) != -EINVAL ? pid : -ESRCH;
 }
 

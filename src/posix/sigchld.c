@@ -156,6 +156,19 @@ static struct listener *reserve(void)
     return l;
 }
 
+/* Below 0: a handler of the application forked while it interrupted ours, and in the child the latter went on. */
+static void wait_for_users(const struct listener *l)
+{
+    while (atomic_load(&l->users) > 0)
+        poll(NULL, 0, 1);
+}
+
+static void silence(struct listener *l)
+{
+    atomic_store(&l->fd, -1);
+    wait_for_users(l);
+}
+
 /* The fd before goes only when the new one is there: no SIGCHLD between the two is missed. */
 static int listen_to(struct listener *l, int fd, unsigned size, enum listen_to to, bool newcomer)
 {
@@ -168,20 +181,8 @@ static int listen_to(struct listener *l, int fd, unsigned size, enum listen_to t
     int error = settle(newcomer);
     if (error < 0)
         atomic_store(&l->fd, before);
+    wait_for_users(l); /* one may have read the fd that is not, or no longer, to be written to */
     return error;
-}
-
-/* Below 0: a handler of the application forked while it interrupted ours, and in the child the latter went on. */
-static void wait_for_users(const struct listener *l)
-{
-    while (atomic_load(&l->users) > 0)
-        poll(NULL, 0, 1);
-}
-
-static void silence(struct listener *l)
-{
-    atomic_store(&l->fd, -1);
-    wait_for_users(l);
 }
 
 struct listener *xfd_sigchld_reserve(void)
@@ -250,7 +251,6 @@ static int replace_primitive(int fd, int *old_fd)
         if (!l)
             return -ENOMEM;
         error = listen_to(l, fd, 1, LISTEN_EXITS, true);
-        wait_for_users(l);
         if (error == 0)
             primitive = l;
         else if (!primitive)

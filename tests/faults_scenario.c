@@ -1,0 +1,473 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What each step must give is known. It may fail only where a call was made to fail inside it, with a documented errno,
+ * with its outputs untouched and nothing changed: then it is done again and succeeds.
+ */
+#include "faults.h"
+#include "faults_calls.h"
+
+#include <errno.h>
+#include <exitfd.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define DEADLINE_MS 20000
+#define JOBS (EXITFD_STOPPED | EXITFD_CONTINUED)
+#define UNTOUCHED ((void *)&fault_world)
+
+/* What the header says for each function, without what none of these calls can be the cause of. */
+static const struct {
+    const char *function;
+    int errnos[9];
+} documented[] = {
+    { "exitfd_open", { ENOTSUP, ENOMEM, EMFILE, ENFILE, ENOSPC, EAGAIN } },
+    { "exitfd_add", { ESRCH, ENOMEM } },
+    { "exitfd_add_pidfd", { ESRCH, ENOMEM } },
+    { "exitfd_kill", { EPERM, ESRCH } },
+    { "exitfd_wait", { EINTR } },
+    { "exitfd_spawn", { ENOENT, EACCES, ENOMEM, EMFILE, EAGAIN } },
+    { "exitfd_fork", { ENOMEM, EMFILE, EAGAIN } },
+    { "exitfd_install_handler", { ENOMEM, EAGAIN } },
+};
+
+static bool is_documented(const char *function, int error)
+{
+    for (size_t i = 0; i < sizeof(documented) / sizeof(documented[0]); i++)
+        for (const int *errnos = documented[i].errnos; strcmp(documented[i].function, function) == 0 && *errnos;
+             errnos++)
+            if (*errnos == error)
+                return true;
+    return false;
+}
+
+static unsigned failed_before;
+
+static void enter(void)
+{
+    failed_before = fault_count();
+    fault_enter();
+}
+
+/* The result of what came since enter(). True: it may be done again. */
+static bool failed(const char *function, int result, bool is_untouched)
+{
+    fault_leave();
+    if (result >= 0)
+        return false;
+    faults_expect(fault_count() > failed_before, "%s: %s although nothing failed in it", function, strerror(-result));
+    faults_expect(is_documented(function, -result), "%s: %s is not documented", function, strerror(-result));
+    faults_expect(is_untouched, "%s failed and wrote through a pointer", function);
+    bool again = fault_count() > failed_before;
+    fault_cease();
+    return again;
+}
+
+static bool somebody_steals(void)
+{
+    return fault_is("syscall", ECHILD) || fault_is("waitid", ECHILD) || fault_is("wait4", ECHILD) ||
+           fault_is("syscall", ESRCH);
+}
+
+/* What an exitfd must tell. */
+struct told {
+    struct exitfd *x;
+    pid_t pid;
+    int code, status, origin;
+    int due;
+};
+static struct told told[64];
+static size_t told_count;
+
+static struct told *expect_told(struct exitfd *x, pid_t pid, int code, int status, int origin)
+{
+    told[told_count] = (struct told){ x, pid, code, status, origin, 1 };
+    return &told[told_count++];
+}
+
+static bool is_as_told(const struct told *t, const struct exitfd_event *event)
+{
+    bool is_true = event->pid == t->pid && event->code == t->code && event->status == t->status;
+    if (is_true && event->origin == t->origin)
+        return true;
+    bool is_unknown = event->pid == t->pid && event->code == 0 && event->origin == EXITFD_UNKNOWN;
+    return somebody_steals() && (is_unknown || (is_true && event->origin == EXITFD_RECORDED));
+}
+
+static void take_event(struct exitfd *x, const struct exitfd_event *event)
+{
+    struct told *t = event->data;
+    bool is_known = t >= told && t < told + told_count;
+
+    faults_expect(is_known && t->x == x, "an event nobody asked for: pid %d", (int)event->pid);
+    if (!is_known)
+        return;
+    faults_expect(is_as_told(t, event),
+                  "pid %d code %d status %d origin %d instead of pid %d code %d status %d origin %d", (int)event->pid,
+                  event->code, event->status, event->origin, (int)t->pid, t->code, t->status, t->origin);
+    faults_expect(t->due-- == 1, "pid %d told twice", (int)event->pid);
+}
+
+static int count_due(const struct exitfd *x)
+{
+    int due = 0;
+    for (size_t i = 0; i < told_count; i++)
+        due += told[i].x == x && told[i].due > 0;
+    return due;
+}
+
+static bool is_readable(const struct exitfd *x, int timeout)
+{
+    struct pollfd readable = { .fd = exitfd_get_fd(x), .events = POLLIN };
+    int ret;
+    do
+        ret = poll(&readable, 1, timeout);
+    while (ret < 0 && errno == EINTR);
+    return ret == 1;
+}
+
+static int wait_for(struct exitfd *x, int max, int timeout)
+{
+    struct exitfd_event events[4];
+
+    enter();
+    int count = exitfd_wait(x, events, max, timeout);
+    /* Our own SIGCHLD handler may have run, which poll(2) does not tell from another. */
+    if (count == -EINTR && timeout != 0 && strcmp(exitfd_get_backend(x), "self-pipe") == 0)
+        count = 0;
+    failed("exitfd_wait", count, true);
+    faults_expect(count <= max, "%d events where %d were asked for", count, max);
+    for (int i = 0; i < count; i++)
+        take_event(x, &events[i]);
+    return count;
+}
+
+static void collect(struct exitfd *x)
+{
+    for (int round = 0; count_due(x) > 0; round++) {
+        bool blocking = round % 2;
+        if (!blocking && !is_readable(x, DEADLINE_MS)) {
+            faults_expect(false, "%d events were lost", count_due(x));
+            return;
+        }
+        wait_for(x, 1 + round % 4, blocking ? DEADLINE_MS : 0);
+    }
+    for (int round = 0; is_readable(x, 0); round++) {
+        wait_for(x, 4, 0);
+        if (round > 20) {
+            faults_expect(false, "readable with nothing to tell");
+            return;
+        }
+    }
+}
+
+struct child {
+    pid_t pid;
+    int go;
+};
+
+static void run_child(int go)
+{
+    char status;
+    alarm(120);
+    while (read(go, &status, 1) != 1)
+        ;
+    _exit(status);
+}
+
+static struct child start(void)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        abort();
+    pid_t pid = fork();
+    if (pid < 0)
+        abort();
+    if (pid == 0)
+        run_child(ends[0]);
+    close(ends[0]);
+    return (struct child){ pid, ends[1] };
+}
+
+static void end(struct child *c, int status)
+{
+    siginfo_t info;
+    char byte = (char)status;
+
+    if (write(c->go, &byte, 1) != 1)
+        abort();
+    close(c->go);
+    while (waitid(P_PID, (id_t)c->pid, &info, WEXITED | WNOWAIT) < 0 && errno == EINTR)
+        ;
+}
+
+static struct exitfd *open_one(void)
+{
+    struct exitfd *x = UNTOUCHED;
+    int error;
+    do {
+        enter();
+        error = exitfd_open(&x, 0);
+        if (error == -ENOTSUP && fault_count() > 0 && failed_before == fault_count()) {
+            fault_leave(); /* what the kernel cannot do is asked once only */
+            return NULL;
+        }
+    } while (failed("exitfd_open", error, x == UNTOUCHED));
+    return error == 0 ? x : NULL;
+}
+
+/* False if somebody has reaped it before it was watched. */
+static bool add(struct exitfd *x, pid_t pid, unsigned flags, void *data)
+{
+    int error;
+    do {
+        enter();
+        error = exitfd_add(x, pid, flags, data);
+    } while (failed("exitfd_add", error, true) && error != -ESRCH);
+    faults_expect(error != -ESRCH || somebody_steals(), "ESRCH for a child of ours");
+    return error == 0;
+}
+
+static bool add_told(struct exitfd *x, pid_t pid, unsigned flags, int status)
+{
+    struct told *t = expect_told(x, pid, CLD_EXITED, status, flags & EXITFD_OBSERVE ? EXITFD_PEEKED : EXITFD_REAPED);
+    bool added = add(x, pid, flags, t);
+    if (!added)
+        t->due = 0;
+    return added;
+}
+
+static void add_pidfd(struct exitfd *x, pid_t pid, int status)
+{
+    int pidfd = (int)syscall(SYS_pidfd_open, pid, 0), error;
+    struct told *t = expect_told(x, pid, CLD_EXITED, status, EXITFD_REAPED);
+
+    if (pidfd < 0)
+        abort();
+    do {
+        enter();
+        error = exitfd_add_pidfd(x, pidfd, 0, t);
+        if (error == -ENOTSUP) /* a build without */
+            error = exitfd_add(x, pid, 0, t);
+    } while (failed("exitfd_add_pidfd", error, true) && error != -ESRCH);
+    if (error != 0)
+        t->due = 0;
+    close(pidfd);
+}
+
+static void spawn(struct exitfd *x)
+{
+    char *argv[] = { "sh", "-c", "exit 5", NULL };
+    struct told *t = expect_told(x, -7, CLD_EXITED, 5, EXITFD_REAPED);
+    int error;
+    do {
+        enter();
+        error = exitfd_spawn(x, &t->pid, "/bin/sh", NULL, NULL, argv, NULL, 0, t);
+    } while (failed("exitfd_spawn", error, t->pid == -7));
+}
+
+static void fork_one(struct exitfd *x)
+{
+    struct told *t = expect_told(x, 0, CLD_EXITED, 6, EXITFD_REAPED);
+    do {
+        enter();
+        t->pid = exitfd_fork(x, 0, t);
+        if (t->pid == 0)
+            _exit(6);
+    } while (failed("exitfd_fork", t->pid, true));
+}
+
+static void send(struct exitfd *x, pid_t pid, int signum)
+{
+    int error;
+    do {
+        enter();
+        error = exitfd_kill(x, pid, signum);
+    } while (failed("exitfd_kill", error, true) && error != -ESRCH);
+}
+
+static void succeed(int result, const char *call)
+{
+    fault_leave();
+    faults_expect(result == 0, "%s: %s", call, strerror(-result));
+}
+#define SUCCEED(call) (enter(), succeed(call, #call))
+
+static bool is_waitable(pid_t pid)
+{
+    siginfo_t info;
+    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
+static void live_and_be_told(struct exitfd *x, struct exitfd *observer)
+{
+    struct child alive = start(), zombie = start(), by_pidfd = start(), observed = start();
+
+    add_told(x, alive.pid, 0, 1);
+    end(&zombie, 2);
+    add_told(x, zombie.pid, 0, 2);
+    add_pidfd(x, by_pidfd.pid, 3);
+    add_told(observer, observed.pid, EXITFD_OBSERVE, 4);
+    add_told(x, observed.pid, 0, 4);
+    spawn(x);
+    fork_one(x);
+    end(&alive, 1);
+    end(&by_pidfd, 3);
+    end(&observed, 4);
+    collect(observer);
+    collect(x);
+}
+
+static void be_left_alone(struct exitfd *x)
+{
+    struct child removed = start(), discarded = start(), discarded_dead = start(), killed = start();
+
+    if (add(x, removed.pid, 0, NULL))
+        SUCCEED(exitfd_remove(x, removed.pid));
+    if (add(x, discarded.pid, 0, NULL))
+        SUCCEED(exitfd_discard(x, discarded.pid));
+    if (add(x, discarded_dead.pid, 0, NULL)) {
+        end(&discarded_dead, 2);
+        SUCCEED(exitfd_discard(x, discarded_dead.pid));
+    }
+    struct told *t = expect_told(x, killed.pid, CLD_KILLED, SIGKILL, EXITFD_REAPED);
+    if (!add(x, killed.pid, 0, t))
+        t->due = 0;
+    send(x, killed.pid, SIGKILL);
+    close(killed.go);
+    end(&removed, 1);
+    end(&discarded, 3);
+    collect(x);
+    faults_expect(waitpid(removed.pid, NULL, WNOHANG) == removed.pid, "a removed child was reaped");
+    faults_expect(!is_waitable(discarded.pid) && !is_waitable(discarded_dead.pid), "a discarded child was not reaped");
+}
+
+static void wait_until(pid_t pid, int options)
+{
+    siginfo_t info;
+    while (waitid(P_PID, (id_t)pid, &info, options | WNOWAIT) < 0 && errno == EINTR)
+        ;
+}
+
+static void stop_and_go_on(struct exitfd *x)
+{
+    struct child c = start();
+    struct told *t = expect_told(x, c.pid, CLD_STOPPED, SIGSTOP, EXITFD_PEEKED);
+
+    if (!add(x, c.pid, JOBS, t))
+        abort();
+    kill(c.pid, SIGSTOP);
+    wait_until(c.pid, WSTOPPED);
+    collect(x);
+    *t = (struct told){ x, c.pid, CLD_CONTINUED, SIGCONT, EXITFD_PEEKED, 1 };
+    kill(c.pid, SIGCONT);
+    wait_until(c.pid, WCONTINUED);
+    collect(x);
+    *t = (struct told){ x, c.pid, CLD_EXITED, 9, EXITFD_REAPED, 1 };
+    end(&c, 9);
+    collect(x);
+}
+
+static bool nobody_lists_children(void)
+{
+    return fault_is("opendir", 0) || fault_is("fopen", 0) || fault_is("realloc", 0);
+}
+
+/* One of them behind a zombie that is watched; where children cannot be listed it is found once that is gone. */
+static void look_for_orphans(struct exitfd *x, struct exitfd *other)
+{
+    struct child watched = start(), first = start(), behind = start();
+    struct told *t = expect_told(x, first.pid, CLD_EXITED, 1, EXITFD_REAPED);
+
+    SUCCEED(exitfd_add(x, -1, 0, t));
+    end(&first, 1);
+    collect(x);
+    bool is_watched = add_told(other, watched.pid, 0, 2);
+    end(&watched, 2);
+    *t = (struct told){ x, behind.pid, CLD_EXITED, 3, EXITFD_REAPED, 1 };
+    end(&behind, 3);
+    if (!nobody_lists_children())
+        collect(x);
+    wait_for(x, 4, 0);
+    if (is_watched)
+        collect(other);
+    collect(x);
+    SUCCEED(exitfd_remove(x, -1));
+    t->due = 0;
+    for (struct child *c = (struct child[]){ watched, first, behind }, *last = c + 3; c < last; c++)
+        waitpid(c->pid, NULL, WNOHANG);
+}
+
+static void install(int fd, int *old)
+{
+    int error;
+    do {
+        enter();
+        *old = -7;
+        error = exitfd_install_handler(fd, old);
+    } while (failed("exitfd_install_handler", error, *old == -7));
+}
+
+static void use_the_primitive(void)
+{
+    int ends[2], old;
+    char byte;
+
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+        abort();
+    install(ends[1], &old);
+    faults_expect(old == -1, "%d was registered before", old);
+    raise(SIGCHLD);
+    sigset_t pending;
+    sigpending(&pending);
+    if (!sigismember(&pending, SIGCHLD))
+        faults_expect(read(ends[0], &byte, 1) == 1, "no byte for a SIGCHLD");
+    install(-1, &old);
+    faults_expect(old == ends[1], "%d instead of %d was registered before", old, ends[1]);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+static void close_in_a_forked_child(struct exitfd *x)
+{
+    int status = 0;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        struct exitfd_event event;
+        int answer = exitfd_wait(x, &event, 1, 0);
+        fault_enter();
+        exitfd_close(x);
+        _exit(answer == -ESTALE ? 0 : 1);
+    }
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    faults_expect(status == 0, "the copy in a forked child: wait status 0x%x", (unsigned)status);
+}
+
+void faults_scenario(void)
+{
+    struct exitfd *x = open_one(), *observer = x ? open_one() : NULL;
+
+    told_count = 0;
+    if (observer) {
+        faults_expect(exitfd_get_fd(x) >= 0, "no fd");
+        live_and_be_told(x, observer);
+        be_left_alone(x);
+        use_the_primitive();
+        stop_and_go_on(x);
+        if (!somebody_steals()) /* which nobody can tell of a child without a name */
+            look_for_orphans(x, observer);
+        close_in_a_forked_child(x);
+        live_and_be_told(x, observer);
+    }
+    fault_enter();
+    exitfd_close(observer);
+    exitfd_close(x);
+    fault_leave();
+}

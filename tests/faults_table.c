@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/* Every function that the library imports, and what it can fail with. tests/faults-imports sees to it that none is missing. */
+#include "faults_calls.h"
+
+#include <errno.h>
+
+#define ONLY_BAD_ARGUMENTS "fails for a wrong argument only, and these are right"
+#define NEVER_FAILS "has no failure"
+#define CLOSES "frees what it is given whatever it returns"
+
+const struct call fault_calls[] = {
+    { "calloc", NULL, { ENOMEM }, NULL },
+    { "malloc", NULL, { ENOMEM }, NULL },
+    { "realloc", NULL, { ENOMEM }, NULL },
+    { "free", NULL, { 0 }, NEVER_FAILS },
+
+    { "epoll_create1", NULL, { EMFILE, ENFILE, ENOMEM }, NULL },
+    { "epoll_ctl", "add", { ENOMEM, ENOSPC }, NULL },
+    { "epoll_ctl", "modify", { 0 }, "allocates nothing in the kernel, and the entry is there" },
+    { "epoll_ctl", "delete", { ENOENT }, NULL }, /* a forked child has taken it out of the set */
+    { "epoll_wait", NULL, { EINTR }, NULL },
+    { "eventfd", NULL, { EMFILE, ENFILE, ENOMEM }, NULL },
+    { "pipe2", NULL, { EMFILE, ENFILE }, NULL },
+    { "signalfd", NULL, { EMFILE, ENFILE, ENOMEM }, NULL },
+    { "timerfd_create", NULL, { EMFILE, ENFILE, ENOMEM }, NULL },
+    { "timerfd_settime", NULL, { 0 }, ONLY_BAD_ARGUMENTS },
+    { "fcntl", "duplicate", { EMFILE }, NULL },
+    { "fcntl", "flags", { 0 }, "fails for what is no fd, which is the caller's -EBADF" },
+    { "close", NULL, { EINTR, EIO }, NULL }, /* ignored: the fd is gone either way */
+    { "read", NULL, { 0 }, "EAGAIN is the ordinary end of a drain; eventfd, timerfd, signalfd and pipe know no other" },
+    { "write", NULL, { EAGAIN }, NULL }, /* ignored: what is full is readable */
+    { "poll", NULL, { EINTR }, NULL },   /* one fd needs no memory */
+
+    { "syscall", "waitid", { EINTR, ECHILD }, NULL }, /* ECHILD: somebody else has just reaped it */
+    { "syscall", "waitid probe", { ENOSYS, EPERM, EACCES, EINVAL, ENOMEM }, NULL },
+    { "syscall", "pidfd_open", { EMFILE, ENFILE, ENOMEM, EPERM, EACCES, ENOSYS, ESRCH }, NULL }, /* ESRCH: as above */
+    { "syscall", "pidfd_open probe", { ENOSYS, EPERM, EACCES, EINVAL, EMFILE }, NULL },
+    { "syscall", "pidfd_send_signal", { EPERM, ESRCH }, NULL },
+    { "syscall", "tgkill", { EPERM }, NULL },
+    { "ioctl", NULL, { ENOTTY, EINVAL }, NULL }, /* before Linux 6.13, and before 6.15 for the record */
+    { "fstatfs", NULL, { ENOMEM, EINTR }, NULL },
+    { "waitid", NULL, { EINTR, ECHILD }, NULL },
+    { "wait4", NULL, { EINTR, ECHILD }, NULL },
+    { "kill", NULL, { EPERM }, NULL },
+    { "getrusage", NULL, { 0 }, ONLY_BAD_ARGUMENTS },
+    { "getpid", NULL, { 0 }, NEVER_FAILS },
+    { "clock_gettime", NULL, { 0 }, ONLY_BAD_ARGUMENTS },
+    { "sysconf", NULL, { 0 }, ONLY_BAD_ARGUMENTS },
+
+    { "fork", NULL, { EAGAIN, ENOMEM }, NULL },
+    { "posix_spawnp", NULL, { EAGAIN, ENOMEM, ENOENT, EACCES }, NULL },
+    { "posix_spawnattr_init", NULL, { ENOMEM }, NULL },
+    { "posix_spawnattr_destroy", NULL, { 0 }, CLOSES },
+    { "posix_spawnattr_getflags", NULL, { 0 }, ONLY_BAD_ARGUMENTS },
+    { "posix_spawnattr_setflags", NULL, { 0 }, ONLY_BAD_ARGUMENTS },
+    { "posix_spawnattr_getpgroup", NULL, { 0 }, ONLY_BAD_ARGUMENTS },
+    { "posix_spawnattr_setpgroup", NULL, { 0 }, ONLY_BAD_ARGUMENTS },
+    { "posix_spawnattr_getsigdefault", NULL, { 0 }, ONLY_BAD_ARGUMENTS },
+    { "posix_spawnattr_setsigdefault", NULL, { 0 }, ONLY_BAD_ARGUMENTS },
+    { "posix_spawnattr_getsigmask", NULL, { 0 }, ONLY_BAD_ARGUMENTS },
+    { "posix_spawnattr_setsigmask", NULL, { 0 }, ONLY_BAD_ARGUMENTS },
+    { "posix_spawnattr_getschedparam", NULL, { 0 }, ONLY_BAD_ARGUMENTS },
+    { "posix_spawnattr_setschedparam", NULL, { 0 }, ONLY_BAD_ARGUMENTS },
+    { "posix_spawnattr_getschedpolicy", NULL, { 0 }, ONLY_BAD_ARGUMENTS },
+    { "posix_spawnattr_setschedpolicy", NULL, { 0 }, ONLY_BAD_ARGUMENTS },
+
+    { "mmap", NULL, { ENOMEM, EAGAIN }, NULL },
+    { "madvise", NULL, { EINVAL, ENOMEM }, NULL }, /* EINVAL: before Linux 4.14 */
+    { "munmap", NULL, { 0 }, "fails for want of memory only where it splits a mapping" },
+    { "pthread_atfork", NULL, { ENOMEM }, NULL },
+    { "pthread_mutex_init", NULL, { ENOMEM, EAGAIN }, NULL },
+    { "pthread_mutex_destroy", NULL, { 0 }, CLOSES },
+    { "pthread_mutex_lock", NULL, { 0 }, ONLY_BAD_ARGUMENTS },
+    { "pthread_mutex_trylock", NULL, { 0 }, "EBUSY is its answer" },
+    { "pthread_mutex_unlock", NULL, { 0 }, ONLY_BAD_ARGUMENTS },
+    { "pthread_once", NULL, { 0 }, ONLY_BAD_ARGUMENTS },
+    { "pthread_rwlock_init", NULL, { 0 }, "a static lock made anew in a forked child: glibc and musl only fill it in" },
+    { "pthread_rwlock_rdlock", NULL, { 0 }, "EAGAIN takes more threads than there can be" },
+    { "pthread_rwlock_wrlock", NULL, { 0 }, ONLY_BAD_ARGUMENTS },
+    { "pthread_rwlock_unlock", NULL, { 0 }, ONLY_BAD_ARGUMENTS },
+    { "pthread_self", NULL, { 0 }, NEVER_FAILS },
+    { "pthread_setcancelstate", NULL, { 0 }, ONLY_BAD_ARGUMENTS },
+    { "pthread_sigmask", NULL, { 0 }, ONLY_BAD_ARGUMENTS },
+    { "sigaction", NULL, { 0 }, ONLY_BAD_ARGUMENTS },
+    { "sigaddset", NULL, { 0 }, ONLY_BAD_ARGUMENTS },
+    { "sigdelset", NULL, { 0 }, ONLY_BAD_ARGUMENTS },
+    { "sigemptyset", NULL, { 0 }, NEVER_FAILS },
+    { "sigfillset", NULL, { 0 }, NEVER_FAILS },
+    { "sigismember", NULL, { 0 }, ONLY_BAD_ARGUMENTS },
+    { "sigtimedwait", NULL, { EAGAIN, EINTR }, NULL }, /* ignored: it only sleeps */
+
+    { "opendir", NULL, { EMFILE, ENFILE, ENOMEM, ENOENT, EACCES }, NULL },
+    { "readdir", NULL, { 0 }, ONLY_BAD_ARGUMENTS },
+    { "closedir", NULL, { 0 }, CLOSES },
+    { "fopen", NULL, { EMFILE, ENFILE, ENOMEM, ENOENT, EACCES, EISDIR }, NULL }, /* EISDIR: opened, but not readable */
+    { "fclose", NULL, { 0 }, CLOSES },
+    { "fgets", NULL, { 0 }, "fails as fopen with EISDIR makes it" },
+    { "fscanf", NULL, { 0 }, "fails as fopen with EISDIR makes it" },
+    { "ferror", NULL, { 0 }, NEVER_FAILS },
+    { "sscanf", NULL, { 0 }, "what it does not find is an answer" },
+    { "snprintf", NULL, { 0 }, "numbers into buffers that hold the longest" },
+    { "memcpy", NULL, { 0 }, NEVER_FAILS },
+    { "memmove", NULL, { 0 }, NEVER_FAILS },
+    { "memset", NULL, { 0 }, NEVER_FAILS },
+    { "strcmp", NULL, { 0 }, NEVER_FAILS },
+    { "secure_getenv", NULL, { 0 }, "NULL is its answer" },
+
+    { "io_uring_queue_init", NULL, { ENOMEM, EMFILE, ENFILE, EPERM, ENOSYS, EINVAL }, NULL },
+    { "io_uring_register_eventfd", NULL, { ENOMEM, ENOSYS, EPERM, EINVAL }, NULL },
+    { "io_uring_get_probe_ring", NULL, { ENOMEM }, NULL },
+    { "io_uring_free_probe", NULL, { 0 }, NEVER_FAILS },
+    { "io_uring_queue_exit", NULL, { 0 }, NEVER_FAILS },
+    { "io_uring_submit", NULL, { EAGAIN, EBUSY, EINTR }, NULL },
+    { "io_uring_submit", "request", { ENOMEM }, NULL }, /* one is taken by the kernel, and answered with this */
+    { "io_uring_submit_and_get_events", NULL, { EAGAIN, EBUSY, EINTR }, NULL },
+    { "__io_uring_get_cqe", NULL, { 0 }, "is called for a completion that is there" },
+};
+
+const size_t fault_call_count = sizeof(fault_calls) / sizeof(fault_calls[0]);
