@@ -68,7 +68,8 @@ struct exitfd {
     uint32_t followed, job_watches; /* how many are in the ring without a pidfd, with stops or continues */
     uint32_t ring;               /* the watch of the ring to look at next */
     uint32_t ring_size, unchecked; /* how many from ring on must still be looked at */
-    unsigned long foreign_reaps;
+    unsigned long foreign_reaps; /* as they were at the last look; and how many of our own were seen then */
+    uint64_t own_reaps;
 
     /* The any-other-child watch, orphans.c */
     bool any_child, orphans_due;

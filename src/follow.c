@@ -90,6 +90,7 @@ static int sync_listening(struct exitfd *x)
 int xfd_follow_start(struct exitfd *x)
 {
     x->foreign_reaps = xfd_status_foreign_reaps();
+    x->own_reaps = xfd_status_own_reaps();
     x->listener = xfd_sigchld_reserve();
     if (!x->listener)
         return -ENOMEM;
@@ -308,6 +309,24 @@ static bool somebody_else_reaps(struct exitfd *x)
     return moved || no_zombies;
 }
 
+/* What other exitfds of this process have reaped since the last look. True if that is not known of each. */
+static bool settle_reaped(struct exitfd *x, struct exitfd_event *events, int max, int *count)
+{
+    uint64_t now = xfd_status_own_reaps();
+
+    for (; x->own_reaps != now && *count < max; x->own_reaps++) {
+        pid_t pid = xfd_status_reaped(x->own_reaps);
+        struct watch *w = xfd_watches_find(&x->watches, pid);
+        if (pid == 0) {
+            x->own_reaps = now;
+            return true;
+        }
+        if (w && w->next != SLOT_NONE && w->pidfd < 0)
+            settle(x, w, events, count);
+    }
+    return false;
+}
+
 static void look(struct exitfd *x, struct exitfd_event *events, int max, int *count)
 {
     while (x->unchecked > 0 && *count < max) {
@@ -339,7 +358,8 @@ static int collect_exits(struct exitfd *x, struct exitfd_event *events, int max,
     if (hinted && hinted->next != SLOT_NONE && hinted->pidfd < 0)
         settle(x, hinted, events, &count);
     /* A round that max cut short starts again: this wake-up may be about one that it had passed. */
-    if (all || x->unchecked > 0 || peek(x, events, max, &count) || (count < max && somebody_else_reaps(x)))
+    if (all || x->unchecked > 0 || peek(x, events, max, &count) ||
+        (count < max && (somebody_else_reaps(x) || settle_reaped(x, events, max, &count))))
         x->unchecked = x->ring_size;
     if (x->unchecked > 0)
         look(x, events, max, &count);

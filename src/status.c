@@ -5,7 +5,30 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#define REAPS_KEPT 256
+
 static _Atomic unsigned long own_faults;
+static _Atomic uint64_t own_reaps, reaps[REAPS_KEPT]; /* each the number of the reap, and the pid in the lower half */
+
+/* Other exitfds of this process may follow the same child. The faults go last: who finds them counted finds the reap. */
+static void note_reap(const struct wait_result *result)
+{
+    uint64_t number = atomic_fetch_add(&own_reaps, 1);
+
+    atomic_store(&reaps[number % REAPS_KEPT], number << 32 | (uint32_t)result->pid);
+    atomic_fetch_add(&own_faults, (unsigned long)result->rusage.ru_minflt);
+}
+
+uint64_t xfd_status_own_reaps(void)
+{
+    return atomic_load(&own_reaps);
+}
+
+pid_t xfd_status_reaped(uint64_t number)
+{
+    uint64_t reap = atomic_load(&reaps[number % REAPS_KEPT]);
+    return reap >> 32 == (uint32_t)number ? (pid_t)(uint32_t)reap : 0;
+}
 
 int xfd_status_wait(idtype_t type, id_t id, int options, struct wait_result *ret)
 {
@@ -20,7 +43,7 @@ int xfd_status_wait(idtype_t type, id_t id, int options, struct wait_result *ret
     ret->code = info.si_code;
     ret->status = info.si_status;
     if (options & WEXITED && !(options & WNOWAIT))
-        atomic_fetch_add_explicit(&own_faults, (unsigned long)ret->rusage.ru_minflt, memory_order_relaxed);
+        note_reap(ret);
     return 1;
 }
 
@@ -48,13 +71,13 @@ int xfd_status_settle(const struct watch *w, struct wait_result *ret)
 
 /*
  * No call says "somebody reaped one of your children", and asking for each is O(n). But the kernel adds the page faults
- * of every child that is waited for to those of its parent (getrusage(2), RUSAGE_CHILDREN), and no process runs without
- * any: what is there beyond those that we reaped was reaped by somebody else.
+ * of every child that is waited for to those of its parent (getrusage(2), RUSAGE_CHILDREN), and hardly any process runs
+ * without (one of clone(2) with CLONE_VM may): what is there beyond those that we reaped was reaped by somebody else.
  */
 unsigned long xfd_status_foreign_reaps(void)
 {
     struct rusage children;
-    unsigned long own = atomic_load_explicit(&own_faults, memory_order_relaxed);
+    unsigned long own = atomic_load(&own_faults);
 
     getrusage(RUSAGE_CHILDREN, &children);
     return (unsigned long)children.ru_minflt - own;

@@ -7,6 +7,7 @@
 #include "watches.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/wait.h>
 
 /* What a non-blocking wait found. */
@@ -32,6 +33,11 @@ int xfd_status_settle(const struct watch *w, struct wait_result *ret);
 
 /* What somebody other than this library has reaped so far, as a sum that moves when they do. */
 unsigned long xfd_status_foreign_reaps(void);
+
+/* How many children this library has reaped in this process, and the pid that was reaped as number so many of them: 0 if
+   that was too long ago, or is just being noted. Ask xfd_status_foreign_reaps first. */
+uint64_t xfd_status_own_reaps(void);
+pid_t xfd_status_reaped(uint64_t number);
 
 /* -ECHILD if the process exists, -ESRCH if not: why a wait for it by pid gave ECHILD. */
 int xfd_status_why_no_child(pid_t pid);

@@ -47,7 +47,6 @@ static struct child {
     int go, code, status;
     enum watching watching[2];
     bool has_pidfd[2];
-    bool reaped_by_sibling;
 } children[CHILDREN];
 
 static struct exitfd *exitfds[2];
@@ -225,7 +224,6 @@ static void let_go(struct child *c, bool discard)
     c->watching[x] = reaps ? DISCARDED : NO;
     if (reaps && c->state == ZOMBIE) {
         c->state = GONE;
-        c->reaped_by_sibling = true;
         c->watching[x] = NO;
     }
 }
@@ -291,7 +289,7 @@ static bool must_be_readable(int x)
 {
     for (int i = 0; i < CHILDREN; i++) {
         const struct child *c = &children[i];
-        if (is_due_of(c, x) && !(c->reaped_by_sibling && !c->has_pidfd[x]))
+        if (is_due_of(c, x))
             return !deaf[x];
     }
     return false;
@@ -326,7 +324,6 @@ static void take(int x, const struct exitfd_event *event)
         MUST(event->origin == EXITFD_RECORDED || event->origin == EXITFD_UNKNOWN, "origin %d", event->origin);
     if (event->origin == EXITFD_REAPED)
         c->state = GONE;
-    c->reaped_by_sibling = event->origin == EXITFD_REAPED;
     c->watching[x] = NO;
 }
 
@@ -339,7 +336,6 @@ static void look_at_zombies(void)
             continue;
         MUST(c->watching[0] == DISCARDED || c->watching[1] == DISCARDED, "%d was reaped without a right", number(c));
         c->state = GONE;
-        c->reaped_by_sibling = true;
     }
 }
 

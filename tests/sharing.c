@@ -243,3 +243,51 @@ TEST(sharing, copy_in_a_forked_child_is_stale_and_closing_it_harms_nothing)
     exitfd_close(x);
     close_gate(&gate);
 }
+
+static void told_after_the_reap_of_another(unsigned flags)
+{
+    enum {
+        others = 20,
+        rounds = 5
+    };
+    pid_t pids[others];
+    struct exitfd *owner = open_exitfd(), *x = open_exitfd();
+    struct gate gate = open_gate();
+    for (int i = 0; i < others; i++) {
+        pids[i] = start_child(&gate, 0);
+        cr_assert_eq(exitfd_add(owner, pids[i], 0, NULL), 0);
+        cr_assert_eq(exitfd_add(x, pids[i], flags, NULL), 0);
+    }
+    for (int round = 0; round < rounds; round++) {
+        struct gate own_gate = open_gate();
+        pid_t pid = start_child(&own_gate, 3);
+        cr_assert_eq(exitfd_add(owner, pid, 0, NULL), 0);
+        cr_assert_eq(exitfd_add(x, pid, flags, NULL), 0);
+        let_through(&own_gate, 1);
+        struct exitfd_event event = wait_event(owner);
+        expect_exited(&event, pid, 3, NULL);
+        event = wait_event(x);
+        cr_assert_eq(event.pid, pid);
+        cr_assert(event.origin == EXITFD_UNKNOWN || (event.origin == EXITFD_RECORDED && event.status == 3));
+        close_gate(&own_gate);
+    }
+    let_through(&gate, others);
+    for (int i = 0; i < others; i++)
+        wait_event(owner);
+    for (int i = 0; i < others; i++)
+        wait_event(x);
+    expect_quiet(x);
+    close_gate(&gate);
+    exitfd_close(owner);
+    exitfd_close(x);
+}
+
+TEST(sharing, an_observer_is_told_at_once_of_what_an_owner_has_reaped)
+{
+    told_after_the_reap_of_another(EXITFD_OBSERVE);
+}
+
+TEST(sharing, of_two_owners_the_second_is_told_at_once_of_what_the_first_has_reaped)
+{
+    told_after_the_reap_of_another(0);
+}
