@@ -146,6 +146,8 @@ enum exitfd_open_flags {
  *                   event comes with the true status once its own parent has reaped it (Linux 6.15, EXITFD_RECORDED);
  *                   Linux 6.9 to 6.14: at the reap, EXITFD_UNKNOWN; before 6.9: at the exit, EXITFD_UNKNOWN. The
  *                   SIGCHLD back ends see children only (-ENOTSUP for any other process).
+ *                   Before Linux 5.17 a child whose first thread ended alone, before exit was called in another, is
+ *                   observed with that thread's status; its owner has the true one.
  * EXITFD_STOPPED    Also report stops (CLD_STOPPED) and continues (CLD_CONTINUED), of a child only (-ENOTSUP for any
  * EXITFD_CONTINUED  other process). The kernel tells of them by SIGCHLD alone, so on the pidfd back end too the handler
  *                   is installed while such a watch exists, and each SIGCHLD costs one system call for each such watch:
@@ -236,6 +238,7 @@ int exitfd_add(struct exitfd *x, pid_t pid, unsigned flags, void *data);
  * from this pid namespace, names the watch from then on. The SIGCHLD back ends use only the pid. Linux 5.4.
  *
  * -EBADF    not an open fd, or not a pidfd of a process (also one of a thread: PIDFD_THREAD, Linux 6.9)
+ * -EMFILE   also before Linux 6.13, where it takes an fd to learn the pid of a pidfd
  * -ESRCH    reaped before the add, or not visible from this pid namespace
  * -ENOTSUP  a system without pidfds; else as exitfd_add
  * and as exitfd_add.

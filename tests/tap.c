@@ -154,7 +154,8 @@ static bool have_backend(void)
     struct exitfd *x = NULL;
     int ret = exitfd_open(&x, 0);
     if (ret == -ENOTSUP)
-        printf("1..0 # SKIP EXITFD_BACKEND=%s is not in this kernel or this build\n", getenv("EXITFD_BACKEND"));
+        printf("ok 1 - all # SKIP EXITFD_BACKEND=%s is not in this kernel or this build\n1..1\n",
+               getenv("EXITFD_BACKEND"));
     if (ret == 0)
         printf("# back end: %s, version %s\n", exitfd_get_backend(x), exitfd_version());
     exitfd_close(x);
