@@ -136,12 +136,14 @@ static bool watch_inode(struct waiting *w, struct target *target)
 
 static bool watch(struct waiting *w, struct target *target)
 {
-    int r = exitfd_add(w->x, target->pid, EXITFD_OBSERVE, target);
+    /* Named twice: asked first, for meanwhile it may have been reaped, and then it could not be added. */
+    bool is_watched = exitfd_get_pidfd(w->x, target->pid) != -ENOENT;
+    int r = is_watched ? -EEXIST : exitfd_add(w->x, target->pid, EXITFD_OBSERVE, target);
     switch (r) {
     case 0:
         target->watched = true;
         return !target->inode || watch_inode(w, target);
-    case -EEXIST: /* named twice */
+    case -EEXIST:
         return !target->inode || watch_inode(w, target);
     case -ESRCH:
         note_missing(w, target, "no such process");
