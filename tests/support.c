@@ -299,7 +299,7 @@ pid_t fork_guarded(void)
     if (getppid() != parent)
         _exit(99);
 #endif
-    alarm(120);
+    alarm(300);
     return 0;
 }
 

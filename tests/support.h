@@ -71,7 +71,7 @@ bool sigchld_is_blocked(void);
 pid_t own_tid(void);
 bool wait_until_asleep(pid_t tid);
 
-/* fork for a child that cannot outlive the test: it dies with the thread that forked it, and after two minutes. */
+/* fork for a child that cannot outlive the test: it dies with the thread that forked it, and after five minutes. */
 pid_t fork_guarded(void);
 
 /* Children wait behind a gate until as many are let through. */
