@@ -235,10 +235,10 @@ int exitfd_add(struct exitfd *x, pid_t pid, unsigned flags, void *data);
  *
  * Like exitfd_add, with no doubt about which process is meant: for a pidfd from clone(2) with CLONE_PIDFD, from a Unix
  * socket, or of another's child (with EXITFD_OBSERVE). pidfd is duplicated and stays the caller's. Its pid, as seen
- * from this pid namespace, names the watch from then on. The SIGCHLD back ends use only the pid. Linux 5.4.
+ * from this pid namespace, names the watch from then on. The SIGCHLD back ends use only the pid. Linux 5.4; before
+ * Linux 6.13 it takes a free fd to learn that pid.
  *
  * -EBADF    not an open fd, or not a pidfd of a process (also one of a thread: PIDFD_THREAD, Linux 6.9)
- * -EMFILE   also before Linux 6.13, where it takes an fd to learn the pid of a pidfd
  * -ESRCH    reaped before the add, or not visible from this pid namespace
  * -ENOTSUP  a system without pidfds; else as exitfd_add
  * and as exitfd_add.

@@ -12,7 +12,8 @@ static const char usage[] = "usage: without-pidfds COMMAND [ARGUMENT]...\n"
                             "io_uring_setup answers ENOSYS too (Linux 5.1; what exitfd needs of it came with 6.1).\n";
 
 static const int absent[] = {
-    SCMP_SYS(pidfd_open), SCMP_SYS(pidfd_send_signal), SCMP_SYS(pidfd_getfd), SCMP_SYS(clone3), SCMP_SYS(io_uring_setup),
+    SCMP_SYS(pidfd_open), SCMP_SYS(pidfd_send_signal), SCMP_SYS(pidfd_getfd),
+    SCMP_SYS(clone3),     SCMP_SYS(io_uring_setup),
 };
 
 /* 0 or a negative errno. */
