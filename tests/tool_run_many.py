@@ -10,7 +10,7 @@ COUNT = 20000
 class Many(ToolTest):
     def test_20000_lines_200_at_a_time(self):
         lines = "".join(f"echo {i}; exit {int(i % 1000 == 0)}\n" for i in range(1, COUNT + 1))
-        result = self.run_tool("run", "-j", 200, "--json", input=lines, timeout=550)
+        result = self.run_tool("run", "-j", 200, "--json", input=lines, timeout=1100)
         *jobs, summary = map(json.loads, result.stdout.splitlines())
         self.assertEqual(sorted(job["line"] for job in jobs), list(range(1, COUNT + 1)))
         for job in jobs:
