@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 
-#define LIVE_CHILDREN 1000
+#define LIVE_CHILDREN 300
 #define EXITS 100
 #define MOST_CALLS_PER_EXIT 4
 

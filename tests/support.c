@@ -140,6 +140,12 @@ void raise_fd_limit(void)
     set_fd_limit(RLIM_INFINITY);
 }
 
+int stress_rounds(void)
+{
+    const char *wanted = getenv("EXITFD_STRESS_ROUNDS");
+    return wanted != NULL ? atoi(wanted) : 2000;
+}
+
 bool build_is_posix(void)
 {
 #ifdef BUILD_IS_POSIX

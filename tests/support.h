@@ -64,6 +64,9 @@ struct rlimit forbid_new_fds(void);
 void allow_new_fds(const struct rlimit *before);
 void raise_fd_limit(void);
 
+/* How many children, or rounds, a stress test has: EXITFD_STRESS_ROUNDS, else 2,000. ci/proof asks for 20,000. */
+int stress_rounds(void);
+
 void block_sigchld(void); /* in this thread */
 bool sigchld_is_blocked(void);
 

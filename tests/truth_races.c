@@ -21,7 +21,7 @@ TEST(races, exit_against_add)
         BATCH = 100
     };
     struct exitfd *x = open_for_truth();
-    int rounds = total_rounds() / BATCH * BATCH;
+    int rounds = stress_rounds() / BATCH * BATCH;
     for (int first = 0; first < rounds; first += BATCH) {
         for (int i = 0; i < BATCH; i++) {
             int status = (first + i) % 251;
@@ -55,7 +55,7 @@ static void remove_or_find_its_event(struct exitfd *x, struct round *round, int 
 TEST(races, remove_against_exit)
 {
     struct exitfd *x = open_for_truth();
-    int rounds = total_rounds();
+    int rounds = stress_rounds();
     for (int i = 0; i < rounds; i++) {
         struct round *round = &batch[0];
         *round = (struct round){ .pid = fork_exiting_after(i % 97 * 100, i % 251), .status = i % 251 };
@@ -101,7 +101,7 @@ TEST(races, remove_against_a_thread_that_waits)
     struct exitfd *x = open_for_truth();
     pthread_t taker;
     cr_assert_eq(pthread_create(&taker, NULL, take_all, x), 0);
-    int rounds = total_rounds(), events = 0;
+    int rounds = stress_rounds(), events = 0;
     for (int i = 0; i < rounds; i++) {
         int slot = i % BATCH_MAX;
         struct round *round = &batch[slot];

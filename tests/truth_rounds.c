@@ -2,17 +2,10 @@
 #include "truth_rounds.h"
 
 #include <poll.h>
-#include <stdlib.h>
 
 struct round batch[BATCH_MAX];
 struct gate gate;
 int reaped, recorded, unknown;
-
-int total_rounds(void)
-{
-    const char *wanted = getenv("EXITFD_STRESS_ROUNDS");
-    return wanted != NULL ? atoi(wanted) : 20000;
-}
 
 void spin(int turns)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Rounds of the stress suites, 20,000 children each (EXITFD_STRESS_ROUNDS says otherwise, for slow machines): every child
- * gives one event or is somebody's to reap, never both, never neither, and no status is another's.
+ * Rounds of the stress suites, stress_rounds() children in all: every child gives one event or is somebody's to reap, never
+ * both, never neither, and no status is another's.
  */
 #ifndef EXITFD_TESTS_TRUTH_ROUNDS_H
 #define EXITFD_TESTS_TRUTH_ROUNDS_H
@@ -25,7 +25,6 @@ extern struct gate gate;
 /* How many events so far were of which origin. */
 extern int reaped, recorded, unknown;
 
-int total_rounds(void);
 void spin(int turns);
 
 /* Children behind the gate, watched, each with its round as the data. */
