@@ -209,7 +209,7 @@ static void report_all_at_once(int children)
     struct exitfd *x = open_exitfd();
     struct gate gate = open_gate();
     for (intptr_t i = 0; i < children; i++) {
-        pids[i] = start_child(&gate, (int)(i % 251));
+        pids[i] = start_light_child(&gate, (int)(i % 251));
         cr_assert_eq(exitfd_add(x, pids[i], 0, (void *)i), 0);
     }
     expect_quiet(x);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* PID 1 of a pid namespace with orphans by the thousand, 10,000 in ci/proof: each is reported once, truly, and there is no zombie at the end. */
+/* PID 1 of a pid namespace with thousands of orphans: each is reported once, truly, and no zombie is left at the end. */
 #include "life_support.h"
 
 enum {

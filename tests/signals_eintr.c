@@ -82,7 +82,7 @@ static void watched_children_exit(struct exitfd *x)
     struct exitfd_event events[EXITS_PER_CALL];
     pid_t pids[EXITS_PER_CALL];
     for (int i = 0; i < EXITS_PER_CALL; i++)
-        pids[i] = start_child(&gate, 0);
+        pids[i] = start_light_child(&gate, 0);
     for (int i = 0; i < EXITS_PER_CALL; i++) {
         let_through(&gate, 1);
         cr_assert_eq(exitfd_add(x, pids[i], 0, NULL), 0);

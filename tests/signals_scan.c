@@ -68,7 +68,7 @@ static struct exitfd *watch_many(void)
     struct exitfd *x = open_exitfd();
     gate = open_gate();
     for (int i = 0; i < LIVE_CHILDREN; i++) {
-        children[i] = start_child(&gate, 0);
+        children[i] = start_light_child(&gate, 0);
         cr_assert_eq(exitfd_add(x, children[i], 0, &children[i]), 0);
     }
     expect_quiet(x);

@@ -5,7 +5,7 @@ import os
 
 from tool_support import ToolTest, main
 
-COUNT = int(os.environ.get("EXITFD_STRESS_ROUNDS", 2000))
+COUNT = int(os.environ.get("EXITFD_STRESS_ROUNDS", 500))
 
 
 class Many(ToolTest):
