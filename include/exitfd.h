@@ -90,7 +90,7 @@ struct exitfd_event {
     void         *data;   /* what was given when the watch was added; exitfd never looks behind it */
     struct rusage rusage; /* of that process and the children it waited for; all zero unless EXITFD_REAPED or _PEEKED.
                              Zero for EXITFD_PEEKED on systems other than Linux: waitid has no rusage there. On Linux
-                             ru_maxrss of a forked child is at least what its parent had resident, exec or not. */
+                             ru_maxrss is also that of the time before exec, as a copy of the parent. */
 };
 
 /*

@@ -78,6 +78,7 @@ TEST(races, remove_against_exit)
 static atomic_bool taker_retires;
 static atomic_int taken[BATCH_MAX];
 static atomic_int taken_wrong;
+static int wanted[BATCH_MAX];
 
 static void *take_all(void *arg)
 {
@@ -105,11 +106,13 @@ TEST(races, remove_against_a_thread_that_waits)
     for (int i = 0; i < rounds; i++) {
         int slot = i % BATCH_MAX;
         struct round *round = &batch[slot];
+        cr_assert_eq(atomic_load(&taken[slot]), wanted[slot], "an event after the remove, or a second one");
         atomic_store(&taken[slot], 0);
         *round = (struct round){ .pid = fork_exiting_after(i % 97 * 100, i % 251), .status = i % 251 };
         cr_assert_eq(exitfd_add(x, round->pid, 0, round), 0);
         spin(i % 101 * 500);
         int ret = exitfd_remove(x, round->pid);
+        wanted[slot] = ret != 0;
         if (ret == 0) {
             cr_assert_eq(reap(round->pid), round->status << 8);
             removed++;
@@ -124,6 +127,8 @@ TEST(races, remove_against_a_thread_that_waits)
     atomic_store(&taker_retires, true);
     pthread_join(taker, NULL);
     cr_log_info("%d rounds: %d removed in time, %d events", rounds, removed, events);
+    for (int slot = 0; slot < BATCH_MAX; slot++)
+        cr_assert_eq(atomic_load(&taken[slot]), wanted[slot]);
     cr_assert_eq(atomic_load(&taken_wrong), 0);
     cr_assert_eq(removed + events, rounds);
     exitfd_close(x);
