@@ -194,6 +194,9 @@ class TapResult(unittest.TestResult):
 def main():
     """Runs the tests of the calling module, or those named on the command line, as TAP."""
     sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
+    # nohup(1), and a shell that starts something in the background, leave these ignored for what the tests start.
+    for signo in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(signo, signal.SIG_DFL)
     names = ["__main__." + name for name in sys.argv[1:]] or ["__main__"]
     suite = unittest.defaultTestLoader.loadTestsFromNames(names)
     result = TapResult()

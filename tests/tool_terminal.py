@@ -181,7 +181,7 @@ class Run(Terminal):
         (command,) = children_of(worker)
         self.type("\x1a")
         self.assertEqual(self.report(), "stopped its")
-        self.assertEqual([process_fields(pid)[0] for pid in (worker, command)], ["T", "T"])
+        until(lambda: [process_fields(pid)[0] for pid in (worker, command)] == ["T", "T"], "both are stopped")
         os.write(self.orders, b"f")
         until(lambda: process_fields(command)[0] != "T", "the command goes on")
         tell(fifo)
