@@ -207,7 +207,11 @@ static int start(struct server *s, int port)
         return 1;
     }
     s->listener = listen_on(port);
-    return s->listener < 0 ? 1 : run(s);
+    int status = s->listener < 0 ? 1 : run(s);
+    exitfd_close(s->x);
+    io_uring_queue_exit(&s->ring);
+    free(s->pids);
+    return status;
 }
 
 int main(int argc, char **argv)

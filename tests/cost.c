@@ -7,6 +7,7 @@
  * Counted by standing in for the libc functions by which the library reaches the kernel. cost-imports fails when it
  * comes to import one that is neither counted here nor known to make no system call.
  */
+#include "six_arguments.h"
 #include "support.h"
 
 #include <dlfcn.h>
@@ -132,7 +133,7 @@ int ioctl(int fd, unsigned long request, ...)
     CALL_NEXT(ioctl, -1, int, (int, unsigned long, ...), fd, request, argument);
 }
 
-long syscall(long number, ...)
+READS_SIX_ARGUMENTS long syscall(long number, ...)
 {
     long a[6];
     va_list list;

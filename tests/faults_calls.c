@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "faults_calls.h"
+#include "six_arguments.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -324,7 +325,7 @@ static int due_of_system_call(long number, long first, long second)
 
 REAL(syscall, long, (long, ...));
 long __wrap_syscall(long number, ...);
-long __wrap_syscall(long number, ...)
+READS_SIX_ARGUMENTS long __wrap_syscall(long number, ...)
 {
     long a[6];
     va_list list;

@@ -233,8 +233,9 @@ TEST(threads, four_that_add_and_two_that_wait_lose_and_double_nothing)
     for (int i = 0; i < TAKERS; i++)
         join_helper(&helpers[ADDERS + i]);
     cr_assert_eq(crowd.failures, 0, "%d calls failed", crowd.failures);
-    for (int i = 0; i < ADDERS * CHILDREN_PER_ADDER; i++)
-        cr_assert_eq(crowd.reported[0][i], 1, "child %d: %d events", i, crowd.reported[0][i]);
+    for (int i = 0; i < ADDERS; i++)
+        for (int j = 0; j < CHILDREN_PER_ADDER; j++)
+            cr_assert_eq(crowd.reported[i][j], 1, "child %d of %d: %d events", j, i, crowd.reported[i][j]);
     expect_settled(crowd.x);
     exitfd_close(crowd.x);
 }

@@ -3,6 +3,7 @@
  * For a build that knows pidfds, a kernel or a sandbox without them: whatever errno says so, the fallback is chosen and works. The system calls of
  * the library are failed by standing in for libc's syscall and waitid.
  */
+#include "six_arguments.h"
 #include "support.h"
 
 #include <dlfcn.h>
@@ -43,7 +44,7 @@ static bool fails(int error)
     return true;
 }
 
-long syscall(long number, ...)
+READS_SIX_ARGUMENTS long syscall(long number, ...)
 {
     static syscall_function *next;
     if (next == NULL)

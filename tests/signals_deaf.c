@@ -2,6 +2,7 @@
 /* While SIGCHLD does not reach us, and when it does again. */
 #include "life_support.h"
 #include "signals.h"
+#include "six_arguments.h"
 
 #include <dlfcn.h>
 #include <stdarg.h>
@@ -19,7 +20,7 @@ int waitid(idtype_t type, id_t id, siginfo_t *info, int options)
     return next(type, id, info, options);
 }
 
-long syscall(long number, ...)
+READS_SIX_ARGUMENTS long syscall(long number, ...)
 {
     static long (*next)(long, ...);
     va_list list;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* How many wait calls an exit costs. They are counted by standing in for the C library's. */
 #include "signals.h"
+#include "six_arguments.h"
 #include "support.h"
 
 #include <dlfcn.h>
@@ -45,7 +46,7 @@ pid_t wait4(pid_t pid, int *status, int options, struct rusage *usage)
     return next(pid, status, options, usage);
 }
 
-long syscall(long number, ...)
+READS_SIX_ARGUMENTS long syscall(long number, ...)
 {
     static long (*next)(long, ...);
     va_list list;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "truth_inject.h"
+#include "six_arguments.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -48,7 +49,7 @@ int waitid(idtype_t idtype, id_t id, siginfo_t *info, int options)
 }
 
 #ifdef __linux__
-long syscall(long number, ...)
+READS_SIX_ARGUMENTS long syscall(long number, ...)
 {
     static long (*next)(long, ...);
     if (next == NULL)

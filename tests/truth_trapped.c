@@ -4,6 +4,7 @@
  * leading thread exits while another one execs, and stops there under PTRACE_O_TRACEEXEC. A wait then gives CLD_TRAPPED.
  * Newer kernels do not, so the answer is made up here.
  */
+#include "six_arguments.h"
 #include "truth_support.h"
 
 #include <dlfcn.h>
@@ -12,7 +13,7 @@
 
 static pid_t trapped;
 
-long syscall(long number, ...)
+READS_SIX_ARGUMENTS long syscall(long number, ...)
 {
     static long (*next)(long, ...);
     va_list list;

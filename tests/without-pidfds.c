@@ -19,12 +19,13 @@ static const int absent[] = {
 /* 0 or a negative errno. */
 static int grow_old(void)
 {
-    const int idtype_pidfd = 3;
+    const scmp_datum_t idtype_pidfd = 3;
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
     if (filter == NULL)
         return -ENOMEM;
-    int error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EINVAL), SCMP_SYS(waitid), 1,
-                                 SCMP_A0_32(SCMP_CMP_EQ, (scmp_datum_t)idtype_pidfd));
+    /* What SCMP_A0_32 gives, which clang warns of. */
+    const struct scmp_arg_cmp is_pidfd = { .op = SCMP_CMP_MASKED_EQ, .datum_a = UINT32_MAX, .datum_b = idtype_pidfd };
+    int error = seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(EINVAL), SCMP_SYS(waitid), 1, &is_pidfd);
     for (size_t i = 0; error == 0 && i < sizeof(absent) / sizeof(absent[0]); i++)
         error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), absent[i], 0);
     if (error == 0)
