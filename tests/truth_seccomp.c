@@ -26,7 +26,8 @@ static void deny_pidfds(int error)
     cr_assert_not_null(filter);
     uint32_t action = SCMP_ACT_ERRNO((uint32_t)error);
     cr_assert_eq(seccomp_rule_add(filter, action, SCMP_SYS(pidfd_open), 0), 0);
-    cr_assert_eq(seccomp_rule_add(filter, action, SCMP_SYS(waitid), 1, SCMP_A0(SCMP_CMP_EQ, 3)), 0);
+    const struct scmp_arg_cmp is_pidfd = { .op = SCMP_CMP_EQ, .datum_a = 3 /* P_PIDFD */ };
+    cr_assert_eq(seccomp_rule_add_array(filter, action, SCMP_SYS(waitid), 1, &is_pidfd), 0);
     int ret = seccomp_load(filter);
     seccomp_release(filter);
     if (ret < 0)
