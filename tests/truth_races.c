@@ -21,7 +21,7 @@ TEST(races, exit_against_add)
         BATCH = 100
     };
     struct exitfd *x = open_for_truth();
-    int rounds = stress_rounds() / BATCH * BATCH;
+    int rounds = rounds_in_batches(BATCH);
     for (int first = 0; first < rounds; first += BATCH) {
         for (int i = 0; i < BATCH; i++) {
             int status = (first + i) % 251;

@@ -7,6 +7,12 @@ struct round batch[BATCH_MAX];
 struct gate gate;
 int reaped, recorded, unknown;
 
+int rounds_in_batches(int size)
+{
+    int batches = stress_rounds() / size;
+    return (batches > 0 ? batches : 1) * size;
+}
+
 void spin(int turns)
 {
     for (volatile int i = 0; i < turns; i++)

@@ -26,6 +26,8 @@ extern struct gate gate;
 extern int reaped, recorded, unknown;
 
 void spin(int turns);
+/* As many children as stress_rounds() wants, in whole batches, at least one. */
+int rounds_in_batches(int size);
 
 /* Children behind the gate, watched, each with its round as the data. */
 void start_batch(struct exitfd *x, int first, int size);

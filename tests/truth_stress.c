@@ -37,7 +37,7 @@ TEST(stress, thief_against_our_reap)
     sem_init(&thief_is_done, 0, 0);
     pthread_t thief;
     cr_assert_eq(pthread_create(&thief, NULL, steal_batches, NULL), 0);
-    int rounds = stress_rounds() / BATCH * BATCH, stolen = 0;
+    int rounds = rounds_in_batches(BATCH), stolen = 0;
     for (int first = 0; first < rounds; first += BATCH) {
         start_batch(x, first, BATCH);
         int reaped_before = reaped, stolen_before = stolen;
@@ -67,7 +67,7 @@ static void reaped_by_the_kernel(void (*handler)(int), int flags, bool calling)
     struct exitfd *x = open_for_truth();
     gate = open_gate();
     set_sigchld(handler, flags);
-    int rounds = stress_rounds() / BATCH_MAX * BATCH_MAX;
+    int rounds = rounds_in_batches(BATCH_MAX);
     for (int first = 0; first < rounds; first += BATCH_MAX) {
         start_batch(x, first, BATCH_MAX);
         let_through(&gate, BATCH_MAX);
@@ -117,7 +117,7 @@ TEST(stress, SIG_IGN_toggled_while_they_exit)
     gate = open_gate();
     pthread_t toggler;
     cr_assert_eq(pthread_create(&toggler, NULL, toggle_sigchld, NULL), 0);
-    int rounds = stress_rounds() / BATCH_MAX * BATCH_MAX;
+    int rounds = rounds_in_batches(BATCH_MAX);
     for (int first = 0; first < rounds; first += BATCH_MAX) {
         start_batch(x, first, BATCH_MAX);
         let_through(&gate, BATCH_MAX);
