@@ -54,11 +54,17 @@ static int why_no_child(const struct watch *w, int pidfd)
     return parent == -ENOTSUP ? xfd_status_why_no_child(w->pid) : parent == -ESRCH ? -ESRCH : -ECHILD;
 }
 
-static int check_child(const struct watch *w, int pidfd)
+/*
+ * A pidfd that we opened is asked for by its pid, in half the time. Asked after the open: a child that somebody reaps in
+ * between gives an error, or, where its pid is a new child's by then, a pidfd that tells of its end at once.
+ */
+static int check_child(const struct watch *w, int pidfd, bool opened)
 {
     struct wait_result ignored;
+    int found = opened ? xfd_status_wait(P_PID, (id_t)w->pid, WEXITED | WNOWAIT | __WALL, &ignored)
+                       : xfd_status_wait(WAIT_PIDFD, (id_t)pidfd, WEXITED | WNOWAIT, &ignored);
 
-    if (xfd_status_wait(WAIT_PIDFD, (id_t)pidfd, WEXITED | WNOWAIT, &ignored) != -ECHILD)
+    if (found != -ECHILD)
         return 0;
     if (!(w->flags & EXITFD_OBSERVE))
         return why_no_child(w, pidfd);
@@ -76,7 +82,7 @@ int xfd_child_add(struct exitfd *x, struct watch *w, int given, bool known_child
         return error;
     if (error < 0)
         return follow(x, w, error, known_child);
-    error = known_child ? 0 : check_child(w, pidfd);
+    error = known_child ? 0 : check_child(w, pidfd, given < 0);
     bool in_question = error < 0;
     if (!in_question)
         error = arm(x, w, pidfd);
