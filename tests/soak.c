@@ -5,7 +5,6 @@
  */
 #include "soak.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <exitfd.h>
 #include <poll.h>
@@ -59,10 +58,6 @@ struct tally {
     long lost, twice, untrue;
 };
 
-struct size {
-    long rss_kb, fds;
-};
-
 static struct exitfd *x;
 static struct tally tally, total;
 static bool has_records, failed;
@@ -97,41 +92,6 @@ static rlim_t lowest_free_fd(void)
     require(fd >= 0, "dup");
     close(fd);
     return (rlim_t)fd;
-}
-
-static long count_fds(void)
-{
-    long count = 0;
-    DIR *fds = opendir("/proc/self/fd");
-
-    require(fds != NULL, "opendir");
-    while (readdir(fds))
-        count++;
-    closedir(fds);
-    return count - 3; /* ".", ".." and the fd of the directory */
-}
-
-/* Not statm: since Linux 6.2 that is off by some pages for each processor. */
-static long measure_rss_kb(void)
-{
-    char line[256];
-    long kb = -1;
-    FILE *file = fopen("/proc/self/smaps_rollup", "re");
-
-    require(file != NULL, "/proc/self/smaps_rollup");
-    while (kb < 0 && fgets(line, sizeof(line), file))
-        if (sscanf(line, "Rss: %ld", &kb) != 1)
-            kb = -1;
-    fclose(file);
-    require(kb >= 0, "Rss in /proc/self/smaps_rollup");
-    return kb;
-}
-
-static struct size measure(void)
-{
-    struct size size = { .rss_kb = measure_rss_kb() };
-    size.fds = count_fds();
-    return size;
 }
 
 static void choose_end(int i, enum disturbance disturbance)

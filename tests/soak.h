@@ -23,6 +23,12 @@ extern struct child children[BATCH_MAX];
 /* For what is no part of the test but must work: says so and ends the program. */
 void require(bool holds, const char *call);
 
+/* Of this process. */
+struct size {
+    long rss_kb, fds;
+};
+struct size measure(void);
+
 /* Starts the child of slot number i. gated: it ends once open_gate has let it through. */
 void start_child(int i, bool gated);
 void open_gate(int count);

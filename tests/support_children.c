@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+/* Children: how they start, wait at the gate, end, and are looked at without the library. */
+#include "support.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifdef __linux__
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#endif
+
+pid_t fork_guarded(void)
+{
+    pid_t parent = getpid();
+    pid_t pid = fork();
+    cr_assert(pid >= 0 || getpid() != parent, "fork: %s", strerror(errno));
+    if (pid > 0)
+        return pid;
+#ifdef __linux__
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(99);
+#endif
+    alarm(300);
+    return 0;
+}
+
+struct gate open_gate(void)
+{
+    int ends[2];
+    cr_assert_eq(pipe(ends), 0, "pipe: %s", strerror(errno));
+    return (struct gate){ .wait_end = ends[0], .go_end = ends[1] };
+}
+
+void let_through(const struct gate *gate, int children)
+{
+    char bytes[1024] = { 0 };
+    while (children > 0) {
+        size_t wanted = (size_t)children < sizeof(bytes) ? (size_t)children : sizeof(bytes);
+        ssize_t written = write(gate->go_end, bytes, wanted);
+        cr_assert(written > 0 || errno == EINTR, "write to the gate: %s", strerror(errno));
+        if (written > 0)
+            children -= (int)written;
+    }
+}
+
+void close_gate(struct gate *gate)
+{
+    close(gate->wait_end);
+    close(gate->go_end);
+    gate->wait_end = gate->go_end = -1;
+}
+
+void wait_behind(const struct gate *gate)
+{
+    char byte;
+    while (read(gate->wait_end, &byte, 1) < 0 && errno == EINTR)
+        ;
+}
+
+static void end_by_signal(int sig)
+{
+    sigset_t all;
+    sigfillset(&all);
+    signal(sig, SIG_DFL);
+    sigprocmask(SIG_UNBLOCK, &all, NULL);
+    kill(getpid(), sig);
+    _exit(98);
+}
+
+pid_t start_child(const struct gate *gate, int ending)
+{
+    pid_t pid = fork_guarded();
+    if (pid != 0)
+        return pid;
+    if (gate != NULL)
+        wait_behind(gate);
+    if (ending < 0)
+        end_by_signal(-ending);
+    _exit(ending);
+}
+
+#ifdef __linux__
+struct light_child {
+    struct gate gate;
+    pid_t parent;
+    int status;
+    char stack[16384] __attribute__((aligned(16)));
+};
+
+/* It shares its parent's thread-local variables: nothing here may fail and so write errno. */
+static int run_light_child(void *arg)
+{
+    struct light_child *child = arg;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != child->parent)
+        _exit(99);
+    alarm(300);
+    wait_behind(&child->gate);
+    _exit(child->status);
+}
+
+pid_t start_light_child(const struct gate *gate, int status)
+{
+    /* In nobody's way until the process ends: the child may use it for as long as it likes. */
+    struct light_child *child = mmap(NULL, sizeof(*child), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    cr_assert_neq(child, MAP_FAILED, "mmap: %s", strerror(errno));
+    child->gate = *gate;
+    child->parent = getpid();
+    child->status = status;
+    pid_t pid = clone(run_light_child, child->stack + sizeof(child->stack), CLONE_VM | SIGCHLD, child);
+    cr_assert_gt(pid, 0, "clone: %s", strerror(errno));
+    return pid;
+}
+#else
+pid_t start_light_child(const struct gate *gate, int status)
+{
+    return start_child(gate, status);
+}
+#endif
+
+pid_t start_child_exit(int status)
+{
+    return start_child(NULL, status);
+}
+
+pid_t start_child_killed(int sig)
+{
+    return start_child(NULL, -sig);
+}
+
+static int look_at(pid_t pid, int options, siginfo_t *info)
+{
+    int ret;
+    memset(info, 0, sizeof(*info));
+    do
+        ret = waitid(P_PID, (id_t)pid, info, WEXITED | WNOWAIT | options);
+    while (ret < 0 && errno == EINTR);
+    return ret;
+}
+
+void wait_until_zombie(pid_t pid)
+{
+    siginfo_t info;
+    cr_assert_eq(look_at(pid, 0, &info), 0, "child %d: %s", (int)pid, strerror(errno));
+}
+
+bool is_zombie(pid_t pid)
+{
+    siginfo_t info;
+    return look_at(pid, WNOHANG, &info) == 0 && info.si_pid == pid;
+}
+
+bool is_child(pid_t pid)
+{
+    siginfo_t info;
+    return look_at(pid, WNOHANG, &info) == 0;
+}
+
+int reap(pid_t pid)
+{
+    int status;
+    pid_t ret;
+    do
+        ret = waitpid(pid, &status, 0);
+    while (ret < 0 && errno == EINTR);
+    cr_assert_eq(ret, pid, "waitpid(%d): %s", (int)pid, strerror(errno));
+    return status;
+}
