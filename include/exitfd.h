@@ -125,10 +125,15 @@ struct exitfd_event {
  *                   SIGCHLD is blocked already, no SIGCHLD for a child without a pidfd (exitfd_add gives the errno of
  *                   pidfd_open, nothing is watched), no EXITFD_STOPPED or _CONTINUED, no any-other-child watch.
  *
- * What the SIGCHLD back ends cannot know: the status of a child that somebody else reaped, or that the kernel reaped
- * because SIGCHLD is SIG_IGN or has SA_NOCLDWAIT. It is EXITFD_UNKNOWN there, reported at the SIGCHLD that tells of
- * it; under SIG_IGN the kernel sends no signal, so it is found by the next exitfd_wait (self-pipe) or within 100 ms of
- * the next call (signalfd).
+ * What cannot be known of a child without a pidfd, so of all on the SIGCHLD back ends: the status of one that somebody
+ * else reaped, or that the kernel reaped because SIGCHLD is SIG_IGN or has SA_NOCLDWAIT. It is EXITFD_UNKNOWN there,
+ * reported at the SIGCHLD that tells of it; under SIG_IGN the kernel sends no signal, so it is found by the next
+ * exitfd_wait (self-pipe) or within 100 ms of the next call (signalfd). Two cases leave no sign, and are found by later
+ * calls, each of which asks for one watch in turn: SIGCHLD was ignored for a moment between two calls, and a child
+ * without one page fault of its own (clone(2) with CLONE_VM) was reaped by somebody else. And if somebody else reaps a
+ * watched child, and this process forks one by hand that gets the same pid before that was noticed, the two cannot be
+ * told apart: the watch goes on with the second, whose status it gives and which exitfd_kill hits. One that exitfd_spawn
+ * or exitfd_fork starts is told apart, by all exitfds of the process.
  */
 enum exitfd_open_flags {
     EXITFD_PIDFD      = 1 << 0,
@@ -217,7 +222,9 @@ const char *exitfd_get_backend(const struct exitfd *x);
  * and sub-reapers (PR_SET_CHILD_SUBREAPER). Such children are reported and reaped; those watched by pid never by this
  * watch, EXITFD_OBSERVE ones included. One per process; flags must be 0. It uses SIGCHLD on every back end. A child
  * that is forked by hand and added later may be taken for an orphan between the two: fork and add in the thread that
- * calls exitfd_wait, or use exitfd_spawn or exitfd_fork, which close that gap.
+ * calls exitfd_wait, or use exitfd_spawn or exitfd_fork, which close that gap: while one of these is starting a child, in
+ * whatever thread, orphans wait to be told. An orphan behind the zombie of a watched child is found by
+ * /proc/self/task/TID/children (CONFIG_PROC_CHILDREN, a mounted /proc, a free fd), without that once the zombie is gone.
  *
  * -EINVAL   x is NULL, pid is below 1 and not -1, unknown flag bits, or flags with pid -1
  * -EEXIST, -ESRCH, -ECHILD, -ESTALE, -EXDEV
@@ -226,6 +233,7 @@ const char *exitfd_get_backend(const struct exitfd *x);
  *           end; EXITFD_STOPPED or EXITFD_CONTINUED of a process that is no child
  * -EMFILE, -ENFILE, -ENOSPC, -EPERM, -EACCES, -ENOSYS: pidfd_open or epoll_ctl said so, and SIGCHLD is no way out
  *           (EXITFD_NO_SIGNALS, or a process that is no child)
+ * -EAGAIN   the io_uring could not take the request, and SIGCHLD is no way out, as above
  * -ENOMEM
  */
 int exitfd_add(struct exitfd *x, pid_t pid, unsigned flags, void *data);
@@ -270,13 +278,14 @@ int exitfd_discard(struct exitfd *x, pid_t pid);
 /*
  * exitfd_kill - send a signal that cannot hit a recycled pid
  *
- * By pidfd_send_signal(2) (Linux 5.1) where the watch has a pidfd, else by kill(2) while the child has provably not been
- * reaped by this library. sig 0 only asks. A zombie not yet reported counts as there: 0, as with kill(2).
+ * By pidfd_send_signal(2) (Linux 5.1) where the watch has a pidfd, else by kill(2) while a child with that pid is there,
+ * which is the watched one unless a thief and a fork by hand have been at work (enum exitfd_open_flags). sig 0 only asks. A zombie not yet reported counts as there: 0, as with kill(2).
  *
  * -EINVAL   also for pid -1 and a signal that does not exist
  * -ENOENT   not watched, or its exit was already returned by exitfd_wait
  * -ESRCH    somebody else reaped it
- * -EPERM, -ESTALE, -EXDEV
+ * -EPERM, -EACCES, -ENOSYS: may not send it signals, or a seccomp filter refuses pidfd_send_signal(2)
+ * -ESTALE, -EXDEV
  */
 int exitfd_kill(struct exitfd *x, pid_t pid, int sig);
 
@@ -298,8 +307,10 @@ int exitfd_get_pidfd(struct exitfd *x, pid_t pid);
  * with origin EXITFD_REAPED is reaped by this very call, not before, so its pid cannot be reused while the event is
  * unread; after it the watch no longer exists. Threads that wait on the same exitfd share the events, each goes to one.
  *
- * Blocked on the self-pipe back end, -EINTR may also come of the SIGCHLD of a child that is not watched: poll(2) does not
- * say which handler ran, and hiding one of the caller's would hide their SIGTERM.
+ * While our handler is installed (on self-pipe; elsewhere while a child is followed without a pidfd, while stops or
+ * continues are asked for, and with the any-other-child watch) -EINTR of a call that blocks may also come of the SIGCHLD
+ * of a child that is not watched: the kernel does not say which handler ran, and hiding one of the caller's would hide
+ * their SIGTERM.
  *
  * -EINVAL   x or events is NULL, or max < 1
  * -EINTR, -EPIPE, -ESTALE, -EXDEV

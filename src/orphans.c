@@ -11,22 +11,28 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-/* Written by who looks for orphans or changes the list, read by who starts a child. Taken before any x->lock. */
+/*
+ * Who starts a child reads `naming` until the child has its name in a table; who looks for orphans writes it, and does not
+ * wait for it: an exec takes as long as a dead file server likes. `listing` is for the list and the holder. They are taken
+ * in this order, and before any x->lock.
+ */
 static pthread_rwlock_t naming = PTHREAD_RWLOCK_INITIALIZER;
+static pthread_mutex_t listing = PTHREAD_MUTEX_INITIALIZER;
 static struct exitfd *first_open, *holder;
-static atomic_bool hidden; /* a watched child was passed over at the last look, and others may be behind it */
+static atomic_bool refused; /* somebody could not look, because a child was being started */
+static atomic_bool hidden;  /* a watched child was passed over at the last look, and others may be behind it */
 
 void xfd_orphans_enlist(struct exitfd *x)
 {
-    pthread_rwlock_wrlock(&naming);
+    pthread_mutex_lock(&listing);
     x->next_open = first_open;
     first_open = x;
-    pthread_rwlock_unlock(&naming);
+    pthread_mutex_unlock(&listing);
 }
 
 void xfd_orphans_delist(struct exitfd *x)
 {
-    pthread_rwlock_wrlock(&naming);
+    pthread_mutex_lock(&listing);
     struct exitfd **link = &first_open;
     while (*link && *link != x)
         link = &(*link)->next_open;
@@ -34,14 +40,27 @@ void xfd_orphans_delist(struct exitfd *x)
         *link = x->next_open;
     if (holder == x)
         holder = NULL;
-    pthread_rwlock_unlock(&naming);
+    pthread_mutex_unlock(&listing);
 }
 
 void xfd_orphans_forked(void)
 {
     pthread_rwlock_init(&naming, NULL);
+    pthread_mutex_init(&listing, NULL);
     first_open = NULL;
     holder = NULL;
+}
+
+static void wake_holder(void)
+{
+    int cancel_state;
+
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    pthread_mutex_lock(&listing);
+    if (holder)
+        wake(holder);
+    pthread_mutex_unlock(&listing);
+    pthread_setcancelstate(cancel_state, &cancel_state);
 }
 
 void xfd_orphans_hold(void)
@@ -52,13 +71,41 @@ void xfd_orphans_hold(void)
 void xfd_orphans_release(void)
 {
     pthread_rwlock_unlock(&naming);
+    if (atomic_exchange(&refused, false))
+        wake_holder();
+}
+
+/* Asked again once `refused` is set: whoever let go before that has not seen it, and who lets go later does. */
+static bool nobody_is_being_started(void)
+{
+    if (pthread_rwlock_trywrlock(&naming) == 0)
+        return true;
+    atomic_store(&refused, true);
+    return pthread_rwlock_trywrlock(&naming) == 0;
+}
+
+void xfd_orphans_reborn(const struct exitfd *x, pid_t pid)
+{
+    int cancel_state;
+
+    pthread_mutex_lock(&listing);
+    for (struct exitfd *other = first_open; other; other = other->next_open) {
+        if (other->epoch != x->epoch)
+            continue;
+        xfd_object_lock(other, &cancel_state);
+        struct watch *earlier = xfd_watches_find(&other->watches, pid);
+        if (earlier && earlier->pidfd < 0)
+            xfd_follow_gone(other, earlier);
+        xfd_object_unlock(other, cancel_state);
+    }
+    pthread_mutex_unlock(&listing);
 }
 
 int xfd_orphans_claim(struct exitfd *x, void *data)
 {
     int cancel_state;
 
-    pthread_rwlock_wrlock(&naming);
+    pthread_mutex_lock(&listing);
     /* One of another process is a copy, made by a fork that no pthread_atfork handler saw. */
     int error = holder && holder->epoch == x->epoch ? -EBUSY : 0;
     if (error == 0) {
@@ -70,7 +117,7 @@ int xfd_orphans_claim(struct exitfd *x, void *data)
         wake(x);
         xfd_object_unlock(x, cancel_state);
     }
-    pthread_rwlock_unlock(&naming);
+    pthread_mutex_unlock(&listing);
     return error;
 }
 
@@ -78,7 +125,7 @@ int xfd_orphans_give_up(struct exitfd *x)
 {
     int cancel_state;
 
-    pthread_rwlock_wrlock(&naming);
+    pthread_mutex_lock(&listing);
     int error = holder == x ? 0 : -ENOENT;
     if (error == 0) {
         holder = NULL;
@@ -87,7 +134,7 @@ int xfd_orphans_give_up(struct exitfd *x)
         xfd_follow_orphans(x);
         xfd_object_unlock(x, cancel_state);
     }
-    pthread_rwlock_unlock(&naming);
+    pthread_mutex_unlock(&listing);
     return error;
 }
 
@@ -147,33 +194,36 @@ static int collect(struct exitfd *x, struct exitfd_event *events, int max)
     return count;
 }
 
-int xfd_orphans_collect(struct exitfd *x, struct exitfd_event *events, int max)
+static int collect_locked(struct exitfd *x, struct exitfd_event *events, int max)
 {
     int count = 0;
 
-    pthread_rwlock_wrlock(&naming);
+    pthread_mutex_lock(&listing);
     pthread_mutex_lock(&x->lock);
-    x->orphans_due = false;
     if (x->any_child)
         count = collect(x, events, max);
     if (count == max)
         wake(x);
     pthread_mutex_unlock(&x->lock);
-    pthread_rwlock_unlock(&naming);
+    pthread_mutex_unlock(&listing);
+    return count;
+}
+
+int xfd_orphans_collect(struct exitfd *x, struct exitfd_event *events, int max)
+{
+    pthread_mutex_lock(&x->lock);
+    x->orphans_due = false;
+    pthread_mutex_unlock(&x->lock);
+    if (!nobody_is_being_started())
+        return 0;
+    int count = collect_locked(x, events, max);
+    xfd_orphans_release();
     return count;
 }
 
 void xfd_orphans_look_again(void)
 {
-    int cancel_state;
-
     /* Read first: after a fork the first write to a page costs a fault, and this is asked at each event. */
-    if (!atomic_load(&hidden) || !atomic_exchange(&hidden, false))
-        return;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-    pthread_rwlock_rdlock(&naming);
-    if (holder)
-        wake(holder);
-    pthread_rwlock_unlock(&naming);
-    pthread_setcancelstate(cancel_state, &cancel_state);
+    if (atomic_load(&hidden) && atomic_exchange(&hidden, false))
+        wake_holder();
 }

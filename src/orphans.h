@@ -12,6 +12,9 @@ void xfd_orphans_delist(struct exitfd *x);
 void xfd_orphans_hold(void);
 void xfd_orphans_release(void);
 
+/* pid is a new child of this process: whoever watches by that pid alone watches one that somebody else has reaped. */
+void xfd_orphans_reborn(const struct exitfd *x, pid_t pid);
+
 int xfd_orphans_claim(struct exitfd *x, void *data); /* 0 or -EBUSY */
 int xfd_orphans_give_up(struct exitfd *x);           /* 0 or -ENOENT */
 int xfd_orphans_collect(struct exitfd *x, struct exitfd_event *events, int max);

@@ -6,35 +6,46 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static atomic_bool initialized;
+static atomic_bool registered, initialized;
+static _Thread_local unsigned preparations;
+
+static void before_fork(void)
+{
+    if (preparations == 0)
+        xfd_sigchld_lock(); /* blocks all signals: no handler forks between this and the next line */
+    preparations++;
+}
+
+static void after_fork_in_parent(void)
+{
+    if (--preparations == 0)
+        xfd_sigchld_unlock();
+}
 
 static void after_fork_in_child(void)
 {
+    if (--preparations > 0)
+        return;
     xfd_epoch_forked();
     xfd_sigchld_forked();
     xfd_orphans_forked();
 }
 
-/* Not pthread_once: who had no memory the first time may have some the next. */
-static int init(void)
-{
-    if (atomic_load(&initialized))
-        return 0;
-    if (pthread_atfork(xfd_sigchld_lock, xfd_sigchld_unlock, after_fork_in_child) != 0)
-        return -ENOMEM;
-    xfd_epoch_init();
-    atomic_store(&initialized, true);
-    return 0;
-}
-
+/*
+ * No lock and no pthread_once: another thread may fork meanwhile, and its child would wait for ever for a thread that it
+ * does not have. So the handlers may be registered by several threads, or again in such a child, and count themselves.
+ */
 int xfd_process_init(void)
 {
     if (atomic_load(&initialized))
         return 0;
-    pthread_mutex_lock(&lock);
-    int error = init();
-    pthread_mutex_unlock(&lock);
+    if (!atomic_load(&registered) && pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) != 0)
+        return -ENOMEM;
+    atomic_store(&registered, true);
+    int error = xfd_epoch_init();
+    if (error == 0)
+        atomic_store(&initialized, true);
     return error;
 }

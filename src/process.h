@@ -12,7 +12,7 @@ int xfd_process_init(void);
 uint64_t xfd_process_epoch(void);
 
 /* For process.c: the platform's half, epoch.c. */
-void xfd_epoch_init(void);
+int xfd_epoch_init(void);
 void xfd_epoch_forked(void);
 
 #endif

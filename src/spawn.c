@@ -48,11 +48,9 @@ static void started(struct start *start, pid_t pid)
 {
     struct exitfd *x = start->x;
 
+    xfd_orphans_reborn(x, pid);
     xfd_object_lock(x, &start->cancel_state);
     struct watch *w = xfd_watches_by_token(&x->watches, start->token);
-    struct watch *earlier = xfd_watches_find(&x->watches, pid);
-    if (earlier && earlier->pidfd < 0)
-        xfd_follow_gone(x, earlier);
     xfd_watches_bind(&x->watches, w, pid);
     x->backend->add(x, w, -1, true);
     xfd_object_unlock(x, start->cancel_state);

@@ -12,7 +12,8 @@ enum {
     WATCH_REARMED = 1 << 17,   /* its pidfd was reported and must be taken out of the epoll set by hand */
     WATCH_STOP_SEEN = 1 << 18, /* an observed child's stop, or continue, was reported: peeking shows it again */
     WATCH_CONTINUE_SEEN = 1 << 19,
-    WATCH_GONE = 1 << 20       /* somebody reaped it, and its pid names another child by now */
+    WATCH_GONE = 1 << 20,      /* somebody reaped it, and its pid names another child by now */
+    WATCH_SHARED = 1 << 21     /* its pidfd is a duplicate, whose entry in the epoll set our close does not end */
 };
 
 struct watch {

@@ -65,7 +65,7 @@ const struct call fault_calls[] = {
     { "posix_spawnattr_setschedpolicy", NULL, { 0 }, ONLY_BAD_ARGUMENTS },
 
     { "mmap", NULL, { ENOMEM, EAGAIN }, NULL },
-    { "madvise", NULL, { EINVAL, ENOMEM }, NULL }, /* EINVAL: before Linux 4.14 */
+    { "madvise", NULL, { EINVAL, ENOMEM, EPERM }, NULL }, /* EINVAL: before Linux 4.14; EPERM: seccomp */
     { "munmap", NULL, { 0 }, "fails for want of memory only where it splits a mapping" },
     { "pthread_atfork", NULL, { ENOMEM }, NULL },
     { "pthread_mutex_init", NULL, { ENOMEM, EAGAIN }, NULL },

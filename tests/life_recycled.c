@@ -248,6 +248,23 @@ static void started_again_and_removed(void)
     CHECK(exit_status_of(pid) == 128 + SIGUSR1);
 }
 
+/* The stale watch is another exitfd's than the one that starts the child. */
+static void started_again_by_another(void)
+{
+    struct exitfd *x = open_for_recycling(), *other;
+    CHECK(exitfd_open(&other, 0) == 0);
+    pid_t pid = watch_zombie(x, 0);
+    CHECK(exit_status_of(pid) == 3);
+    fork_watched_with(other, pid, other);
+    try_to_hit(x, pid, -ESRCH);
+    CHECK(exitfd_kill(other, pid, SIGUSR1) == 0);
+    CHECK(waitid(P_PID, (id_t)pid, &(siginfo_t){ 0 }, WEXITED | WNOWAIT) == 0);
+    struct exitfd_event event = next_event(x);
+    expect_stolen_3(&event, pid, x);
+    event = next_event(other);
+    CHECK(event.pid == pid && event.data == other && event.origin == EXITFD_REAPED && event.status == SIGUSR1);
+}
+
 static void started_again_and_stopped(void)
 {
     pid_t pid;
@@ -339,6 +356,11 @@ TEST(recycled, a_stranger_with_the_pid_of_an_observed_child_is_not_hit)
 TEST(recycled, a_child_started_with_the_pid_of_a_stolen_child_has_its_own_event)
 {
     run_where_pids_can_be_chosen(started_again);
+}
+
+TEST(recycled, a_child_started_by_another_exitfd_has_its_own_event)
+{
+    run_where_pids_can_be_chosen(started_again_by_another);
 }
 
 TEST(recycled, the_watch_of_a_stolen_child_does_not_reap_a_later_one)

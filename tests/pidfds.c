@@ -163,3 +163,42 @@ TEST(pidfds, add_without_fds_left_and_without_signals)
     reap(pid);
     exitfd_close(x);
 }
+
+/* To epoll a duplicate is the same open file, and the lowest free number may be the same again. */
+static void observe_again(struct exitfd *x, int pidfd, pid_t pid)
+{
+    for (int round = 0; round < 3; round++) {
+        cr_assert_eq(exitfd_add_pidfd(x, pidfd, EXITFD_OBSERVE, x), 0, "round %d", round);
+        if (backend_is("pidfd") || backend_is("io_uring"))
+            cr_assert_geq(exitfd_get_pidfd(x, pid), 0, "round %d: not by its pidfd", round);
+        struct exitfd_event event = wait_event(x);
+        expect_event(&event, pid, CLD_EXITED, 9, EXITFD_PEEKED, x);
+        expect_quiet(x);
+    }
+}
+
+TEST(pidfds, of_a_zombie_again_and_again)
+{
+    struct exitfd *x = open_exitfd();
+    pid_t pid = start_child_exit(9);
+    int pidfd = open_pidfd(pid);
+    observe_again(x, pidfd, pid);
+    close(pidfd);
+    reap(pid);
+    exitfd_close(x);
+}
+
+TEST(pidfds, of_a_watch_that_was_duplicated_and_comes_back)
+{
+    struct exitfd *x = open_exitfd();
+    pid_t pid = start_child_exit(9);
+    cr_assert_eq(exitfd_add(x, pid, EXITFD_OBSERVE, x), 0);
+    int borrowed = exitfd_get_pidfd(x, pid);
+    int duplicate = borrowed >= 0 ? dup(borrowed) : open_pidfd(pid);
+    struct exitfd_event event = wait_event(x);
+    expect_event(&event, pid, CLD_EXITED, 9, EXITFD_PEEKED, x);
+    observe_again(x, duplicate, pid);
+    close(duplicate);
+    reap(pid);
+    exitfd_close(x);
+}

@@ -4,6 +4,7 @@
 #include "support.h"
 
 #include <dlfcn.h>
+#include <setjmp.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,6 +16,8 @@ static int plain_calls;
 static int chaining_calls;
 static bool fork_in_write;
 static pid_t forked;
+static bool interrupt_write;
+static sigjmp_buf before_the_handler;
 
 static void count_plain(int sig)
 {
@@ -53,6 +56,10 @@ ssize_t write(int fd, const void *bytes, size_t size)
     if (fork_in_write) {
         fork_in_write = false;
         forked = fork_guarded();
+    }
+    if (interrupt_write) {
+        interrupt_write = false;
+        raise(SIGUSR1);
     }
     return next(fd, bytes, size);
 }
@@ -114,6 +121,35 @@ TEST(race, one_installed_while_ours_goes_may_chain_to_it_and_be_chained_to)
     cr_assert_eq(chaining_calls, 1);
     exitfd_close(x);
     expect_theirs_in_place();
+}
+
+static void leave_by_longjmp(int sig)
+{
+    siglongjmp(before_the_handler, sig);
+}
+
+/* As a command line that is interrupted does. What it interrupted must not be waited for by the close. */
+TEST(race, a_handler_that_interrupts_ours_may_leave_by_siglongjmp)
+{
+    unblock_sigchld();
+    struct exitfd *x = open_exitfd_flags(EXITFD_SELFPIPE);
+    struct sigaction leave = { .sa_handler = leave_by_longjmp };
+    cr_assert_eq(next_sigaction(SIGUSR1, &leave, NULL), 0);
+    volatile bool left = false;
+    if (sigsetjmp(before_the_handler, 1) == 0) {
+        interrupt_write = true;
+        send_sigchld();
+    } else {
+        left = true;
+    }
+    cr_assert(left && !interrupt_write, "nothing was interrupted");
+    alarm(20);
+    exitfd_close(x);
+    pid_t pid = fork_guarded();
+    if (pid == 0)
+        _exit(0);
+    cr_assert_eq(reap(pid), 0);
+    alarm(0);
 }
 
 /* As a handler of the application that interrupts ours would. */

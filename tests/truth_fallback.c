@@ -100,6 +100,9 @@ FALLBACK_TESTS(EACCES, pidfd_open)
 FALLBACK_TESTS(ENOSYS, pidfd_open)
 FALLBACK_TESTS(ENOMEM, epoll_add)
 FALLBACK_TESTS(ENOSPC, epoll_add)
+FALLBACK_TESTS(EPERM, epoll_add)
+FALLBACK_TESTS(EACCES, epoll_add)
+FALLBACK_TESTS(ENOSYS, epoll_add)
 
 static pid_t add_followed(struct exitfd *x, const struct gate *gate, int ending, unsigned flags)
 {
@@ -337,22 +340,18 @@ TEST(fallback, a_spawned_and_a_forked_child)
         char *const argv[] = { "sh", "-c", "exit 112", NULL };
         pid_t pid;
         inject_pidfd_open = (struct injection){ .error = EMFILE, .times = 8 };
-        int ret = exitfd_spawn(x, &pid, argv[0], NULL, NULL, argv, environ, 0, x);
-        if (ret == 0) {
-            struct exitfd_event event = wait_event(x);
-            expect_exited(&event, pid, 112, x);
-        } else {
-            cr_assert_eq(ret, -EMFILE);
-        }
+        cr_assert_eq(exitfd_spawn(x, &pid, argv[0], NULL, NULL, argv, environ, 0, x), 0);
+        cr_assert_eq(exitfd_get_pidfd(x, pid), -ENOTSUP, "it has a pidfd, so this shows nothing");
+        struct exitfd_event event = wait_event(x);
+        expect_exited(&event, pid, 112, x);
         pid = exitfd_fork(x, 0, x);
         if (pid == 0)
             _exit(113);
-        if (pid > 0) {
-            struct exitfd_event event = wait_event(x);
-            expect_exited(&event, pid, 113, x);
-        } else {
-            cr_assert_eq(pid, -EMFILE);
-        }
+        cr_assert_gt(pid, 0, "exitfd_fork: %s", strerror(-pid));
+        cr_assert_eq(exitfd_get_pidfd(x, pid), -ENOTSUP, "it has a pidfd, so this shows nothing");
+        event = wait_event(x);
+        expect_exited(&event, pid, 113, x);
+        cr_assert_geq(inject_pidfd_open.failed, 2);
         expect_no_spin(x);
         inject_pidfd_open.times = 0;
         exitfd_close(x);

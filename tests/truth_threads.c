@@ -228,6 +228,32 @@ TEST(threads, a_tid_of_our_own_is_no_pid)
     exitfd_close(x);
 }
 
+/* Whoever may not send it a signal gets EPERM, where others get 0. */
+TEST(threads, a_tid_of_another_users_process_is_no_pid)
+{
+    if (geteuid() != 0)
+        SKIP("needs root: a process of another user");
+    struct exitfd *x = open_for_truth();
+    struct threaded child;
+    start_threaded(&child, exit_the_group, false);
+    pid_t tid = reported_tid(&child);
+    pid_t other = fork_guarded();
+    if (other == 0) {
+        struct exitfd *theirs;
+        bool is_other = setresuid(65534, 65534, 65534) == 0 && kill(child.pid, 0) != 0 && errno == EPERM;
+        int opened = exitfd_open(&theirs, 0);
+        int owned = opened == 0 ? exitfd_add(theirs, tid, 0, NULL) : 0;
+        int observed = opened == 0 ? exitfd_add(theirs, tid, EXITFD_OBSERVE, NULL) : 0;
+        _exit(!is_other ? 1 : opened != 0 ? 2 : owned != not_a_process() ? 3 : observed != not_a_process() ? 4 : 0);
+    }
+    int status = reap(other);
+    let_through(&child.gate, 1);
+    reap(child.pid);
+    end_threaded(&child);
+    exitfd_close(x);
+    cr_assert_eq(status, 0, "wait status %#x", (unsigned)status);
+}
+
 static void *exit_this_thread(void *arg)
 {
     struct threaded *child = arg;

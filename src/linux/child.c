@@ -88,6 +88,7 @@ int xfd_child_add(struct exitfd *x, struct watch *w, int given, bool known_child
         error = arm(x, w, pidfd);
     if (error == 0) {
         w->pidfd = pidfd;
+        w->flags |= given >= 0 ? WATCH_SHARED : 0;
         if (w->flags & JOB_FLAGS)
             xfd_follow_jobs(x, w);
         return 0;

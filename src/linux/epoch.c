@@ -6,34 +6,43 @@
  */
 #include "process.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-static _Atomic uint64_t *mark;
+static _Atomic(_Atomic uint64_t *) wiped_page;
 static _Atomic uint64_t last_epoch;
 
-void xfd_epoch_init(void)
+/* Several threads may be here at once: one page stays. */
+int xfd_epoch_init(void)
 {
     size_t size = (size_t)sysconf(_SC_PAGESIZE);
+    _Atomic uint64_t *before = NULL;
+
+    if (atomic_load(&wiped_page))
+        return 0;
     void *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED)
-        return;
-    if (madvise(page, size, MADV_WIPEONFORK) < 0)
+        return -ENOMEM;
+    int error = madvise(page, size, MADV_WIPEONFORK) < 0 ? errno : 0;
+    if (error || !atomic_compare_exchange_strong(&wiped_page, &before, page))
         munmap(page, size);
-    else
-        mark = page;
+    /* Any other error is the same for each thread: an old kernel, or seccomp. There the pid serves. */
+    return error == ENOMEM ? -ENOMEM : 0;
 }
 
 void xfd_epoch_forked(void)
 {
+    _Atomic uint64_t *mark = atomic_load(&wiped_page);
     if (mark)
         atomic_store(mark, 0);
 }
 
 uint64_t xfd_process_epoch(void)
 {
+    _Atomic uint64_t *mark = atomic_load_explicit(&wiped_page, memory_order_acquire);
     if (!mark)
         return (uint64_t)getpid();
     uint64_t epoch = atomic_load_explicit(mark, memory_order_relaxed);

@@ -4,12 +4,16 @@
  *
  * One-shot, because the reap makes another edge, and because closing a pidfd does not take it out of the set while a
  * forked child still holds a copy: an entry that has fired is off, and nothing more comes of it, without the system
- * call that would take it out. Edge-triggered, because a pidfd is readable before waitid finds anything while a tracer
- * holds the child, and a zombie that is not ours to reap stays readable for as long as its parent likes.
+ * call that would take it out. (A duplicate of the caller's pidfd is taken out: the same file may come again with the
+ * same number, and of that there cannot be two entries.) Edge-triggered, because a pidfd is readable before waitid finds
+ * anything while a tracer holds the child, and a zombie that is not ours to reap stays readable for as long as its
+ * parent likes.
  */
 #include "follow.h"
 #include "linux/child.h"
 #include "linux/set.h"
+
+#include <errno.h>
 
 #define BATCH 64
 
@@ -40,7 +44,15 @@ static void close_pidfd(struct exitfd *x)
 
 static int add_to_set(struct exitfd *x, struct watch *w, int pidfd)
 {
-    return xfd_set_add(x, pidfd, EPOLLIN | EPOLLET | EPOLLONESHOT, xfd_watches_token(&x->watches, w));
+    uint64_t token = xfd_watches_token(&x->watches, w);
+    int error = xfd_set_add(x, pidfd, EPOLLIN | EPOLLET | EPOLLONESHOT, token);
+
+    /* The caller has kept a duplicate of what exitfd_get_pidfd gave, and now gives it to us. */
+    if (error == -EEXIST) {
+        epoll_ctl(x->fd, EPOLL_CTL_DEL, pidfd, NULL);
+        error = xfd_set_add(x, pidfd, EPOLLIN | EPOLLET | EPOLLONESHOT, token);
+    }
+    return error;
 }
 
 static int add(struct exitfd *x, struct watch *w, int given, bool known_child)
@@ -81,7 +93,7 @@ static int settle(struct exitfd *x, struct watch *w, uint32_t ready, struct exit
         return 0;
     }
     int count = w->flags & WATCH_DISCARDED ? 0 : 1;
-    let_go(x, w, w->flags & WATCH_REARMED);
+    let_go(x, w, w->flags & (WATCH_REARMED | WATCH_SHARED));
     xfd_watches_drop(&x->watches, w);
     return count;
 }

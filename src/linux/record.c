@@ -86,7 +86,7 @@ pid_t xfd_platform_pid_of(int pidfd)
 
 bool xfd_platform_is_thread(pid_t pid)
 {
-    return syscall(SYS_tgkill, pid, pid, 0) < 0 && errno == ESRCH && kill(pid, 0) == 0;
+    return syscall(SYS_tgkill, pid, pid, 0) < 0 && errno == ESRCH && (kill(pid, 0) == 0 || errno == EPERM);
 }
 
 int xfd_platform_kill(int pidfd, int signum)

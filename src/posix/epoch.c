@@ -3,8 +3,9 @@
 
 #include <unistd.h>
 
-void xfd_epoch_init(void)
+int xfd_epoch_init(void)
 {
+    return 0;
 }
 
 void xfd_epoch_forked(void)

@@ -49,19 +49,24 @@ static void write_to(struct listener *l)
 /*
  * In a forked child that shares our pipes getpid() differs from the pid of who listens.
  *
- * write(2) is a cancellation point: a thread that was cancelled would end wherever the signal found it, in the middle of
- * malloc for example, and would be counted in `users` for ever.
+ * Who is counted in `users` must come back, or others wait for ever. So it must not be cancelled (write(2) is a
+ * cancellation point, and the signal may have found the thread in the middle of malloc), and no other handler may run that
+ * leaves by siglongjmp(3), or that forks.
  */
 static void write_to_all(const struct listener *except)
 {
     pid_t self = getpid();
+    sigset_t all, before;
     int cancel_state;
 
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
     for (struct listener *l = atomic_load(&listeners); l; l = l->next)
         if (l != except && atomic_load(&l->pid) == self)
             write_to(l);
     pthread_setcancelstate(cancel_state, &cancel_state);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 /* All signals are blocked as well: a handler of the application that forks must not find us holding the lock. Nor may the
@@ -156,7 +161,6 @@ static struct listener *reserve(void)
     return l;
 }
 
-/* Below 0: a handler of the application forked while it interrupted ours, and in the child the latter went on. */
 static void wait_for_users(const struct listener *l)
 {
     while (atomic_load(&l->users) > 0)

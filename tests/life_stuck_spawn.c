@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/* A child that takes long to start, as from a file server that does not answer, holds up nobody else. */
+#include "life_support.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+/* The child opens `started` for writing and then `go` for reading, each when we have opened the other end. */
+struct stuck_spawn {
+    char directory[32], started[48], go[48];
+    struct exitfd *x;
+    pthread_t thread;
+    pid_t pid;
+    int result;
+};
+
+static void *spawn_stuck(void *arg)
+{
+    struct stuck_spawn *stuck = arg;
+    char *argv[] = { "sh", "-c", "exit 6", NULL };
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, 3, stuck->started, O_WRONLY, 0);
+    posix_spawn_file_actions_addopen(&actions, 3, stuck->go, O_RDONLY, 0);
+    stuck->result = exitfd_spawn(stuck->x, &stuck->pid, argv[0], &actions, NULL, argv, environ, 0, stuck);
+    posix_spawn_file_actions_destroy(&actions);
+    return NULL;
+}
+
+static void begin(struct stuck_spawn *stuck, struct exitfd *x)
+{
+    strcpy(stuck->directory, "/tmp/exitfd-stuck-XXXXXX");
+    cr_assert_not_null(mkdtemp(stuck->directory));
+    snprintf(stuck->started, sizeof(stuck->started), "%s/started", stuck->directory);
+    snprintf(stuck->go, sizeof(stuck->go), "%s/go", stuck->directory);
+    cr_assert_eq(mkfifo(stuck->started, 0600), 0);
+    cr_assert_eq(mkfifo(stuck->go, 0600), 0);
+    stuck->x = x;
+    cr_assert_eq(pthread_create(&stuck->thread, NULL, spawn_stuck, stuck), 0);
+    int started = open(stuck->started, O_RDONLY | O_CLOEXEC);
+    cr_assert_geq(started, 0, "%s: %s", stuck->started, strerror(errno));
+    close(started);
+}
+
+static void end(struct stuck_spawn *stuck)
+{
+    int go = open(stuck->go, O_WRONLY | O_CLOEXEC);
+    cr_assert_geq(go, 0, "%s: %s", stuck->go, strerror(errno));
+    close(go);
+    cr_assert_eq(pthread_join(stuck->thread, NULL), 0);
+    cr_assert_eq(stuck->result, 0, "exitfd_spawn: %s", strerror(-stuck->result));
+    unlink(stuck->started);
+    unlink(stuck->go);
+    rmdir(stuck->directory);
+}
+
+static void skip_if_one_thread_only(struct exitfd *x)
+{
+    if (!backend_is("io_uring"))
+        return;
+    exitfd_close(x);
+    SKIP("an io_uring exitfd belongs to one thread");
+}
+
+TEST(stuck_spawn, the_others_open_wait_and_close_meanwhile)
+{
+    struct exitfd *x = open_exitfd();
+    skip_if_one_thread_only(x);
+    struct stuck_spawn stuck;
+    begin(&stuck, x);
+    alarm(60);
+    struct exitfd *other = open_exitfd();
+    expect_report(other);
+    cr_assert_eq(exitfd_add(other, -1, 0, other), 0);
+    cr_assert_eq(exitfd_remove(other, -1), 0);
+    exitfd_close(other);
+    expect_report(x);
+    alarm(0);
+    end(&stuck);
+    struct exitfd_event event = wait_event(x);
+    expect_exited(&event, stuck.pid, 6, &stuck);
+    expect_quiet(x);
+    exitfd_close(x);
+}
+
+/* Which of the children is an orphan cannot be known meanwhile: those of then are told once it is. */
+TEST(stuck_spawn, orphans_are_told_once_it_has_started)
+{
+    struct exitfd *x = open_exitfd();
+    skip_if_one_thread_only(x);
+    struct exitfd *spawner = open_exitfd();
+    struct stuck_spawn stuck;
+    cr_assert_eq(exitfd_add(x, -1, 0, x), 0);
+    begin(&stuck, spawner);
+    alarm(60);
+    pid_t orphan = start_child_exit(7);
+    wait_until_zombie(orphan);
+    expect_settled(x);
+    alarm(0);
+    end(&stuck);
+    struct exitfd_event event = wait_event(x);
+    expect_exited(&event, orphan, 7, x);
+    event = wait_event(spawner);
+    expect_exited(&event, stuck.pid, 6, &stuck);
+    expect_settled(x);
+    exitfd_close(spawner);
+    exitfd_close(x);
+}
