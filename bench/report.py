@@ -211,12 +211,20 @@ def machine():
             f"{model}, {cores} cores. Peers: {peers}{', libev ' + ev if ev else ''}.")
 
 
+def rounds_of(results, question):
+    sizes = results.sizes[question]
+    usual = results.rounds[question, sizes[0]]
+    others = [f"{results.rounds[question, s]} at N = {s:,}" for s in sizes if results.rounds[question, s] != usual]
+    return f"{question} {usual}" + (f" ({', '.join(others)})" if others else "")
+
+
 def page(results):
     yield "# Benchmark\n"
     yield "Made by `ci/bench`. " + machine() + "\n"
     yield ("A figure is the median of the rounds (least to most). The rounds are interleaved, every sample is a fresh process, "
            "and an implementation that reports a wrong pid, a wrong status or a child too few is void. **1.00x** is the "
-           f"ratio to `{LIMIT}` within the rounds. Times are for comparing within one run; counts repeat exactly.\n")
+           f"ratio to `{LIMIT}` within the rounds. Times are for comparing within one run; counts repeat exactly. "
+           f"Rounds: {', '.join(rounds_of(results, question) for question in results.sizes)}.\n")
     yield "![CPU of the loop thread for each exit against the number of live children](benchmark.svg)\n"
     yield "## Cycle\n"
     yield ("N children live; one exits, is collected, and a new one is watched. CPU time of the loop thread for each exit, the "
