@@ -279,7 +279,7 @@ int exitfd_discard(struct exitfd *x, pid_t pid);
  * exitfd_kill - send a signal that cannot hit a recycled pid
  *
  * By pidfd_send_signal(2) (Linux 5.1) where the watch has a pidfd, else by kill(2) while a child with that pid is there,
- * which is the watched one unless a thief and a fork by hand have been at work (enum exitfd_open_flags). sig 0 only asks. A zombie not yet reported counts as there: 0, as with kill(2).
+ * which is the watched one unless a thief and a fork by hand have been at work (see exitfd_open_flags). sig 0 only asks. A zombie not yet reported counts as there: 0, as with kill(2).
  *
  * -EINVAL   also for pid -1 and a signal that does not exist
  * -ENOENT   not watched, or its exit was already returned by exitfd_wait

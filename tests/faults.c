@@ -44,7 +44,7 @@ static struct outcome {
 
 static long allocations_untouched;
 static unsigned runs, bad_runs;
-static const char *world_names[WORLDS] = { "", " without records", " without pidfds" };
+static const char *world_names[WORLDS] = { "", " without records", " without pidfds", " without signals" };
 
 void faults_expect(bool holds, const char *format, ...)
 {
@@ -170,7 +170,7 @@ static int explain(const char *name, FILE *output)
         "Makes every call of libexitfd fail and prints TAP. EXITFD_BACKEND=pidfd, io_uring, signalfd or self-pipe\n"
         "chooses what is tested. Without --full the first call of each function is made to fail with each of its\n"
         "errnos, and every seventh with the first of them; with it each call with each errno, every third together\n"
-        "with all later ones, and all that on two worse kernels as well.\n"
+        "with all later ones, and all that on two worse kernels and with EXITFD_NO_SIGNALS as well.\n"
         "--list prints the functions that are known, and --only takes one of them.\n",
         name);
     return output == stderr ? 2 : 0;
@@ -193,7 +193,7 @@ static bool is_here(void)
     return is_well;
 }
 
-static bool has_backend(void)
+static bool has_backend(unsigned flags)
 {
     fflush(stdout);
     pid_t pid = fork();
@@ -201,7 +201,7 @@ static bool has_backend(void)
 
     if (pid == 0) {
         struct exitfd *x;
-        _exit(exitfd_open(&x, 0) == 0 ? 0 : 1);
+        _exit(exitfd_open(&x, flags) == 0 ? 0 : 1);
     }
     waitpid(pid, &status, 0);
     return status == 0;
@@ -212,6 +212,8 @@ static int fail_all(bool full, const char *only)
     size_t number = 0;
 
     for (fault_world = WORLD_AS_IT_IS; fault_world < (full ? WORLDS : WORLD_WITHOUT_RECORDS); fault_world++) {
+        if (fault_world == WORLD_WITHOUT_SIGNALS && !has_backend(EXITFD_NO_SIGNALS))
+            continue;
         bool is_well = is_here();
         printf("%sok %zu - untouched%s\n", is_well ? "" : "not ", ++number, world_names[fault_world]);
         for (size_t i = 0; is_well && i < fault_call_count; i++)
@@ -245,7 +247,7 @@ int main(int argc, char *argv[])
         sigaddset(&sigchld, SIGCHLD);
         sigprocmask(SIG_BLOCK, &sigchld, NULL);
     }
-    if (!has_backend()) {
+    if (!has_backend(0)) {
         printf("1..0 # SKIP EXITFD_BACKEND=%s is not in this kernel or this build\n", backend ? backend : "");
         return 0;
     }

@@ -34,6 +34,7 @@ enum fault_world {
     WORLD_AS_IT_IS,
     WORLD_WITHOUT_RECORDS, /* before Linux 6.9: no pidfs, no PIDFD_GET_INFO */
     WORLD_WITHOUT_PIDFDS,  /* none for a child, as where fds are short */
+    WORLD_WITHOUT_SIGNALS, /* EXITFD_NO_SIGNALS: what the kernel says of one child is the caller's to deal with */
     WORLDS
 };
 extern enum fault_world fault_world;

@@ -65,7 +65,7 @@ static struct exitfd *open_one(void)
     int error;
     do {
         enter();
-        error = exitfd_open(&x, 0);
+        error = exitfd_open(&x, fault_world == WORLD_WITHOUT_SIGNALS ? EXITFD_NO_SIGNALS : 0);
         if (error == -ENOTSUP && fault_count() > 0 && !failed_inside()) {
             fault_leave(); /* what the kernel cannot do is asked once only */
             return NULL;
@@ -313,8 +313,10 @@ void faults_scenario(void)
         live_and_be_told(x, observer);
         be_left_alone(x);
         use_the_primitive();
-        stop_and_go_on(x);
-        if (!somebody_steals()) /* which nobody can tell of a child without a name */
+        bool by_signals = fault_world != WORLD_WITHOUT_SIGNALS;
+        if (by_signals)
+            stop_and_go_on(x);
+        if (by_signals && !somebody_steals()) /* which nobody can tell of a child without a name */
             look_for_orphans(x, observer);
         close_in_a_forked_child(x);
         live_and_be_told(x, observer);

@@ -76,7 +76,7 @@ const struct call fault_calls[] = {
     { "pthread_once", NULL, { 0 }, ONLY_BAD_ARGUMENTS },
     { "pthread_rwlock_init", NULL, { 0 }, "a static lock made anew in a forked child: glibc and musl only fill it in" },
     { "pthread_rwlock_rdlock", NULL, { 0 }, "EAGAIN takes more threads than there can be" },
-    { "pthread_rwlock_wrlock", NULL, { 0 }, ONLY_BAD_ARGUMENTS },
+    { "pthread_rwlock_trywrlock", NULL, { 0 }, "EBUSY: life_stuck_spawn.c" },
     { "pthread_rwlock_unlock", NULL, { 0 }, ONLY_BAD_ARGUMENTS },
     { "pthread_self", NULL, { 0 }, NEVER_FAILS },
     { "pthread_setcancelstate", NULL, { 0 }, ONLY_BAD_ARGUMENTS },

@@ -46,9 +46,15 @@ static void write_to(struct listener *l)
     atomic_fetch_sub(&l->users, 1);
 }
 
+/* In a forked child that shares our pipes getpid() differs from the pid of who listens. */
+static struct listener *skip(struct listener *l, const struct listener *except, pid_t self)
+{
+    while (l && (l == except || atomic_load(&l->pid) != self))
+        l = l->next;
+    return l;
+}
+
 /*
- * In a forked child that shares our pipes getpid() differs from the pid of who listens.
- *
  * Who is counted in `users` must come back, or others wait for ever. So it must not be cancelled (write(2) is a
  * cancellation point, and the signal may have found the thread in the middle of malloc), and no other handler may run that
  * leaves by siglongjmp(3), or that forks.
@@ -56,15 +62,17 @@ static void write_to(struct listener *l)
 static void write_to_all(const struct listener *except)
 {
     pid_t self = getpid();
+    struct listener *l = skip(atomic_load(&listeners), except, self);
     sigset_t all, before;
     int cancel_state;
 
+    if (!l)
+        return;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before);
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-    for (struct listener *l = atomic_load(&listeners); l; l = l->next)
-        if (l != except && atomic_load(&l->pid) == self)
-            write_to(l);
+    for (; l; l = skip(l->next, except, self))
+        write_to(l);
     pthread_setcancelstate(cancel_state, &cancel_state);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
