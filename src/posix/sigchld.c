@@ -49,7 +49,7 @@ static void write_to(struct listener *l)
 /* In a forked child that shares our pipes getpid() differs from the pid of who listens. */
 static struct listener *skip(struct listener *l, const struct listener *except, pid_t self)
 {
-    while (l && (l == except || atomic_load(&l->pid) != self))
+    while (l && (l == except || atomic_load(&l->fd) < 0 || atomic_load(&l->pid) != self))
         l = l->next;
     return l;
 }
