@@ -4,6 +4,7 @@
 #include "support.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <setjmp.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -102,6 +103,29 @@ TEST(race, a_handler_installed_while_ours_comes_is_chained_to_and_put_back)
     struct exitfd *x = open_exitfd_flags(EXITFD_SELFPIPE);
     expect_served(x, 1);
     cr_assert_eq(plain_calls, 1);
+    exitfd_close(x);
+    expect_theirs_in_place();
+}
+
+/* The same handler is installed anew when stops are asked for. */
+TEST(race, a_handler_installed_while_ours_learns_of_stops_is_not_clobbered)
+{
+    unblock_sigchld();
+    struct exitfd *x = open_exitfd_flags(EXITFD_SELFPIPE);
+    struct gate gate = open_gate();
+    pid_t pid = start_child(&gate, 5);
+    let_somebody_be_quicker();
+    cr_assert_eq(exitfd_add(x, pid, EXITFD_STOPPED, NULL), 0);
+    expect_theirs_in_place();
+    let_through(&gate, 1);
+    wait_until_zombie(pid);
+    struct exitfd_event event;
+    int ret = exitfd_wait(x, &event, 1, 0);
+    if (ret == -EPIPE)
+        ret = exitfd_wait(x, &event, 1, 0);
+    cr_assert_eq(ret, 1);
+    expect_exited(&event, pid, 5, NULL);
+    close_gate(&gate);
     exitfd_close(x);
     expect_theirs_in_place();
 }
