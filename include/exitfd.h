@@ -248,6 +248,7 @@ int exitfd_add(struct exitfd *x, pid_t pid, unsigned flags, void *data);
  *
  * -EBADF    not an open fd, or not a pidfd of a process (also one of a thread: PIDFD_THREAD, Linux 6.9)
  * -ESRCH    reaped before the add, or not visible from this pid namespace
+ * -EMFILE, -ENFILE  no fd to learn its pid (before Linux 6.13); else as exitfd_add
  * -ENOTSUP  a system without pidfds; else as exitfd_add
  * and as exitfd_add.
  */

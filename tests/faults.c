@@ -9,6 +9,7 @@
 #include "faults.h"
 #include "faults_calls.h"
 
+#include <errno.h>
 #include <exitfd.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -153,7 +154,8 @@ static void fail_call(const struct call *call, bool full, size_t number)
 
     for (const int *error = call->errnos; *error; error++) {
         faults += fail_each(call, *error, false, full ? 1 : error == call->errnos ? 7 : NTH_LIMIT, &all_well);
-        if (full)
+        /* No signal interrupts for ever, and what is asked for without waiting is asked again. */
+        if (full && *error != EINTR)
             faults += fail_each(call, *error, true, 3, &all_well);
     }
     printf("%sok %zu - %s%s%s%s: %u failures", all_well ? "" : "not ", number, call->symbol, call->what ? " " : "",

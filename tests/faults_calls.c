@@ -270,7 +270,9 @@ static void steal(int type, int id)
 {
     siginfo_t info;
     int options = WEXITED | WNOHANG | (type == P_PIDFD_TYPE ? __WALL : 0);
+    fault_leave(); /* or this call would be one to fail */
     syscall(SYS_waitid, type, id, &info, options, NULL);
+    fault_enter();
 }
 
 static bool is_stolen(const char *symbol, const char *what, int type, int id)
@@ -312,7 +314,7 @@ static int due_of_system_call(long number, long first, long second)
     else if (number == SYS_pidfd_open && first == INT_MAX)
         error = fault_due("syscall", "pidfd_open probe");
     else if (number == SYS_pidfd_open)
-        error = fault_world == WORLD_WITHOUT_PIDFDS ? EMFILE : fault_due("syscall", "pidfd_open");
+        error = inside && fault_world == WORLD_WITHOUT_PIDFDS ? EMFILE : fault_due("syscall", "pidfd_open");
     else if (number == SYS_pidfd_send_signal)
         error = fault_due("syscall", "pidfd_send_signal");
     else if (number == SYS_tgkill)

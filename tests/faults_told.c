@@ -18,7 +18,7 @@ static const struct {
 } documented[] = {
     { "exitfd_open", { ENOTSUP, ENOMEM, EMFILE, ENFILE, ENOSPC, EAGAIN } },
     { "exitfd_add", { ESRCH, ENOMEM } },
-    { "exitfd_add_pidfd", { ESRCH, ENOMEM } },
+    { "exitfd_add_pidfd", { ESRCH, ENOMEM, EMFILE, ENFILE } },
     { "exitfd_add without signals", { EMFILE, ENFILE, ENOSPC, EPERM, EACCES, ENOSYS, EAGAIN } },
     { "exitfd_kill", { EPERM, ESRCH } },
     { "exitfd_wait", { EINTR } },
