@@ -106,8 +106,8 @@ struct exitfd_event {
  *                   fd, and only that child: a handler is installed, as for EXITFD_SELFPIPE, while there is such a
  *                   child. Where SIGCHLD cannot reach it (blocked in the calling thread, or the handler was
  *                   replaced) these children, and only these, are looked for every 100 ms.
- * EXITFD_URING      An io_uring with a registered eventfd: cheaper registration in bulk. Linux 6.1, built with
- *                   liburing. Only the thread that opened it may use it (-EXDEV), and it must outlive the exitfd.
+ * EXITFD_URING      An io_uring with a registered eventfd: cheaper registration in bulk. Linux 6.1, and 6.16 or later
+ *                   (6.12 was seen to lose the wake-up of a ring), built with liburing. Only the thread that opened it may use it (-EXDEV), and it must outlive the exitfd.
  * EXITFD_SIGNALFD   A signalfd(2) for SIGCHLD: no fd per child, no handler. SIGCHLD must be blocked in every thread.
  *                   Asking for it by name says that it is, or will be; where the calling thread has not blocked it,
  *                   exitfd_open does, and exitfd_close in the same thread undoes that. SIGCHLD is consumed: of two

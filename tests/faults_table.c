@@ -67,6 +67,7 @@ const struct call fault_calls[] = {
     { "mmap", NULL, { ENOMEM, EAGAIN }, NULL },
     { "madvise", NULL, { EINVAL, ENOMEM, EPERM }, NULL }, /* EINVAL: before Linux 4.14; EPERM: seccomp */
     { "munmap", NULL, { 0 }, "fails for want of memory only where it splits a mapping" },
+    { "uname", NULL, { 0 }, ONLY_BAD_ARGUMENTS },
     { "pthread_atfork", NULL, { ENOMEM }, NULL },
     { "pthread_mutex_init", NULL, { ENOMEM, EAGAIN }, NULL },
     { "pthread_mutex_destroy", NULL, { 0 }, CLOSES },
