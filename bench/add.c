@@ -24,7 +24,7 @@ int main(int argc, char **argv)
     static const struct question question = {
         .name = "add",
         .asks = "N children are there already: CPU of the loop thread to start watching one of them.",
-        .quick = { .sizes = { 1000 }, .rounds = 3 },
+        .quick = { .sizes = { 1000 }, .rounds = 2 },
         .full = { .sizes = { 100, 1000, 10000 }, .rounds = 7 },
         .take_sample = take_sample,
         .concerns = can_add,

@@ -83,7 +83,7 @@ int main(int argc, char **argv)
     static const struct question question = {
         .name = "latency",
         .asks = "From just before the child's _exit to the loop holding the event, idle and with one busy core.",
-        .quick = { .sizes = { 10 }, .rounds = 2, .repeats = 1000 },
+        .quick = { .sizes = { 10 }, .rounds = 1, .repeats = 300 },
         .full = { .sizes = { 10, 1000 }, .rounds = 5, .repeats = 3000 },
         .take_sample = take_sample,
     };

@@ -32,7 +32,7 @@ int main(int argc, char **argv)
     static const struct question question = {
         .name = "spawn",
         .asks = "N watched children live: CPU and time of the loop thread to start one more program and watch it.",
-        .quick = { .sizes = { 100 }, .rounds = 5, .repeats = 100 },
+        .quick = { .sizes = { 100 }, .rounds = 1, .repeats = 100 },
         .full = { .sizes = { 1, 1000 }, .rounds = 9, .repeats = 500 },
         .take_sample = take_sample,
         .concerns = can_spawn,

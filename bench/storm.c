@@ -44,7 +44,7 @@ int main(int argc, char **argv)
     static const struct question question = {
         .name = "storm",
         .asks = "N watched children exit at once: CPU of the loop thread for each, collecting meanwhile or afterwards.",
-        .quick = { .sizes = { 1000 }, .rounds = 3 },
+        .quick = { .sizes = { 1000 }, .rounds = 1 },
         .full = { .sizes = { 100, 1000, 4000, 10000 }, .rounds = 5 },
         .take_sample = take_sample,
     };

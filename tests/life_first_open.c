@@ -37,35 +37,64 @@ static void *open_and_close(void *result)
     return NULL;
 }
 
-/* Its child must not wait for the thread that it does not have. */
-TEST(first_open, a_fork_in_another_thread_meanwhile)
+/* In a forked child, and in a child of that, an exitfd can be opened. Returns the wait status. */
+static int open_in_a_forked_child(void)
 {
-    struct gate before = open_gate(), after = open_gate();
-    pthread_t opener;
-    int opened = 1, opened_in_child = 1;
-    registering = &before;
-    registered = &after;
-    cr_assert_eq(pthread_create(&opener, NULL, open_and_close, &opened), 0);
-    wait_behind(&before);
+    int opened = 1;
     pid_t pid = fork_guarded();
     if (pid == 0) {
         is_forked_child = true;
         alarm(20);
-        open_and_close(&opened_in_child);
+        open_and_close(&opened);
         pid_t grandchild = fork();
         if (grandchild == 0)
-            _exit(open_and_close(&opened_in_child) != NULL || opened_in_child != 0);
-        _exit(opened_in_child != 0 || reap_quietly(grandchild) != 0);
+            _exit(open_and_close(&opened) != NULL || opened != 0);
+        _exit(opened != 0 || reap_quietly(grandchild) != 0);
     }
-    int status = reap(pid);
-    let_through(&after, 1);
-    pthread_join(opener, NULL);
+    return reap(pid);
+}
+
+/* All openers come to the registration, and none has done it, before a child is forked. */
+static void fork_while_they_open(int openers)
+{
+    struct gate before = open_gate(), after = open_gate();
+    pthread_t threads[2];
+    int opened[2] = { 1, 1 };
+    registering = &before;
+    registered = &after;
+    for (int i = 0; i < openers; i++)
+        cr_assert_eq(pthread_create(&threads[i], NULL, open_and_close, &opened[i]), 0);
+    for (int i = 0; i < openers; i++)
+        wait_behind(&before);
+    int status = open_in_a_forked_child();
+    let_through(&after, openers);
+    for (int i = 0; i < openers; i++)
+        pthread_join(threads[i], NULL);
     registering = NULL;
     close_gate(&before);
     close_gate(&after);
     cr_assert_eq(status, 0, "wait status %#x in the child", (unsigned)status);
-    cr_assert_eq(opened, 0, "exitfd_open: %s", strerror(-opened));
+    for (int i = 0; i < openers; i++)
+        cr_assert_eq(opened[i], 0, "exitfd_open: %s", strerror(-opened[i]));
+}
+
+/* Its child must not wait for the thread that it does not have. */
+TEST(first_open, a_fork_in_another_thread_meanwhile)
+{
+    fork_while_they_open(1);
     struct exitfd *x = open_exitfd();
+    expect_report(x);
+    exitfd_close(x);
+}
+
+/* Both register the handlers, which then run twice at each fork. */
+TEST(first_open, two_threads_at_once)
+{
+    fork_while_they_open(2);
+    struct exitfd *x = open_exitfd();
+    expect_report(x);
+    int status = open_in_a_forked_child();
+    cr_assert_eq(status, 0, "wait status %#x in the child", (unsigned)status);
     expect_report(x);
     exitfd_close(x);
 }
