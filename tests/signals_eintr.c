@@ -10,7 +10,10 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -56,6 +59,35 @@ static void wait_until_it_sits(struct sitter *sitter)
         poll(NULL, 0, 1);
     cr_assert(wait_until_asleep(sitter->tid), "%s: ended with errno %d, or never blocked", sitter->call->name,
               sitter->unexpected);
+}
+
+static unsigned long long signal_set(const char *status, const char *name)
+{
+    const char *line = strstr(status, name);
+    return line != NULL ? strtoull(line + strlen(name), NULL, 16) : 0;
+}
+
+static bool has_signals_to_take(pid_t tid)
+{
+    char path[64], status[4096] = "";
+    snprintf(path, sizeof(path), "/proc/self/task/%d/status", (int)tid);
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return false;
+    fread(status, 1, sizeof(status) - 1, file);
+    fclose(file);
+    unsigned long long pending = signal_set(status, "SigPnd:") | signal_set(status, "ShdPnd:");
+    return (pending & ~signal_set(status, "SigBlk:")) != 0;
+}
+
+/* A call that is on its way to sleep looks asleep already, and still sees a signal before it does sleep. */
+static void wait_until_it_took_its_signals(struct sitter *sitter)
+{
+    long long end = now_ms() + DEADLINE_MS;
+    while (has_signals_to_take(sitter->tid)) {
+        cr_assert_lt(now_ms(), end, "%s: a signal stays pending", sitter->call->name);
+        sched_yield();
+    }
 }
 
 static void make_it_stand_up(struct sitter *sitter)
@@ -105,7 +137,7 @@ static int count_interruptions(const struct call *call, bool sigchld_blocked, vo
     cr_assert_eq(pthread_create(&sitter.thread, NULL, sit, &sitter), 0);
     wait_until_it_sits(&sitter);
     exits(x);
-    /* A signal sent to a thread is seen by its call before the call is seen asleep again. */
+    wait_until_it_took_its_signals(&sitter);
     if (!sitter.done)
         wait_until_it_sits(&sitter);
     make_it_stand_up(&sitter);
