@@ -162,6 +162,7 @@ enum exitfd_open_flags {
  *                   a state that came back before anybody looked is not told again.) An event of one child never
  *                   overtakes an earlier one of the same child.
  *                   SA_NOCLDSTOP in the application's own SIGCHLD disposition, on signalfd, suppresses them.
+ *                   gVisor does not say which signal stopped a child: status is 0 there.
  */
 enum exitfd_watch_flags {
     EXITFD_OBSERVE   = 1 << 8,

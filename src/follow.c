@@ -89,7 +89,7 @@ static int sync_listening(struct exitfd *x)
 
 int xfd_follow_start(struct exitfd *x)
 {
-    x->foreign_reaps = xfd_status_foreign_reaps();
+    xfd_status_foreign_reaps(&x->foreign_reaps);
     x->own_reaps = xfd_status_own_reaps();
     x->listener = xfd_sigchld_reserve();
     if (!x->listener)
@@ -300,13 +300,11 @@ static bool peek(struct exitfd *x, struct exitfd_event *events, int max, int *co
 /* After the peek: a child stolen before it was not seen there, and one stolen later was. */
 static bool somebody_else_reaps(struct exitfd *x)
 {
-    bool no_zombies;
-    unsigned long foreign_reaps = xfd_status_foreign_reaps();
-    bool moved = foreign_reaps != x->foreign_reaps;
+    unsigned long before = x->foreign_reaps;
+    bool known = xfd_status_foreign_reaps(&x->foreign_reaps), no_zombies;
 
-    x->foreign_reaps = foreign_reaps;
     xfd_disposition_get(&no_zombies);
-    return moved || no_zombies;
+    return !known || x->foreign_reaps != before || no_zombies;
 }
 
 /* What other exitfds of this process have reaped since the last look. True if that is not known of each. */

@@ -74,13 +74,14 @@ int xfd_status_settle(const struct watch *w, struct wait_result *ret)
  * of every child that is waited for to those of its parent (getrusage(2), RUSAGE_CHILDREN), and hardly any process runs
  * without (one of clone(2) with CLONE_VM may): what is there beyond those that we reaped was reaped by somebody else.
  */
-unsigned long xfd_status_foreign_reaps(void)
+bool xfd_status_foreign_reaps(unsigned long *ret)
 {
     struct rusage children;
     unsigned long own = atomic_load(&own_faults);
 
     getrusage(RUSAGE_CHILDREN, &children);
-    return (unsigned long)children.ru_minflt - own;
+    *ret = (unsigned long)children.ru_minflt - own;
+    return children.ru_minflt > 0;
 }
 
 int xfd_status_why_no_child(pid_t pid)

@@ -31,8 +31,9 @@ int xfd_status_settle(const struct watch *w, struct wait_result *ret);
 
 #define WAIT_PIDFD ((idtype_t)3) /* P_PIDFD: an enumerator in glibc 2.36, absent from musl 1.2.3 and from BSDs */
 
-/* What somebody other than this library has reaped so far, as a sum that moves when they do. */
-unsigned long xfd_status_foreign_reaps(void);
+/* What somebody other than this library has reaped so far, as a sum that moves when they do. False where that is not known
+   (gVisor counts no page faults, and nobody has before the first child is reaped): they always may have. */
+bool xfd_status_foreign_reaps(unsigned long *ret);
 
 /* How many children this library has reaped in this process, and the pid that was reaped as number so many of them: 0 if
    that was too long ago, or is just being noted. Ask xfd_status_foreign_reaps first. */

@@ -10,6 +10,23 @@ struct kernel_rusage {
     long maxrss, ixrss, idrss, isrss, minflt, majflt, nswap, inblock, oublock, msgsnd, msgrcv, nsignals, nvcsw, nivcsw;
 };
 
+/*
+ * gVisor's waitid takes the 0x7f of a stopped child's wait status for a signal, which it cannot be: a stop is told as a death by
+ * it, and a continuation as one with a core dump. Which signal stopped the child is lost.
+ */
+static void correct_impossible_death(siginfo_t *info)
+{
+    if (info->si_status != 0x7f)
+        return;
+    if (info->si_code == CLD_KILLED) {
+        info->si_code = CLD_STOPPED;
+        info->si_status = 0;
+    } else if (info->si_code == CLD_DUMPED) {
+        info->si_code = CLD_CONTINUED;
+        info->si_status = SIGCONT;
+    }
+}
+
 /* The system call and not the libc's function, which hides the fifth argument. */
 int xfd_platform_waitid(idtype_t type, id_t id, int options, siginfo_t *info, struct rusage *rusage)
 {
@@ -24,6 +41,7 @@ int xfd_platform_waitid(idtype_t type, id_t id, int options, siginfo_t *info, st
     while (result < 0 && errno == EINTR);
     if (result < 0)
         return -1;
+    correct_impossible_death(info);
     *rusage = (struct rusage){
         .ru_utime = { .tv_sec = usage.utime_sec, .tv_usec = usage.utime_usec },
         .ru_stime = { .tv_sec = usage.stime_sec, .tv_usec = usage.stime_usec },

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/* What gVisor answers and Linux does not, on any kernel: ci/proof-kernels gvisor runs the suites on the real one. */
+#include "life_support.h"
+#include "six_arguments.h"
+
+#include <dlfcn.h>
+#include <stdarg.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+static bool as_gvisor;
+
+static void tell_as_a_death(siginfo_t *info)
+{
+    const int stopped = 0x7f; /* the lower bits of a wait status */
+    if (info->si_code == CLD_STOPPED || info->si_code == CLD_CONTINUED) {
+        info->si_code = info->si_code == CLD_STOPPED ? CLD_KILLED : CLD_DUMPED;
+        info->si_status = stopped;
+    }
+}
+
+READS_SIX_ARGUMENTS long syscall(long number, ...)
+{
+    static long (*next)(long, ...);
+    if (next == NULL)
+        *(void **)&next = dlsym(RTLD_NEXT, "syscall");
+    long args[6];
+    va_list list;
+    va_start(list, number);
+    for (int i = 0; i < 6; i++)
+        args[i] = va_arg(list, long);
+    va_end(list);
+    long result = next(number, args[0], args[1], args[2], args[3], args[4], args[5]);
+    if (as_gvisor && number == SYS_waitid && result == 0 && args[2] != 0)
+        tell_as_a_death((siginfo_t *)args[2]);
+    return result;
+}
+
+int getrusage(__rusage_who_t who, struct rusage *usage)
+{
+    static int (*next)(__rusage_who_t, struct rusage *);
+    if (next == NULL)
+        *(void **)&next = dlsym(RTLD_NEXT, "getrusage");
+    int result = next(who, usage);
+    if (as_gvisor)
+        usage->ru_minflt = 0;
+    return result;
+}
+
+TEST(gvisor, a_stop_told_as_a_death_is_a_stop)
+{
+    if (build_is_posix())
+        SKIP("gVisor is Linux: the posix build has no answer to it");
+    as_gvisor = true;
+    struct exitfd *x = open_exitfd();
+    for (unsigned observes = 0; observes <= EXITFD_OBSERVE; observes += EXITFD_OBSERVE) {
+        pid_t pid = start_paused();
+        expect_result(exitfd_add(x, pid, EXITFD_STOPPED | EXITFD_CONTINUED | observes, x), 0);
+        kill(pid, SIGSTOP);
+        struct exitfd_event event = wait_event(x);
+        expect_event(&event, pid, CLD_STOPPED, 0, EXITFD_PEEKED, x);
+        kill(pid, SIGCONT);
+        event = wait_event(x);
+        expect_event(&event, pid, CLD_CONTINUED, SIGCONT, EXITFD_PEEKED, x);
+        kill(pid, SIGKILL);
+        event = wait_event(x);
+        expect_event(&event, pid, CLD_KILLED, SIGKILL, observes ? EXITFD_PEEKED : EXITFD_REAPED, x);
+        if (observes)
+            reap(pid);
+    }
+    exitfd_close(x);
+}
+
+/* Its siblings live on: nothing but its SIGCHLD told of it. */
+TEST(gvisor, a_stolen_child_is_found_where_no_page_faults_are_counted)
+{
+    enum {
+        SIBLINGS = 30
+    };
+    learn_what_is_recorded();
+    as_gvisor = true;
+    struct exitfd *x = open_exitfd();
+    struct gate gate = open_gate();
+    pid_t siblings[SIBLINGS];
+    for (int i = 0; i < SIBLINGS; i++) {
+        siblings[i] = start_paused();
+        expect_result(exitfd_add(x, siblings[i], 0, x), 0);
+    }
+    pid_t pid = start_child(&gate, 19);
+    expect_result(exitfd_add(x, pid, 0, x), 0);
+    let_through(&gate, 1);
+    cr_assert_eq(steal(-1), 19 << 8);
+    wait_readable(exitfd_get_fd(x));
+    struct exitfd_event event;
+    expect_result(exitfd_wait(x, &event, 1, 0), 1);
+    expect_stolen(&event, pid, CLD_EXITED, 19, x);
+    exitfd_close(x);
+    for (int i = 0; i < SIBLINGS; i++)
+        kill_and_reap(siblings[i]);
+    close_gate(&gate);
+}
