@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +36,7 @@
 #define FDS 256
 #define HANG_SECONDS 90
 #define NTH_LIMIT 2000
+#define JOBS_LIMIT 64
 
 /* Told by a run's process. */
 static struct outcome {
@@ -43,8 +45,17 @@ static struct outcome {
     long allocations;  /* left at the end */
 } * outcome;
 
+static struct totals {
+    atomic_uint runs, bad_runs;
+} * totals;
+
+static struct job {
+    unsigned number, of;
+    bool full;
+    const char *only;
+} job = { 0, 1, false, NULL };
+
 static long allocations_untouched;
-static unsigned runs, bad_runs;
 static const char *world_names[WORLDS] = { "", " without records", " without pidfds", " without signals" };
 
 void faults_expect(bool holds, const char *format, ...)
@@ -111,7 +122,7 @@ static bool run(const struct fault *fault)
 {
     int status = 0;
 
-    runs++;
+    totals->runs++;
     memset(outcome, 0, sizeof(*outcome));
     fflush(stdout);
     pid_t pid = fork();
@@ -128,7 +139,7 @@ static bool run(const struct fault *fault)
         printf("#   %s\n", WTERMSIG(status) == SIGALRM ? "hangs" : strsignal(WTERMSIG(status)));
     if (!is_well && fault->symbol)
         describe(fault);
-    bad_runs += !is_well;
+    totals->bad_runs += !is_well;
     return is_well;
 }
 
@@ -147,15 +158,15 @@ static unsigned fail_each(const struct call *call, int error, bool lasting, unsi
     return faults;
 }
 
-static void fail_call(const struct call *call, bool full, size_t number)
+static void fail_call(const struct call *call, size_t number)
 {
     bool all_well = true;
     unsigned faults = 0;
 
     for (const int *error = call->errnos; *error; error++) {
-        faults += fail_each(call, *error, false, full ? 1 : error == call->errnos ? 7 : NTH_LIMIT, &all_well);
+        faults += fail_each(call, *error, false, job.full ? 1 : error == call->errnos ? 7 : NTH_LIMIT, &all_well);
         /* No signal interrupts for ever, and a ring that takes nothing for ever tells nobody of anything. */
-        if (full && *error != EINTR && strncmp(call->symbol, "io_uring_submit", 15) != 0)
+        if (job.full && *error != EINTR && strncmp(call->symbol, "io_uring_submit", 15) != 0)
             faults += fail_each(call, *error, true, 3, &all_well);
     }
     printf("%sok %zu - %s%s%s%s: %u failures", all_well ? "" : "not ", number, call->symbol, call->what ? " " : "",
@@ -168,13 +179,13 @@ static int explain(const char *name, FILE *output)
 {
     fprintf(
         output,
-        "usage: %s [--full | --list | --help] [--only SYMBOL]\n"
+        "usage: %s [--full] [--jobs N] [--only SYMBOL] | --list | --help\n"
         "Makes every call of libexitfd fail and prints TAP. EXITFD_BACKEND=pidfd, io_uring, signalfd or self-pipe\n"
         "chooses what is tested. Without --full the first call of each function is made to fail with each of its\n"
         "errnos, and every seventh with the first of them; with it each call with each errno, every third together\n"
         "with all later ones, and all that on two worse kernels and with EXITFD_NO_SIGNALS as well.\n"
-        "--list prints the functions that are known, and --only takes one of them.\n",
-        name);
+        "--list prints the functions that are known, and --only takes one of them. --jobs runs up to %d at once.\n",
+        name, JOBS_LIMIT);
     return output == stderr ? 2 : 0;
 }
 
@@ -209,40 +220,81 @@ static bool has_backend(unsigned flags)
     return status == 0;
 }
 
-static int fail_all(bool full, const char *only)
+/* Every job goes through the same numbers, and takes those that are its own. */
+static size_t fail_all(void)
 {
     size_t number = 0;
 
-    for (fault_world = WORLD_AS_IT_IS; fault_world < (full ? WORLDS : WORLD_WITHOUT_RECORDS); fault_world++) {
+    for (fault_world = WORLD_AS_IT_IS; fault_world < (job.full ? WORLDS : WORLD_WITHOUT_RECORDS); fault_world++) {
         if (fault_world == WORLD_WITHOUT_SIGNALS && !has_backend(EXITFD_NO_SIGNALS))
             continue;
         bool is_well = is_here();
-        printf("%sok %zu - untouched%s\n", is_well ? "" : "not ", ++number, world_names[fault_world]);
-        for (size_t i = 0; is_well && i < fault_call_count; i++)
-            if (!fault_calls[i].never && (!only || strcmp(only, fault_calls[i].symbol) == 0))
-                fail_call(&fault_calls[i], full, ++number);
+        number++;
+        if (job.number == 0 || !is_well)
+            printf("%sok %zu - untouched%s\n", is_well ? "" : "not ", number, world_names[fault_world]);
+        for (size_t i = 0; i < fault_call_count; i++)
+            if (!fault_calls[i].never && (!job.only || strcmp(job.only, fault_calls[i].symbol) == 0) &&
+                ++number % job.of == job.number && is_well)
+                fail_call(&fault_calls[i], number);
     }
-    printf("1..%zu\n# %u runs, %u bad\n", number, runs, bad_runs);
-    return bad_runs > 0;
+    return number;
+}
+
+static void *map_shared(size_t size)
+{
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        abort();
+    return memory;
+}
+
+static void run_jobs(void)
+{
+    pid_t pids[JOBS_LIMIT];
+    int status;
+
+    setvbuf(stdout, NULL, _IOLBF, 0); /* lines of several jobs stay whole */
+    for (job.number = 0; job.number < job.of; job.number++) {
+        pids[job.number] = fork();
+        if (pids[job.number] != 0)
+            continue;
+        outcome = map_shared(sizeof(*outcome));
+        size_t number = fail_all();
+        if (job.number == 0)
+            printf("1..%zu\n", number);
+        exit(0);
+    }
+    for (unsigned i = 0; i < job.of; i++)
+        if (waitpid(pids[i], &status, 0) != pids[i] || status != 0)
+            totals->bad_runs++;
+}
+
+static bool read_arguments(int argc, char *argv[])
+{
+    for (int i = 1; i < argc; i++) {
+        const char *value = i + 1 < argc ? argv[i + 1] : NULL;
+        if (strcmp(argv[i], "--full") == 0)
+            job.full = true;
+        else if (value && strcmp(argv[i], "--only") == 0)
+            job.only = argv[++i];
+        else if (value && strcmp(argv[i], "--jobs") == 0)
+            job.of = (unsigned)atoi(argv[++i]);
+        else
+            return false;
+    }
+    return job.of >= 1 && job.of <= JOBS_LIMIT;
 }
 
 int main(int argc, char *argv[])
 {
-    const char *backend = getenv("EXITFD_BACKEND"), *only = NULL;
-    bool full = false;
+    const char *backend = getenv("EXITFD_BACKEND");
 
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--help") == 0)
-            return explain(argv[0], stdout);
-        if (strcmp(argv[i], "--list") == 0)
-            return list_calls();
-        if (strcmp(argv[i], "--full") == 0)
-            full = true;
-        else if (strcmp(argv[i], "--only") == 0 && i + 1 < argc)
-            only = argv[++i];
-        else
-            return explain(argv[0], stderr);
-    }
+    if (argc == 2 && strcmp(argv[1], "--help") == 0)
+        return explain(argv[0], stdout);
+    if (argc == 2 && strcmp(argv[1], "--list") == 0)
+        return list_calls();
+    if (!read_arguments(argc, argv))
+        return explain(argv[0], stderr);
     if (backend && strcmp(backend, "signalfd") == 0) {
         sigset_t sigchld;
         sigemptyset(&sigchld);
@@ -253,6 +305,8 @@ int main(int argc, char *argv[])
         printf("1..0 # SKIP EXITFD_BACKEND=%s is not in this kernel or this build\n", backend ? backend : "");
         return 0;
     }
-    outcome = mmap(NULL, sizeof(*outcome), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    return fail_all(full, only);
+    totals = map_shared(sizeof(*totals));
+    run_jobs();
+    printf("# %u runs, %u bad\n", totals->runs, totals->bad_runs);
+    return totals->bad_runs > 0;
 }
