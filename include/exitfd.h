@@ -107,7 +107,8 @@ struct exitfd_event {
  *                   child. Where SIGCHLD cannot reach it (blocked in the calling thread, or the handler was
  *                   replaced) these children, and only these, are looked for every 100 ms.
  * EXITFD_URING      An io_uring with a registered eventfd: cheaper registration in bulk. Linux 6.1, and 6.16 or later
- *                   (6.12 was seen to lose the wake-up of a ring), built with liburing. Only the thread that opened it may use it (-EXDEV), and it must outlive the exitfd.
+ *                   (6.12 was seen to lose the wake-up of a ring), built with liburing. Only the thread that opened it
+ *                   may use it (-EXDEV), and it must outlive the exitfd.
  * EXITFD_SIGNALFD   A signalfd(2) for SIGCHLD: no fd per child, no handler. SIGCHLD must be blocked in every thread.
  *                   Asking for it by name says that it is, or will be; where the calling thread has not blocked it,
  *                   exitfd_open does, and exitfd_close in the same thread undoes that. SIGCHLD is consumed: of two
@@ -281,7 +282,8 @@ int exitfd_discard(struct exitfd *x, pid_t pid);
  * exitfd_kill - send a signal that cannot hit a recycled pid
  *
  * By pidfd_send_signal(2) (Linux 5.1) where the watch has a pidfd, else by kill(2) while a child with that pid is there,
- * which is the watched one unless a thief and a fork by hand have been at work (see exitfd_open_flags). sig 0 only asks. A zombie not yet reported counts as there: 0, as with kill(2).
+ * which is the watched one unless a thief and a fork by hand have been at work (see exitfd_open_flags). sig 0 only asks.
+ * A zombie not yet reported counts as there: 0, as with kill(2).
  *
  * -EINVAL   also for pid -1 and a signal that does not exist
  * -ENOENT   not watched, or its exit was already returned by exitfd_wait

@@ -13,7 +13,8 @@
 
 struct child children[CHILDREN];
 struct exitfd *exitfds[2];
-bool deaf[2], ignored, has_records;
+bool deaf[2], ignored, has_records, without_signals[2];
+int any_child = -1;
 char operations[EPISODE * 2][80];
 unsigned operation_count;
 static uint64_t seed, random_state;

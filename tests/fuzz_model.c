@@ -4,7 +4,50 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
+#include <string.h>
 #include <sys/wait.h>
+
+#define EVENTS 8
+
+struct waiting {
+    int x, max, count;
+    struct exitfd_event events[EVENTS];
+};
+
+static bool is_orphan(const struct child *c)
+{
+    return c->state == ZOMBIE && !c->watching[0] && !c->watching[1];
+}
+
+static unsigned job_flag(const struct child *c)
+{
+    return c->state == STOPPED ? EXITFD_STOPPED : EXITFD_CONTINUED;
+}
+
+static bool is_job_observed(void)
+{
+    for (const struct child *c = children; c < children + CHILDREN; c++)
+        for (int x = 0; x < 2; x++)
+            if (c->watching[x] == OBSERVED && c->jobs[x])
+                return true;
+    return false;
+}
+
+/* It must be told by its only watch. Of several the first may take it, and with an observer it may have come back. */
+void job_changed(struct child *c)
+{
+    for (int x = 0; x < 2; x++) {
+        c->job_may[x] = c->jobs[x] & job_flag(c);
+        c->job_must[x] = c->job_may[x] && !c->jobs[1 - x] && !deaf[x] && !is_job_observed();
+    }
+}
+
+void no_job_must(void)
+{
+    for (struct child *c = children; c < children + CHILDREN; c++)
+        c->job_must[0] = c->job_must[1] = false;
+}
 
 static bool is_due_of(const struct child *c, int x)
 {
@@ -13,8 +56,8 @@ static bool is_due_of(const struct child *c, int x)
 
 static bool is_due(int x)
 {
-    for (int i = 0; i < CHILDREN; i++)
-        if (is_due_of(&children[i], x))
+    for (const struct child *c = children; c < children + CHILDREN; c++)
+        if (is_due_of(c, x) || c->job_must[x] || (any_child == x && is_orphan(c)))
             return true;
     return false;
 }
@@ -39,14 +82,46 @@ static bool is_readable(int x, int timeout)
     return ret == 1;
 }
 
+static void take_job(struct child *c, int x, const struct exitfd_event *event)
+{
+    bool stop = event->code == CLD_STOPPED;
+
+    MUST(c->job_may[x], "not asked for, told twice, or no more");
+    MUST(c->state == (stop ? STOPPED : ALIVE), "it is in state %d", c->state);
+    MUST(event->status == (stop ? SIGSTOP : SIGCONT) && event->origin == EXITFD_PEEKED, "a job event that is not so");
+    c->job_may[x] = c->job_must[x] = false;
+}
+
+static void take_orphan(int x, const struct exitfd_event *event)
+{
+    struct child *c = children;
+
+    while (c < children + CHILDREN && !(c->pid == event->pid && is_orphan(c)))
+        c++;
+    SAY("  event of an orphan: pid %d code %d status %d", (int)event->pid, event->code, event->status);
+    MUST(any_child == x, "nobody asked");
+    MUST(c < children + CHILDREN, "there is no such orphan");
+    MUST(event->origin == EXITFD_REAPED && event->code == c->code && event->status == c->status,
+         "code %d status %d instead of %d %d", event->code, event->status, c->code, c->status);
+    c->state = GONE;
+}
+
 static void take(int x, const struct exitfd_event *event)
 {
     struct child *c = event->data;
 
+    if (event->data == &any_child) {
+        take_orphan(x, event);
+        return;
+    }
     SAY("  event of %d: pid %d code %d status %d origin %d", number(c), (int)event->pid, event->code, event->status,
         event->origin);
     MUST(c->watching[x] == OWNED || c->watching[x] == OBSERVED, "nobody asked, or it is told twice");
     MUST(event->pid == c->pid, "pid %d instead of %d", (int)event->pid, (int)c->pid);
+    if (event->code == CLD_STOPPED || event->code == CLD_CONTINUED) {
+        take_job(c, x, event);
+        return;
+    }
     MUST(c->state == ZOMBIE || c->state == GONE, "it lives");
     bool is_true = event->code == c->code && event->status == c->status;
     if (event->origin == EXITFD_UNKNOWN)
@@ -60,6 +135,7 @@ static void take(int x, const struct exitfd_event *event)
     if (event->origin == EXITFD_REAPED)
         c->state = GONE;
     c->watching[x] = NO;
+    c->jobs[x] = 0;
 }
 
 /* Who was discarded is reaped without a word, nobody else is. */
@@ -74,19 +150,66 @@ static void look_at_zombies(void)
     }
 }
 
+static struct waiting choose_wait(int x)
+{
+    MUST(!must_be_readable(x) || is_readable(x, 0), "an event is due in %d and its fd is not readable", x);
+    return (struct waiting){ .x = x, .max = 1 + (int)below(EVENTS) };
+}
+
+static void *do_wait(void *argument)
+{
+    struct waiting *w = argument;
+    w->count = exitfd_wait(exitfds[w->x], w->events, w->max, 0);
+    return NULL;
+}
+
+/* Those of one origin, for of two threads that waited nobody knows who was first: who peeks was before who reaps. */
+static void take_all(const struct waiting *w, int origin)
+{
+    for (int i = 0; i < w->count; i++)
+        if (w->events[i].origin == origin)
+            take(w->x, &w->events[i]);
+}
+
 int wait_once(int x)
 {
-    struct exitfd_event events[8];
-    int max = 1 + (int)below(8);
+    struct waiting w = choose_wait(x);
 
-    MUST(!must_be_readable(x) || is_readable(x, 0), "an event is due in %d and its fd is not readable", x);
-    int count = exitfd_wait(exitfds[x], events, max, 0);
-    SAY("wait %d: %d of %d", x, count, max);
-    MUST(count >= 0 || (count == -EPIPE && deaf[x]), "exitfd_wait: %d", count);
-    for (int i = 0; i < count; i++)
-        take(x, &events[i]);
+    do_wait(&w);
+    SAY("wait %d: %d of %d", x, w.count, w.max);
+    MUST(w.count >= 0 || (w.count == -EPIPE && deaf[x]), "exitfd_wait: %d", w.count);
+    for (int i = 0; i < w.count; i++)
+        take(x, &w.events[i]);
     look_at_zombies();
-    return count;
+    return w.count;
+}
+
+void wait_in_two_threads(void (*meanwhile)(void))
+{
+    const int in_order[] = { EXITFD_PEEKED, EXITFD_REAPED, EXITFD_RECORDED, EXITFD_UNKNOWN };
+    struct waiting here = choose_wait((int)below(2)), there = choose_wait((int)below(2));
+    bool is_of_one_thread = strcmp(exitfd_get_backend(exitfds[there.x]), "io_uring") == 0;
+    sigset_t all, mask;
+    pthread_t thread;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &mask);
+    MUST(pthread_create(&thread, NULL, do_wait, &there) == 0, "pthread_create");
+    pthread_sigmask(SIG_SETMASK, &mask, NULL);
+    meanwhile();
+    do_wait(&here);
+    pthread_join(thread, NULL);
+    SAY("wait %d: %d of %d, and in a thread %d: %d of %d", here.x, here.count, here.max, there.x, there.count,
+        there.max);
+    MUST(here.count >= 0 || (here.count == -EPIPE && deaf[here.x]), "exitfd_wait: %d", here.count);
+    MUST(is_of_one_thread ? there.count == -EXDEV : there.count >= 0 || (there.count == -EPIPE && deaf[there.x]),
+         "exitfd_wait in a thread: %d", there.count);
+    for (size_t i = 0; i < sizeof(in_order) / sizeof(*in_order); i++) {
+        if (in_order[i] == EXITFD_RECORDED)
+            look_at_zombies(); /* one may have been discarded by the other */
+        take_all(&here, in_order[i]);
+        take_all(&there, in_order[i]);
+    }
 }
 
 /* Until all is told; then the fd is quiet. */
@@ -120,8 +243,10 @@ static void expect_discarded_reaped(struct child *c, int x)
 
 void clear(void)
 {
-    settle(0);
-    settle(1);
+    do {
+        settle(0);
+        settle(1);
+    } while (is_due(0)); /* what 1 has told of may be an orphan now */
     for (struct child *c = children; c < children + CHILDREN; c++)
         for (int x = 0; x < 2; x++)
             if (c->watching[x] == DISCARDED)

@@ -26,10 +26,28 @@ static void be_child(int go)
     _exit(status);
 }
 
+static unsigned some_jobs(int x)
+{
+    const unsigned jobs[] = { 0, 0, 0, EXITFD_STOPPED, EXITFD_CONTINUED, EXITFD_STOPPED | EXITFD_CONTINUED };
+    return without_signals[x] ? 0 : jobs[below(sizeof(jobs) / sizeof(*jobs))];
+}
+
+static void watched(struct child *c, int x, enum watching how, unsigned jobs)
+{
+    c->watching[x] = how;
+    c->jobs[x] = jobs;
+    c->job_must[x] = false;
+    c->job_may[x] = jobs != 0; /* it may be stopped, or have been continued, already */
+    c->has_pidfd[x] = exitfd_get_pidfd(exitfds[x], c->pid) >= 0;
+    if (jobs)
+        no_job_must();
+}
+
 static void start(struct child *c)
 {
     int ends[2], how = (int)below(8), x = (int)below(2);
     char *argv[] = { "sh", "-c", "read s; exit $s", NULL };
+    unsigned jobs = some_jobs(x);
 
     if (c->state != NONE)
         return;
@@ -39,11 +57,11 @@ static void start(struct child *c)
         posix_spawn_file_actions_t actions;
         posix_spawn_file_actions_init(&actions);
         posix_spawn_file_actions_adddup2(&actions, ends[0], 0);
-        int error = exitfd_spawn(exitfds[x], &c->pid, "/bin/sh", &actions, NULL, argv, NULL, 0, c);
+        int error = exitfd_spawn(exitfds[x], &c->pid, "/bin/sh", &actions, NULL, argv, NULL, jobs, c);
         MUST(error == 0, "exitfd_spawn: %d", error);
         posix_spawn_file_actions_destroy(&actions);
     } else {
-        c->pid = how < 4 ? exitfd_fork(exitfds[x], how == 1 ? EXITFD_OBSERVE : 0, c) : fork();
+        c->pid = how < 4 ? exitfd_fork(exitfds[x], jobs | (how == 1 ? EXITFD_OBSERVE : 0), c) : fork();
         if (c->pid == 0)
             be_child(ends[0]);
         MUST(c->pid > 0, "fork: %d", (int)c->pid);
@@ -51,9 +69,19 @@ static void start(struct child *c)
     close(ends[0]);
     c->go = ends[1];
     c->code = how == 0; /* a shell reads a line */
-    c->watching[x] = how >= 4 ? NO : how == 1 ? OBSERVED : OWNED;
-    c->has_pidfd[x] = exitfd_get_pidfd(exitfds[x], c->pid) >= 0;
-    SAY("start %d: pid %d, how %d, exitfd %d", number(c), (int)c->pid, how, x);
+    SAY("start %d: pid %d, how %d, exitfd %d, jobs 0x%x", number(c), (int)c->pid, how, x, jobs);
+    if (how < 4)
+        watched(c, x, how == 1 ? OBSERVED : OWNED, jobs);
+}
+
+/* By an exitfd that watches it, if one does. */
+static void send_signal(const struct child *c, int sig)
+{
+    int x = (int)below(2);
+    if (c->watching[x] == NO)
+        MUST(kill(c->pid, sig) == 0, "kill");
+    else
+        MUST(exitfd_kill(exitfds[x], c->pid, sig) == 0, "exitfd_kill");
 }
 
 static void wait_until_dead(struct child *c)
@@ -84,6 +112,7 @@ void end(struct child *c)
         return;
     SAY("end %d%s%s%s", number(c), by_signal ? " by SIGKILL" : "", stolen ? " before a thief" : "",
         ignored ? ", ignored" : "");
+    c->job_may[0] = c->job_may[1] = c->job_must[0] = c->job_must[1] = false;
     c->code = by_signal ? CLD_KILLED : CLD_EXITED;
     c->status = by_signal ? SIGKILL : text[0];
     if (stolen) {
@@ -96,7 +125,7 @@ void end(struct child *c)
     if (is_shell)
         text[0] = (char)(text[0] + '0');
     if (by_signal)
-        kill(c->pid, SIGKILL);
+        send_signal(c, SIGKILL);
     else
         MUST(write(c->go, text, is_shell ? 2 : 1) > 0, "write");
     if (stolen) {
@@ -114,21 +143,28 @@ static void add(struct child *c)
 {
     int x = (int)below(2), error;
     bool observe = below(3) == 0, by_pidfd = below(4) == 0;
+    unsigned jobs = some_jobs(x), flags = jobs | (observe ? EXITFD_OBSERVE : 0);
 
     if (c->state == NONE || c->state == GONE)
         return;
     int pidfd = by_pidfd ? (int)syscall(SYS_pidfd_open, c->pid, 0) : -1;
-    SAY("add %d to %d%s%s", number(c), x, observe ? ", observed" : "", pidfd >= 0 ? ", by pidfd" : "");
-    error = pidfd >= 0 ? exitfd_add_pidfd(exitfds[x], pidfd, observe ? EXITFD_OBSERVE : 0, c) : -ENOTSUP;
+    SAY("add %d to %d%s%s, jobs 0x%x", number(c), x, observe ? ", observed" : "", pidfd >= 0 ? ", by pidfd" : "", jobs);
+    error = pidfd >= 0 ? exitfd_add_pidfd(exitfds[x], pidfd, flags, c) : -ENOTSUP;
     if (pidfd < 0 || error == -ENOTSUP)
-        error = exitfd_add(exitfds[x], c->pid, observe ? EXITFD_OBSERVE : 0, c);
+        error = exitfd_add(exitfds[x], c->pid, flags, c);
     if (pidfd >= 0)
         close(pidfd);
     MUST(error == (c->watching[x] ? -EEXIST : 0), "exitfd_add: %d", error);
-    if (error)
-        return;
-    c->watching[x] = observe ? OBSERVED : OWNED;
-    c->has_pidfd[x] = exitfd_get_pidfd(exitfds[x], c->pid) >= 0;
+    if (error == 0)
+        watched(c, x, observe ? OBSERVED : OWNED, jobs);
+}
+
+/* Not one that may be told of at the same time, nor one that a thread may take for an orphan. */
+static void add_a_living_one(void)
+{
+    struct child *c = some_child();
+    if (c->state == ALIVE || c->state == STOPPED)
+        add(c);
 }
 
 static void let_go(struct child *c, bool discard)
@@ -142,6 +178,8 @@ static void let_go(struct child *c, bool discard)
     /* A discarded one may have been taken off by any wait since. */
     MUST(error == (c->watching[x] ? 0 : -ENOENT) || (error == -ENOENT && c->watching[x] == DISCARDED),
          "%d, watching %d", error, (int)c->watching[x]);
+    c->jobs[x] = 0;
+    c->job_may[x] = c->job_must[x] = false;
     bool reaps = discard && c->watching[x] != OBSERVED && c->watching[x] != NO && error == 0;
     c->watching[x] = reaps ? DISCARDED : NO;
     if (reaps && c->state == ZOMBIE) {
@@ -177,10 +215,11 @@ static void stop_or_continue(struct child *c)
     if (c->state != ALIVE && c->state != STOPPED)
         return;
     SAY("%s %d", stop ? "stop" : "continue", number(c));
-    kill(c->pid, stop ? SIGSTOP : SIGCONT);
-    while (waitid(P_PID, (id_t)c->pid, &info, (stop ? WSTOPPED : WCONTINUED)) < 0 && errno == EINTR)
+    send_signal(c, stop ? SIGSTOP : SIGCONT);
+    while (waitid(P_PID, (id_t)c->pid, &info, (stop ? WSTOPPED : WCONTINUED) | WNOWAIT) < 0 && errno == EINTR)
         ;
     c->state = stop ? STOPPED : ALIVE;
+    job_changed(c);
 }
 
 void ignore_or_restore(void)
@@ -190,6 +229,7 @@ void ignore_or_restore(void)
     SAY(ignored ? "restore SIGCHLD" : "ignore SIGCHLD");
     sigaction(SIGCHLD, ignored ? &before_ignored : &ignore, ignored ? NULL : &before_ignored);
     ignored = !ignored;
+    no_job_must();
     deaf[0] = deaf[1] = true;
 }
 
@@ -220,15 +260,41 @@ static void reopen(int x)
     if (ignored)
         ignore_or_restore();
     exitfd_close(exitfds[x]);
-    for (struct child *c = children; c < children + CHILDREN; c++)
+    for (struct child *c = children; c < children + CHILDREN; c++) {
         c->watching[x] = NO;
-    MUST(exitfd_open(&exitfds[x], 0) == 0, "exitfd_open");
+        c->jobs[x] = 0;
+    }
+    no_job_must();
+    if (any_child == x)
+        any_child = -1;
+    without_signals[x] = below(2) == 0 && exitfd_open(&exitfds[x], EXITFD_NO_SIGNALS) == 0;
+    MUST(without_signals[x] || exitfd_open(&exitfds[x], 0) == 0, "exitfd_open");
     deaf[x] = true;
+}
+
+static void watch_any_child(int x)
+{
+    int error = exitfd_add(exitfds[x], -1, 0, &any_child);
+
+    SAY("add -1 to %d: %d", x, error);
+    MUST(error == (without_signals[x] ? -ENOTSUP : any_child >= 0 ? -EBUSY : 0), "exitfd_add of -1: %d", error);
+    if (error == 0)
+        any_child = x;
+}
+
+static void watch_no_other_child(int x)
+{
+    int error = exitfd_remove(exitfds[x], -1);
+
+    SAY("remove -1 of %d: %d", x, error);
+    MUST(error == (any_child == x ? 0 : -ENOENT), "exitfd_remove of -1: %d", error);
+    if (error == 0)
+        any_child = -1;
 }
 
 void operate(void)
 {
-    switch (below(24)) {
+    switch (below(26)) {
     case 0:
     case 1:
     case 2:
@@ -275,6 +341,15 @@ void operate(void)
         break;
     case 19:
         clear();
+        break;
+    case 20:
+        if (below(4) == 0)
+            watch_any_child((int)below(2));
+        else
+            watch_no_other_child((int)below(2));
+        break;
+    case 21:
+        wait_in_two_threads(add_a_living_one);
         break;
     default:
         wait_once((int)below(2));
