@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * For a build that knows pidfds, a kernel or a sandbox without them: whatever errno says so, the fallback is chosen and works. The system calls of
- * the library are failed by standing in for libc's syscall and waitid.
+ * For a build that knows pidfds, a kernel or a sandbox without them: whatever errno says so, the fallback is chosen and
+ * works. The system calls of the library are failed by standing in for libc's syscall and waitid.
  */
 #include "six_arguments.h"
 #include "support.h"
