@@ -68,7 +68,7 @@ TEST(pidfds, that_are_none)
     const int not_pidfds[] = { -1, INT_MIN, INT_MAX, gate.wait_end, gate.go_end, null, directory, exitfd_get_fd(x) };
     for (size_t i = 0; i < sizeof(not_pidfds) / sizeof(not_pidfds[0]); i++) {
         int ret = exitfd_add_pidfd(x, not_pidfds[i], 0, NULL);
-        cr_assert_eq(ret, -EBADF, "no. %zu: %s", i, strerror(-ret));
+        cr_assert(ret == -EBADF || (ret == -ENOTSUP && !have_pidfd()), "no. %zu: %s", i, strerror(-ret));
     }
     close(null);
     cr_assert_eq(exitfd_add_pidfd(x, null, 0, NULL), -EBADF, "a closed fd");

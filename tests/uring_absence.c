@@ -63,6 +63,7 @@ TEST(uring_absence, absent_or_forbidden_is_enotsup)
 TEST(uring_absence, a_shortage_is_what_the_kernel_says)
 {
     const int errors[] = { -ENOMEM, -EMFILE, -ENFILE, -EAGAIN };
+    exitfd_close(open_exitfd());
     for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
         setup_error = errors[i];
         expect_open(errors[i]);
@@ -138,9 +139,11 @@ TEST(uring_absence, seccomp_that_forbids_pidfds)
     exitfd_close(x);
 }
 
+/* No exitfd before that: what the kernel said of pidfds is remembered. */
 TEST(uring_absence, neither_pidfds_nor_waitid_requests_is_enotsup)
 {
-    exitfd_close(open_exitfd());
+    struct io_uring ring = open_ring(DEFERRED);
+    close_ring(&ring);
     answer_system_call(SYS_pidfd_open, EPERM);
     no_waitid = true;
     expect_open(-ENOTSUP);
