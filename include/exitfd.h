@@ -187,9 +187,9 @@ int exitfd_open(struct exitfd **ret, unsigned flags);
  * exitfd_close - end an exitfd
  *
  * Returns NULL, so that x = exitfd_close(x) leaves nothing dangling. x may be NULL. Children still watched, discarded
- * ones included, are the caller's again, un-reaped; events not yet taken are not reported. In a forked child it frees
- * the copy; where another thread of the parent was inside this exitfd at the moment of the fork, the copy's memory and
- * pidfds stay until exec or exit.
+ * ones included, are the caller's again, un-reaped; events not yet taken are not reported. On io_uring it takes up to
+ * 0.2 seconds. In a forked child it frees the copy; where another thread of the parent was inside this exitfd at the
+ * moment of the fork, the copy's memory and pidfds stay until exec or exit.
  */
 struct exitfd *exitfd_close(struct exitfd *x);
 

@@ -66,6 +66,7 @@ struct exitfd {
     struct listener *listener;   /* whom the SIGCHLD handler writes to */
     bool listening, listening_to_stops, deaf, told_deaf;
     uint32_t followed, job_watches; /* how many are in the ring without a pidfd, with stops or continues */
+    uint32_t gone;                  /* how many of the ring can signal no more */
     uint32_t ring;               /* the watch of the ring to look at next */
     uint32_t ring_size, unchecked; /* how many from ring on must still be looked at */
     unsigned long foreign_reaps; /* as they were at the last look; and how many of our own were seen then */

@@ -4,6 +4,7 @@
 #include "platform.h"
 #include "posix/disposition.h"
 #include "posix/sigchld.h"
+#include "process.h"
 #include "status.h"
 #include "wake.h"
 
@@ -20,8 +21,19 @@ static void count_jobs(struct exitfd *x, const struct watch *w, unsigned change)
     if (!(w->flags & JOB_FLAGS))
         return;
     x->job_watches += change;
-    if (w->flags & EXITFD_OBSERVE)
+    if (w->flags & EXITFD_OBSERVE && x->epoch == xfd_process_epoch())
         atomic_fetch_add(&job_observers, change);
+}
+
+void xfd_follow_forked(void)
+{
+    atomic_store(&job_observers, 0);
+}
+
+static void mark_gone(struct exitfd *x, struct watch *w)
+{
+    x->gone += !(w->flags & WATCH_GONE);
+    w->flags |= WATCH_GONE;
 }
 
 static struct watch *slot(struct exitfd *x, uint32_t number)
@@ -64,7 +76,7 @@ static bool may_listen(const struct exitfd *x)
 
 static bool needs_sigchld(const struct exitfd *x)
 {
-    return x->ring_size > 0 || x->any_child;
+    return x->ring_size > x->gone || x->any_child;
 }
 
 static int sync_listening(struct exitfd *x)
@@ -148,10 +160,12 @@ int xfd_follow_add(struct exitfd *x, struct watch *w, int why, bool known_child)
     ring_insert(x, w);
     x->followed++;
     count_jobs(x, w, 1);
+    if (known_child && why == -ESRCH) /* it cannot signal any more, and SIG_IGN, which made it so, may stay */
+        mark_gone(x, w);
     sync_listening(x);
 
     /* Only now: what dies from here on is told by SIGCHLD, what died before is seen here. */
-    int dead = xfd_status_is_child(w->pid);
+    int dead = w->flags & WATCH_GONE ? -ESRCH : xfd_status_is_child(w->pid);
     if (dead < 0 && !known_child) {
         xfd_follow_remove(x, w);
         return dead == -ECHILD && w->flags & EXITFD_OBSERVE ? (why ? why : -ENOTSUP) : dead;
@@ -165,6 +179,8 @@ int xfd_follow_add(struct exitfd *x, struct watch *w, int why, bool known_child)
 
 void xfd_follow_gone(struct exitfd *x, struct watch *w)
 {
+    if (w->next != SLOT_NONE)
+        mark_gone(x, w);
     w->flags |= WATCH_GONE;
     x->unchecked = x->ring_size;
     wake(x);
@@ -198,6 +214,7 @@ void xfd_follow_remove(struct exitfd *x, struct watch *w)
         return;
     ring_remove(x, w);
     x->followed -= w->pidfd < 0;
+    x->gone -= (w->flags & WATCH_GONE) != 0;
     count_jobs(x, w, UINT_MAX);
     sync_listening(x);
     xfd_follow_check(x);
@@ -249,7 +266,10 @@ static bool job_changed(struct watch *w, struct wait_result *result)
     bool peeks = w->flags & EXITFD_OBSERVE || atomic_load(&job_observers) > 0;
     int options = peeks ? WSTOPPED | WCONTINUED | WNOWAIT
                         : (wanted & EXITFD_STOPPED ? WSTOPPED : 0) | (wanted & EXITFD_CONTINUED ? WCONTINUED : 0);
-    int found = xfd_status_wait_watch(w, options, result);
+    /* Looked at first: with WSTOPPED a wait takes the ptrace stops of a child that this process traces itself. */
+    int found = xfd_status_wait_watch(w, options | WNOWAIT, result);
+    if (found == 1 && !peeks && seen_flag(result->code))
+        found = xfd_status_wait_watch(w, options, result);
     uint32_t seen = found == 1 ? seen_flag(result->code) : 0;
     bool is_new = seen && !(w->flags & seen);
 

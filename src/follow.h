@@ -8,6 +8,8 @@
 
 #include "backend.h"
 
+void xfd_follow_forked(void); /* in the child */
+
 /* At open and close of a back end that always listens. */
 int xfd_follow_start(struct exitfd *x);
 void xfd_follow_stop(struct exitfd *x);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "process.h"
 
+#include "follow.h"
 #include "orphans.h"
 #include "posix/sigchld.h"
+#include "status.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -31,6 +33,8 @@ static void after_fork_in_child(void)
     xfd_epoch_forked();
     xfd_sigchld_forked();
     xfd_orphans_forked();
+    xfd_follow_forked();
+    xfd_status_forked();
 }
 
 /*
@@ -48,4 +52,14 @@ int xfd_process_init(void)
     if (error == 0)
         atomic_store(&initialized, true);
     return error;
+}
+
+/*
+ * At load, before the application registers handlers of its own: so ours runs last before a fork, when theirs have the
+ * locks that they may hold around calls of the library, and first in the child, where theirs may close an exitfd
+ * (pthread_atfork(3)). Where it fails the first open tries again.
+ */
+__attribute__((constructor)) static void at_load(void)
+{
+    xfd_process_init();
 }

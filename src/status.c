@@ -8,6 +8,7 @@
 #define REAPS_KEPT 256
 
 static _Atomic unsigned long own_faults;
+static _Atomic unsigned reaping; /* threads between their wait and their note of it */
 static _Atomic uint64_t own_reaps, reaps[REAPS_KEPT]; /* each the number of the reap, and the pid in the lower half */
 
 /* Other exitfds of this process may follow the same child. The faults go last: who finds them counted finds the reap. */
@@ -30,7 +31,12 @@ pid_t xfd_status_reaped(uint64_t number)
     return reap >> 32 == (uint32_t)number ? (pid_t)(uint32_t)reap : 0;
 }
 
-int xfd_status_wait(idtype_t type, id_t id, int options, struct wait_result *ret)
+void xfd_status_forked(void)
+{
+    atomic_store(&reaping, 0);
+}
+
+static int wait_for(idtype_t type, id_t id, int options, struct wait_result *ret)
 {
     siginfo_t info = { 0 };
 
@@ -42,9 +48,19 @@ int xfd_status_wait(idtype_t type, id_t id, int options, struct wait_result *ret
     ret->pid = info.si_pid;
     ret->code = info.si_code;
     ret->status = info.si_status;
-    if (options & WEXITED && !(options & WNOWAIT))
-        note_reap(ret);
     return 1;
+}
+
+int xfd_status_wait(idtype_t type, id_t id, int options, struct wait_result *ret)
+{
+    if (options & WNOWAIT || !(options & WEXITED))
+        return wait_for(type, id, options, ret);
+    atomic_fetch_add(&reaping, 1);
+    int found = wait_for(type, id, options, ret);
+    if (found == 1)
+        note_reap(ret);
+    atomic_fetch_sub(&reaping, 1);
+    return found;
 }
 
 bool xfd_status_is_exit(const struct wait_result *result)
@@ -76,12 +92,14 @@ int xfd_status_settle(const struct watch *w, struct wait_result *ret)
  */
 bool xfd_status_foreign_reaps(unsigned long *ret)
 {
-    struct rusage children;
+    struct rusage children = { 0 };
     unsigned long own = atomic_load(&own_faults);
 
     getrusage(RUSAGE_CHILDREN, &children);
+    if (children.ru_minflt == 0 || atomic_load(&reaping) > 0 || atomic_load(&own_faults) != own)
+        return false;
     *ret = (unsigned long)children.ru_minflt - own;
-    return children.ru_minflt > 0;
+    return true;
 }
 
 int xfd_status_why_no_child(pid_t pid)

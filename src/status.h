@@ -31,9 +31,12 @@ int xfd_status_settle(const struct watch *w, struct wait_result *ret);
 
 #define WAIT_PIDFD ((idtype_t)3) /* P_PIDFD: an enumerator in glibc 2.36, absent from musl 1.2.3 and from BSDs */
 
-/* What somebody other than this library has reaped so far, as a sum that moves when they do. False where that is not known
-   (gVisor counts no page faults, and nobody has before the first child is reaped): they always may have. */
+/* What somebody other than this library has reaped so far, as a sum that moves when they do. False, and *ret as it was,
+   where that is not known: gVisor counts no page faults, nobody has any before the first child is reaped, and one that
+   another thread is just reaping may be in the sum or not. */
 bool xfd_status_foreign_reaps(unsigned long *ret);
+
+void xfd_status_forked(void); /* in the child */
 
 /* How many children this library has reaped in this process, and the pid that was reaped as number so many of them: 0 if
    that was too long ago, or is just being noted. Ask xfd_status_foreign_reaps first. */

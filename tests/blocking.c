@@ -345,3 +345,50 @@ TEST(blocking, holds_up_no_other_thread)
     close_gate(&gate);
     exitfd_close(x);
 }
+
+struct watcher {
+    pid_t sleeper;
+    const struct gate *asleep;
+};
+
+static void *tell_when_asleep(void *arg)
+{
+    const struct watcher *me = arg;
+    if (wait_until_asleep(me->sleeper))
+        let_through(me->asleep, 1);
+    return NULL;
+}
+
+static int wait_behind_a_watcher(const struct gate *asleep, const struct gate *gate)
+{
+    struct watcher watcher = { .sleeper = own_tid(), .asleep = asleep };
+    struct exitfd_event event;
+    struct exitfd *x;
+    pthread_t thread;
+    int error = exitfd_open(&x, 0);
+    pid_t pid = start_child(gate, 8);
+    error = error < 0 ? error : exitfd_add(x, pid, 0, NULL);
+    if (error < 0 || pthread_create(&thread, NULL, tell_when_asleep, &watcher) != 0)
+        return error;
+    return exitfd_wait(x, &event, 1, DEADLINE_MS);
+}
+
+/* As by Ctrl-Z and fg: no handler runs. */
+TEST(blocking, a_stop_and_a_continuation_are_no_eintr)
+{
+    exitfd_close(open_exitfd());
+    struct gate asleep = open_gate(), gate = open_gate();
+    pid_t pid = fork_guarded();
+    if (pid == 0)
+        _exit(wait_behind_a_watcher(&asleep, &gate) == 1 ? 0 : 1);
+    wait_behind(&asleep);
+    int status;
+    kill(pid, SIGSTOP);
+    cr_assert(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status));
+    kill(pid, SIGCONT);
+    cr_assert(waitpid(pid, &status, WCONTINUED) == pid && WIFCONTINUED(status));
+    let_through(&gate, 1);
+    cr_assert_eq(reap(pid), 0, "exitfd_wait was interrupted");
+    close_gate(&asleep);
+    close_gate(&gate);
+}

@@ -123,8 +123,17 @@ STAND_IN(posix_spawnp, "posix_spawnp", int, error,
 STAND_IN(posix_spawnattr_init, "posix_spawnattr_init", int, error, (posix_spawnattr_t * attr), attr)
 STAND_IN(pthread_mutex_init, "pthread_mutex_init", int, error,
          (pthread_mutex_t * mutex, const pthread_mutexattr_t *attr), mutex, attr)
-STAND_IN(pthread_atfork, "pthread_atfork", int, error,
-         (void (*prepare)(void), void (*parent)(void), void (*child)(void)), prepare, parent, child)
+
+/* Fails when the library is loaded, so that each run tries again. */
+REAL(pthread_atfork, int, (void (*prepare)(void), void (*parent)(void), void (*child)(void)));
+int __wrap_pthread_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void));
+int __wrap_pthread_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void))
+{
+    static bool is_loaded;
+    int error = is_loaded ? fault_due("pthread_atfork", NULL) : ENOMEM;
+    is_loaded = true;
+    return error != 0 ? error : __real_pthread_atfork(prepare, parent, child);
+}
 
 REAL(malloc, void *, (size_t));
 REAL(calloc, void *, (size_t, size_t));

@@ -1,18 +1,32 @@
 /* SPDX-License-Identifier: MIT */
-/* The first exitfd of a process, with another thread in the way. */
+/* The first exitfd of a process, with another thread in the way, where the handlers could not be registered at load. */
 #include "life_support.h"
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <stdint.h>
 
 /* Between the library and the C library, whose pthread_atfork is an inline function around this. */
 static struct gate *registering, *registered;
 static bool is_forked_child;
 
+static bool is_at_load_of_exitfd(void (*handler)(void))
+{
+    static bool is_over;
+    Dl_info info;
+    if (is_over || handler == NULL || dladdr((void *)(uintptr_t)handler, &info) == 0 ||
+        strstr(info.dli_fname, "libexitfd") == NULL)
+        return false;
+    is_over = true;
+    return true;
+}
+
 int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void), void *library)
 {
     int (*next)(void (*)(void), void (*)(void), void (*)(void), void *);
     *(void **)&next = dlsym(RTLD_NEXT, "__register_atfork");
+    if (is_at_load_of_exitfd(prepare))
+        return ENOMEM;
     if (registering != NULL && !is_forked_child) {
         let_through(registering, 1);
         wait_behind(registered);

@@ -3,6 +3,9 @@
 #include "life_support.h"
 
 #include <fcntl.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdint.h>
 #include <sys/syscall.h>
 
 TEST(fork, in_the_parent_the_child_is_watched)
@@ -353,4 +356,55 @@ TEST(fork, a_daemon_made_by_daemon_is_told)
     }
     close(ends[1]);
     expect_told_in_daemon(x, pid, ends[0]);
+}
+
+static pthread_mutex_t lock_of_the_application = PTHREAD_MUTEX_INITIALIZER;
+static struct exitfd *closed_in_the_child;
+
+static void lock_application(void)
+{
+    pthread_mutex_lock(&lock_of_the_application);
+}
+
+static void unlock_application(void)
+{
+    pthread_mutex_unlock(&lock_of_the_application);
+}
+
+static void close_in_the_child(void)
+{
+    pthread_mutex_unlock(&lock_of_the_application);
+    exitfd_close(closed_in_the_child);
+}
+
+static void *fork_and_reap(void *tid)
+{
+    atomic_store((atomic_int *)tid, own_tid());
+    pid_t pid = fork_guarded();
+    if (pid == 0)
+        _exit(5);
+    return (void *)(intptr_t)reap(pid);
+}
+
+/* As libraries do, it registers its handlers before it opens its first exitfd. */
+TEST(fork, an_application_may_hold_a_lock_of_its_own_around_calls_and_take_it_in_its_handlers)
+{
+    pthread_t thread;
+    atomic_int tid = 0;
+    void *status;
+    cr_assert_eq(pthread_atfork(lock_application, unlock_application, close_in_the_child), 0);
+    alarm(DEADLINE_MS / 1000);
+    lock_application();
+    cr_assert_eq(pthread_create(&thread, NULL, fork_and_reap, &tid), 0);
+    while (atomic_load(&tid) == 0)
+        sched_yield();
+    cr_assert(wait_until_asleep(tid));
+    struct exitfd *x = open_exitfd();
+    closed_in_the_child = x;
+    unlock_application();
+    pthread_join(thread, &status);
+    cr_assert_eq((intptr_t)status, 5 << 8, "wait status %#x", (unsigned)(intptr_t)status);
+    expect_works(x);
+    alarm(0);
+    exitfd_close(x);
 }

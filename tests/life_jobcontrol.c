@@ -336,3 +336,31 @@ TEST(jobcontrol, of_a_process_that_is_no_child_they_are_not_to_be_had)
     expect_result(exitfd_remove(x, getppid()), -ENOENT);
     exitfd_close(x);
 }
+
+/* Whom the parent observes is no matter of the child's, whatever becomes of its copy. */
+TEST(jobcontrol, the_observers_of_a_parent_hide_no_stop_in_its_child)
+{
+    struct exitfd *x = open_exitfd();
+    pid_t observed = watch_paused(x, EXITFD_OBSERVE | EXITFD_STOPPED);
+    pid_t pid = fork_guarded();
+    if (pid == 0) {
+        struct exitfd *own;
+        struct exitfd_event event;
+        pid_t stopped = fork_guarded();
+        while (stopped == 0)
+            pause();
+        int error = exitfd_open(&own, 0);
+        error = error < 0 ? error : exitfd_add(own, stopped, EXITFD_STOPPED, NULL);
+        stop_child(stopped);
+        int first = error < 0 ? error : exitfd_wait(own, &event, 1, DEADLINE_MS);
+        continue_child(stopped);
+        stop_child(stopped);
+        int second = first != 1 ? first : exitfd_wait(own, &event, 1, DEADLINE_MS);
+        kill_and_reap(stopped);
+        _exit(second != 1);
+    }
+    cr_assert_eq(reap(pid), 0);
+    expect_result(exitfd_remove(x, observed), 0);
+    exitfd_close(x);
+    kill_and_reap(observed);
+}

@@ -113,6 +113,19 @@ TEST(primitive, minus_one_removes_it_completely)
     close_wakeup(&wakeup);
 }
 
+TEST(primitive, minus_one_in_a_forked_child_removes_the_handler_of_its_parent)
+{
+    struct wakeup wakeup = open_wakeup();
+    install(wakeup.write_end);
+    pid_t pid = fork_guarded();
+    if (pid == 0)
+        _exit(exitfd_install_handler(-1, NULL) != 0 || exitfd_is_default_handler() != 1);
+    cr_assert_eq(reap(pid), 0);
+    cr_assert_eq(exitfd_is_default_handler(), 0);
+    install(-1);
+    close_wakeup(&wakeup);
+}
+
 TEST(primitive, minus_one_without_an_install_touches_nothing)
 {
     set_sigchld(application_handler, SA_RESTART);

@@ -72,8 +72,8 @@ class InitTest(ToolTest):
             results.append((process.returncode, output, errors))
         return results
 
-    def ready_catcher(self, start, *words, lines=1):
-        process = start(*words)
+    def ready_catcher(self, start, *words, lines=1, **options):
+        process = start(*words, **options)
         for _ in range(lines):
             self.assertTrue(process.stdout.readline().endswith("ready\n"))
         init = children_of(process.pid)[0] if process.args[0] == "unshare" else process.pid
@@ -267,6 +267,36 @@ class Own(InitTest):
             output, _ = process.communicate(timeout=PATIENCE)
             self.assertEqual((process.returncode, output), (6, "polite\n"))
             self.assert_nothing_left()
+
+    def test_what_is_left_is_told_of(self):
+        left = "setsid sh -c 'echo ready; exec sleep 1000' & read x; exit 6"
+        for start in (self.as_sub_reaper, self.as_pid_1):
+            process, _ = self.ready_catcher(start, "-w", "-K", "1m", "--", "sh", "-c", left, stdin=subprocess.PIPE)
+            _, errors = process.communicate("\n", timeout=PATIENCE)
+            self.assertRegex(errors, r"exitfd init: orphan \d+ was killed by SIGTERM\n")
+            self.assertEqual(process.returncode, 6)
+
+    def test_a_signal_in_the_clearing_up_kills_at_once(self):
+        left = "setsid sh -c 'trap \"echo asked\" TERM; echo ready; while :; do sleep 0.05; done' & read x; exit 6"
+        for start in (self.as_sub_reaper, self.as_pid_1):
+            process, init = self.ready_catcher(start, "-K", "1d", "--", "sh", "-c", left, stdin=subprocess.PIPE)
+            process.stdin.write("\n")
+            process.stdin.close()
+            self.assertEqual(process.stdout.readline(), "asked\n")
+            os.kill(init, signal.SIGTERM)
+            self.assertEqual(process.wait(PATIENCE), 6)
+            self.assert_nothing_left()
+
+    def test_as_pid_1_what_is_left_ends_without_a_proc_of_its_own(self):
+        if not has_namespaces():
+            self.skipTest("this process may not make a pid namespace (unshare)")
+        left = "setsid sh -c 'trap \"echo asked; exit\" TERM; echo ready; while :; do sleep 0.05; done' & read x; exit 6"
+        words = [word for word in NAMESPACE if word != "--mount-proc"]
+        process = self.start(*words, *self.program, "-K", "1d", "--", "sh", "-c", left, tool=False, text=True,
+                             stdin=subprocess.PIPE)
+        self.assertEqual(process.stdout.readline(), "ready\n")
+        output, _ = process.communicate("\n", timeout=PATIENCE)
+        self.assertEqual((process.returncode, output), (6, "asked\n"))
 
     def test_what_is_left_is_left_alone_if_not(self):
         process = self.as_sub_reaper("--", "sh", "-c", "setsid sleep 1000 >/dev/null & exit 6")

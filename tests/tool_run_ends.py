@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: MIT
 """exitfd run that does not come to its end by itself: signals, and what is left behind."""
+import fcntl
 import os
 import signal
+import struct
 import subprocess
+import termios
 import time
 
 from tool_support import PATIENCE, ToolTest, children_of, hear, is_alive, main, process_fields, tell, until
@@ -101,6 +104,41 @@ class Ends(ToolTest):
         tool.stdin.close()
         self.assertEqual(tool.wait(PATIENCE), -signal.SIGPIPE)
         self.assert_nothing_left()
+
+    def stuck(self, *options):
+        """A run that cannot print: nobody reads what it has begun to write."""
+        tool = self.started("head -c 300000 /dev/zero; echo go >{0}", PLAIN, options=options)
+        capacity = fcntl.fcntl(tool.stdout, 1032)  # F_GETPIPE_SZ
+        until(lambda: struct.unpack("i", fcntl.ioctl(tool.stdout, termios.FIONREAD, bytes(4)))[0] == capacity, "a full pipe")
+        return tool
+
+    def test_an_output_that_nobody_reads_is_given_up_at_the_second_signal(self):
+        tool = self.stuck("-K", "1d")
+        tool.terminate()
+        until(lambda: not children_of(self.worker(tool)), "the commands have ended")
+        tool.terminate()
+        self.assertEqual(tool.wait(PATIENCE), -signal.SIGTERM)
+        self.assert_nothing_left()
+
+    def test_an_output_that_nobody_reads_is_given_up_after_a_while(self):
+        tool = self.stuck("-K", "0.2")
+        tool.terminate()
+        self.assertEqual(tool.wait(PATIENCE), -signal.SIGTERM)
+        self.assert_nothing_left()
+
+    def test_an_output_that_nobody_reads_leaves_nothing_when_the_tool_is_killed(self):
+        tool = self.stuck("-K", "0.2")
+        tool.kill()
+        tool.wait(PATIENCE)
+        self.assert_nothing_left()
+
+    def test_a_signal_in_the_clearing_up_kills_at_once(self):
+        left = "(setsid sh -c 'trap \"echo go >{0}\" TERM; echo go >{0}; while :; do sleep 0.05; done' &) ; exec sleep 1000"
+        tool = self.started(left, options=("-K", "1d"))
+        tool.terminate()
+        hear(self.fifos[0])
+        tool.terminate()
+        self.assert_ended_by(tool, signal.SIGTERM)
 
     def test_in_the_background_of_a_script_it_ignores_interrupts(self):
         tool = self.started("echo go >{0}; read x <{0}", preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))

@@ -52,8 +52,18 @@ class Common(ToolTest):
             self.assertIn("cannot write standard output: No space left", result.stderr)
 
     def test_closed_standard_fds_are_no_trap(self):
-        result = subprocess.run(["/bin/sh", "-c", '"$0" run 0<&- 1>&- 2>&-', TOOL], check=False)
+        result = subprocess.run(["/bin/sh", "-c", '"$0" run -q 0<&- 1>&- 2>&-', TOOL], check=False)
         self.assertEqual(result.returncode, 0)
+
+    def test_output_to_a_closed_fd_is_an_error(self):
+        for words in ("--help", "--version", "doctor", "wait --help"):
+            result = subprocess.run(["/bin/sh", "-c", f'"$0" {words} 1>&-', TOOL], capture_output=True, text=True, check=False)
+            self.assertEqual(result.returncode, 1, words)
+            self.assertIn("cannot write standard output", result.stderr)
+        result = subprocess.run(["/bin/sh", "-c", 'echo "echo lost" | "$0" run -q 1>&-', TOOL], capture_output=True, text=True,
+                                check=False)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("cannot print the output of a command: Bad file descriptor", result.stderr)
 
 
 class Wait(ToolTest):

@@ -357,3 +357,25 @@ TEST(fallback, a_spawned_and_a_forked_child)
         exitfd_close(x);
     }
 }
+
+/* SIGCHLD was ignored, so it has gone before its pidfd was opened: nothing of it can be told by SIGCHLD any more. */
+TEST(fallback, a_started_child_that_is_gone_already_installs_no_handler)
+{
+    skip_without_pidfds();
+    struct sigaction now;
+    struct exitfd *x = open_for_truth();
+    set_sigchld(SIG_IGN, 0);
+    fail_once(&inject_pidfd_open, ESRCH);
+    pid_t pid = exitfd_fork(x, 0, x);
+    if (pid == 0)
+        _exit(3);
+    cr_assert_gt(pid, 0);
+    cr_assert_eq(inject_pidfd_open.failed, 1);
+    sigaction(SIGCHLD, NULL, &now);
+    cr_assert_eq(now.sa_handler, SIG_IGN, "SIG_IGN was replaced");
+    struct exitfd_event event = wait_event(x);
+    expect_unknown(&event, pid, x);
+    expect_quiet(x);
+    cr_assert(waitpid(pid, NULL, 0) < 0 && errno == ECHILD);
+    exitfd_close(x);
+}

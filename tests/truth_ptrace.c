@@ -277,6 +277,11 @@ TEST(ptrace, by_ourselves)
     traced_by_ourselves(0);
 }
 
+TEST(ptrace, by_ourselves_with_stops_asked_for)
+{
+    traced_by_ourselves(EXITFD_STOPPED | EXITFD_CONTINUED);
+}
+
 TEST(ptrace, by_ourselves_an_observer)
 {
     traced_by_ourselves(EXITFD_OBSERVE);

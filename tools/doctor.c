@@ -152,7 +152,7 @@ static const char *explain_backend(unsigned flag, const struct probe *probe)
         return is_disabled ? "the sysctl kernel.io_uring_disabled forbids it"
                : probe_syscall("io_uring_setup").error
                    ? "io_uring_setup is not to be had: see above"
-                   : "not in this build of the library, or this kernel is too old for it";
+                   : "not in this build of the library, or not on this kernel (Linux 6.1, and 6.16 or later)";
     }
     return "not in this build of the library";
 }

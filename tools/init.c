@@ -85,7 +85,7 @@ static int conclude(const struct init_options *o)
     char words[ENDING_SIZE];
     take_back_terminal(s->terminal, s->child);
     if (o->kill_after_ns != NEVER) {
-        end_orphans(s->x, o->kill_after_ns);
+        end_orphans(s->x, o->kill_after_ns, s->tells_orphans ? tell_orphan : NULL);
     }
     if (s->tells_signals || s->ending.origin == EXITFD_UNKNOWN) {
         complain("the command %s", ending_in_words(&s->ending, words));

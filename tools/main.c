@@ -42,17 +42,16 @@ static int print_version(void)
     return close_stdout(0);
 }
 
-/* A descriptor of ours that is numbered 0, 1 or 2 would be taken for a standard one, by a command at the latest. */
+/* A descriptor of ours that is numbered 0, 1 or 2 would be taken for a standard one, by a command at the latest. What is
+   printed to one that was closed is lost, and that must show: it cannot be written to. */
 static bool fill_standard_fds(void)
 {
-    int fd;
-    do {
-        fd = open("/dev/null", O_RDWR);
-    } while (fd >= 0 && fd <= STDERR_FILENO);
-    if (fd >= 0) {
-        close(fd);
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_RDWR : O_RDONLY) != fd) {
+            return false;
+        }
     }
-    return fd >= 0;
+    return true;
 }
 
 static const struct subcommand *find_subcommand(const char *name)

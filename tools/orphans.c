@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "orphans.h"
 
+#include "signals.h"
 #include "tool.h"
 
 #include <ctype.h>
@@ -51,6 +52,14 @@ static bool put_into(struct pid_list *list, pid_t pid)
     return true;
 }
 
+static bool has_own_proc(void)
+{
+    char pid[16];
+    ssize_t length = readlink("/proc/self", pid, sizeof pid - 1);
+    pid[length > 0 ? length : 0] = '\0';
+    return length > 0 && atoi(pid) == getpid();
+}
+
 /* A child cannot be another process under the same pid: only exitfd_wait reaps it, in this thread. */
 static void signal_children(int signo, struct pid_list *already)
 {
@@ -70,24 +79,59 @@ static void signal_children(int signo, struct pid_list *already)
     }
 }
 
-static void reap_what_ended(struct exitfd *x, int timeout_ms)
+static void signal_everybody(int signo)
+{
+    kill(-1, signo);
+    kill(-1, SIGCONT);
+}
+
+static void reap_what_ended(struct exitfd *x, int timeout_ms, void (*tell)(const struct exitfd_event *event))
 {
     struct exitfd_event events[16];
-    while (exitfd_wait(x, events, 16, timeout_ms) > 0) {
+    int n;
+    while ((n = exitfd_wait(x, events, 16, timeout_ms)) > 0) {
+        for (int i = 0; tell && i < n; i++) {
+            tell(&events[i]);
+        }
         timeout_ms = 0;
     }
 }
 
-void end_orphans(struct exitfd *x, int64_t grace_ns)
+static bool is_told_to_end(void)
+{
+    int signo;
+    bool is_told = false;
+    while ((signo = signals_take())) {
+        is_told |= signo == SIGTERM || signo == SIGINT || signo == SIGHUP || signo == SIGQUIT;
+    }
+    return is_told;
+}
+
+void end_orphans(struct exitfd *x, int64_t grace_ns, void (*tell)(const struct exitfd_event *event))
 {
     const int recheck_ms = 50; /* a child that is inherited, alive, tells nobody of it */
     struct pid_list asked = { .pids = NULL };
-    int64_t patience_ends = monotonic_ns() + grace_ns;
-    int64_t surrender = patience_ends + 5 * NS_PER_SECOND; /* a process in uninterruptible sleep outlives SIGKILL */
-    while (has_children() && monotonic_ns() < surrender) {
-        bool is_patient = monotonic_ns() < patience_ends;
-        signal_children(is_patient ? SIGTERM : SIGKILL, is_patient ? &asked : NULL);
-        reap_what_ended(x, recheck_ms);
+    const bool is_by_proc = has_own_proc();
+    int64_t now = monotonic_ns(), patience_ends = now + grace_ns;
+    bool is_first = true;
+    is_told_to_end(); /* that was for the command */
+    /* A process in uninterruptible sleep outlives SIGKILL. */
+    while (has_children() && now < patience_ends + 5 * NS_PER_SECOND) {
+        bool is_patient = now < patience_ends;
+        if (is_by_proc) {
+            signal_children(is_patient ? SIGTERM : SIGKILL, is_patient ? &asked : NULL);
+        } else if (getpid() != 1) {
+            complain("what is left cannot be ended: /proc is missing, or of another pid namespace");
+            break;
+        } else if (is_first || !is_patient) {
+            signal_everybody(is_patient ? SIGTERM : SIGKILL);
+        }
+        is_first = false;
+        reap_what_ended(x, recheck_ms, tell);
+        now = monotonic_ns();
+        if (is_told_to_end() && now < patience_ends) {
+            patience_ends = now;
+        }
     }
     free(asked.pids);
 }

@@ -12,8 +12,11 @@ int adopt_orphans(void);
 
 /*
  * Sends SIGTERM to every child that is left and to those that are inherited meanwhile, and SIGKILL to what is still
- * there after grace_ns. Returns when there are none. x must watch any other child; whoever it watches besides is gone.
+ * there after grace_ns, or once a signal to end is caught (signals_take). Returns when there are none. x must watch any
+ * other child; whoever it watches besides is gone. Each ending is told, if tell is not NULL.
+ * Children are found by /proc. Where that is not there or of another pid namespace PID 1 sends both to all processes
+ * (kill(2), pid -1), and any other process says that it cannot, and returns.
  */
-void end_orphans(struct exitfd *x, int64_t grace_ns);
+void end_orphans(struct exitfd *x, int64_t grace_ns, void (*tell)(const struct exitfd_event *event));
 
 #endif

@@ -109,6 +109,10 @@ int printer_hold(struct printer *printer, struct job *job);
 /* Writes what can be written without blocking. */
 void printer_write(struct printer *printer);
 
+/* Drops what is left and what will be added: error is PRINTER_GAVE_UP then, which is no errno. */
+void printer_give_up(struct printer *printer);
+#define PRINTER_GAVE_UP (-1)
+
 /* The fd that text is waiting for, or -1. */
 int printer_fd(const struct printer *printer);
 void printer_free(struct printer *printer);

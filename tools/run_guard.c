@@ -60,7 +60,7 @@ static int conclude(const struct supervision *s, const struct run_options *optio
     if (!has_exited && !is_interrupt(ending)) {
         complain("the process that ran the commands %s: ending them", ending_in_words(ending, words));
     }
-    end_orphans(s->x, options->kill_after_ns);
+    end_orphans(s->x, options->kill_after_ns, NULL);
     if (is_interrupt(ending)) {
         signals_die_of(ending->status);
     }

@@ -232,6 +232,13 @@ void printer_write(struct printer *printer)
     }
 }
 
+void printer_give_up(struct printer *printer)
+{
+    if (!printer->error) {
+        printer->error = PRINTER_GAVE_UP;
+    }
+}
+
 int printer_fd(const struct printer *printer)
 {
     return printer->length ? printer->fd : -1;

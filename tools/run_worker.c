@@ -41,6 +41,9 @@ static int64_t next_deadline_ns(const struct run *run)
     if (run->status.next_ns < deadline_ns) {
         deadline_ns = run->status.next_ns;
     }
+    if (run->print_until_ns < deadline_ns) {
+        deadline_ns = run->print_until_ns;
+    }
     for (int64_t i = 0; i < run->running_count; i++) {
         if (run->running[i]->deadline_ns < deadline_ns) {
             deadline_ns = run->running[i]->deadline_ns;
@@ -75,8 +78,9 @@ static void take_signals(struct run *run)
             stop_for_a_while(run);
             continue;
         }
-        if (run->end_signal) {
-            run_kill(run); /* asked for a second time */
+        if (run->end_signal) { /* asked for a second time */
+            run_kill(run);
+            printer_give_up(&run->printer);
         }
         run->end_signal = signo;
         run_end(run);
@@ -93,13 +97,26 @@ static void notice_dead_guard(struct run *run)
     run_end(run);
 }
 
+/* We must end though nobody may take the output: it is waited for as long as commands that are asked to end are. */
+static void limit_printing(struct run *run)
+{
+    bool is_only_printing = run->end_signal && !run->running_count && !run->lingering_count;
+    if (is_only_printing && run->print_until_ns == NEVER) {
+        run->print_until_ns = monotonic_ns() + run->options->kill_after_ns;
+    }
+    if (monotonic_ns() >= run->print_until_ns) {
+        printer_give_up(&run->printer);
+    }
+}
+
 static void print_some(struct run *run)
 {
+    limit_printing(run);
     printer_write(&run->printer);
     if (run->printer.error == EPIPE && !run->end_signal) {
         run->end_signal = SIGPIPE; /* nobody reads on: as any other program, but not without the commands */
         run_end(run);
-    } else if (run->printer.error && run->printer.error != EPIPE) {
+    } else if (run->printer.error && run->printer.error != EPIPE && run->printer.error != PRINTER_GAVE_UP) {
         run_break_off(run, "cannot print the output of a command", run->printer.error, "");
     }
 }
@@ -198,7 +215,6 @@ static void catch_signals(void)
 static int begin(struct run *run)
 {
     const struct run_options *o = run->options;
-    sigset_t none;
     run->signal_fd = signals_open();
     run->environment.null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     run->environment.signal_mask = o->signal_mask;
@@ -216,8 +232,7 @@ static int begin(struct run *run)
     summary_begin(&run->summary, o);
     run->progress.started_ns = monotonic_ns();
     catch_signals();
-    sigemptyset(&none);
-    signals_set_mask(&none);
+    signals_unblock_for(run->environment.x);
     return 0;
 }
 
@@ -259,7 +274,7 @@ static void release(struct run *run)
 
 int run_worker(const struct run_options *options, int lifeline)
 {
-    struct run run = { .options = options, .lifeline = lifeline, .spill.fd = -1 };
+    struct run run = { .options = options, .lifeline = lifeline, .print_until_ns = NEVER, .spill.fd = -1 };
     int r = begin(&run);
     if (r < 0) {
         complain("cannot start: %s; see 'exitfd doctor'", strerror(-r));

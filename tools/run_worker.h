@@ -33,6 +33,7 @@ struct run {
     bool is_ending;
     bool has_broken; /* we have failed, not a command */
     int end_signal;
+    int64_t print_until_ns; /* then what is left of the output is given up */
 };
 
 /* run_jobs.c: the commands' way from the list to the printer. */

@@ -4,6 +4,7 @@
 #include "tool.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -104,6 +105,16 @@ sigset_t signals_block_all(void)
 void signals_set_mask(const sigset_t *mask)
 {
     sigprocmask(SIG_SETMASK, mask, NULL);
+}
+
+void signals_unblock_for(const struct exitfd *x)
+{
+    sigset_t mask;
+    sigemptyset(&mask);
+    if (strcmp(exitfd_get_backend(x), "signalfd") == 0) {
+        sigaddset(&mask, SIGCHLD);
+    }
+    signals_set_mask(&mask);
 }
 
 void signals_die_of(int signo)

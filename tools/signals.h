@@ -3,6 +3,7 @@
 #ifndef SIGNALS_H
 #define SIGNALS_H
 
+#include <exitfd.h>
 #include <signal.h>
 #include <stdbool.h>
 
@@ -24,6 +25,9 @@ void signals_restore_all(void);
 /* Blocks everything but SIGCHLD, which exitfd may need; the value is the mask that was, without SIGCHLD. */
 sigset_t signals_block_all(void);
 void signals_set_mask(const sigset_t *mask);
+
+/* All of them, but SIGCHLD where it is by a signalfd that x is told of exits. */
+void signals_unblock_for(const struct exitfd *x);
 
 /* Ends this process by a signal whose disposition may have been changed: the shell stops its script at an interrupt. */
 void signals_die_of(int signo);

@@ -105,7 +105,7 @@ static void stop_with(struct supervision *s, int signo)
     signals_catch(SIGTSTP);
 }
 
-static void tell_orphan(const struct exitfd_event *event)
+void tell_orphan(const struct exitfd_event *event)
 {
     char words[ENDING_SIZE];
     complain("orphan %d %s", (int)event->pid, ending_in_words(event, words));
@@ -144,13 +144,11 @@ static bool take_events(struct supervision *s)
 
 int supervise(struct supervision *s)
 {
-    sigset_t none;
     int signal_fd = catch_signals();
     if (signal_fd < 0) {
         return signal_fd;
     }
-    sigemptyset(&none);
-    signals_set_mask(&none);
+    signals_unblock_for(s->x);
     struct pollfd fds[] = { { .fd = signal_fd, .events = POLLIN }, { .fd = exitfd_get_fd(s->x), .events = POLLIN } };
     do {
         int signo;

@@ -23,6 +23,8 @@ int supervise_prepare(struct exitfd **ret);
 /* The terminal's foreground, if the process group still has it. Only after supervise, which ignores SIGTTOU. */
 void take_back_terminal(int terminal, pid_t group);
 
+void tell_orphan(const struct exitfd_event *event);
+
 /* Returns when the child has ended: 0, or a negative errno. Signals become unblocked. */
 int supervise(struct supervision *s);
 

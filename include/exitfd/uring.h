@@ -7,7 +7,7 @@
  *
  * There are two ways:
  *
- * The fd of an exitfd, polled. Any back end, all promises of exitfd.h, one multishot poll for all children:
+ * The fd of an exitfd, polled. Any back end, all promises of exitfd.h, one poll for all children:
  *
  *     exitfd_uring_prep_poll(sqe, x);
  *     io_uring_sqe_set_data64(sqe, CHILDREN);
@@ -43,10 +43,12 @@ extern "C" {
 #endif
 
 /*
- * exitfd_uring_prep_poll - prepare a multishot poll of the fd of x
+ * exitfd_uring_prep_poll - prepare a poll of the fd of x
  *
  * Set user_data afterwards. Like EPOLLET, the kernel tells of a change and not of a state: at each completion call
- * exitfd_wait(x, ..., 0) until it returns 0, then exitfd_uring_keep_polling. Linux 5.13.
+ * exitfd_wait(x, ..., 0) until it returns 0, then exitfd_uring_keep_polling. A multishot poll (Linux 5.13), unless x is
+ * an io_uring exitfd: at the wake-up that comes from another ring Linux ends such a poll, and 6.16 says nevertheless
+ * that it goes on.
  *
  * What exitfd_get_fd gives, and then sqe is untouched.
  */
@@ -56,16 +58,19 @@ static inline int exitfd_uring_prep_poll(struct io_uring_sqe *sqe, const struct 
 
     if (fd < 0)
         return fd;
-    io_uring_prep_poll_multishot(sqe, fd, POLLIN);
+    if (strcmp(exitfd_get_backend(x), "io_uring") == 0)
+        io_uring_prep_poll_add(sqe, fd, POLLIN);
+    else
+        io_uring_prep_poll_multishot(sqe, fd, POLLIN);
     return 0;
 }
 
 /*
  * exitfd_uring_keep_polling - at each completion of that poll, before io_uring_cqe_seen
  *
- * The kernel ends a multishot poll when it likes: after a completion queue overflow, and at each wake-up that comes from
- * another ring, as that of an io_uring exitfd does. This takes a new SQE from ring, with the same user_data, if it did
- * so; the next io_uring_submit arms it, and nothing is missed meanwhile.
+ * The kernel ends a multishot poll when it likes, as after a completion queue overflow, and one of an io_uring exitfd at
+ * each completion. This takes a new SQE from ring, with the same user_data, if it did so; the next io_uring_submit arms
+ * it, and nothing is missed meanwhile.
  *
  * -EAGAIN      no SQE is free: submit, and call again with the same cqe
  * -ECANCELED   the poll was cancelled, and stays so

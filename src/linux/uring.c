@@ -370,7 +370,7 @@ static int take(struct exitfd *x, struct exitfd_event *events, int max)
         count += complete(x, events + count, max - count);
         room = room && io_uring_cq_ready(&u->ring) == 0;
         if (room)
-            drained = wake_drain(x->wake_fd);
+            drained |= wake_drain(x->wake_fd);
     } while (room && is_more_due(x));
     if (!room && drained)
         wake(x);

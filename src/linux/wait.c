@@ -16,7 +16,7 @@ struct kernel_rusage {
  */
 static void correct_impossible_death(siginfo_t *info)
 {
-    if (info->si_status != 0x7f)
+    if (info->si_status != 0x7f || _NSIG > 0x7f) /* MIPS has a signal 127 */
         return;
     if (info->si_code == CLD_KILLED) {
         info->si_code = CLD_STOPPED;

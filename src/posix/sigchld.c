@@ -242,13 +242,12 @@ bool xfd_sigchld_is_blocked(void)
 }
 
 /* A blocking write in a handler could wait for ever for a reader that is the interrupted thread itself. */
-static int make_writable_without_blocking(int fd)
+static int make_writable_without_blocking(int fd, int *flags)
 {
-    int flags = fcntl(fd, F_GETFL);
-
-    if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY)
+    *flags = fcntl(fd, F_GETFL);
+    if (*flags < 0 || (*flags & O_ACCMODE) == O_RDONLY)
         return -EBADF;
-    if (!(flags & O_NONBLOCK) && fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+    if (!(*flags & O_NONBLOCK) && fcntl(fd, F_SETFL, *flags | O_NONBLOCK) < 0)
         return -errno;
     return 0;
 }
@@ -267,10 +266,12 @@ static int replace_primitive(int fd, int *old_fd)
             primitive = l;
         else if (!primitive)
             l->reserved = false;
-    } else if (primitive) {
-        silence(primitive);
-        settle(false);
-        primitive->reserved = false;
+    } else {
+        if (primitive)
+            silence(primitive);
+        settle(false); /* in a forked child too, where the primitive is its parent's */
+        if (primitive)
+            primitive->reserved = false;
         primitive = NULL;
     }
     return error;
@@ -278,17 +279,19 @@ static int replace_primitive(int fd, int *old_fd)
 
 int exitfd_install_handler(int fd, int *ret_old_fd)
 {
-    int old_fd;
+    int old_fd, flags = 0;
     int error = fd < -1 ? -EBADF : xfd_process_init();
 
     if (error == 0 && fd >= 0)
-        error = make_writable_without_blocking(fd);
+        error = make_writable_without_blocking(fd, &flags);
     if (error < 0)
         return error;
     xfd_sigchld_lock();
     error = replace_primitive(fd, &old_fd);
     xfd_sigchld_unlock();
-    if (error == 0 && ret_old_fd)
+    if (error < 0)
+        fcntl(fd, F_SETFL, flags);
+    else if (ret_old_fd)
         *ret_old_fd = old_fd;
     return error;
 }
