@@ -94,7 +94,7 @@ static bool receive(struct client *client)
     return true;
 }
 
-bool send_unsent(struct client *client)
+static bool send_unsent(struct client *client)
 {
     ssize_t n = send(client->source.fd, client->unsent, client->n_unsent, MSG_NOSIGNAL);
     if (n < 0)

@@ -16,8 +16,12 @@
  *
  * A job is its process, not its pipe: what was written before it exited is sent, what a background process that outlives
  * it writes later is not.
+ *
+ * SIGTERM and SIGINT kill all jobs. Their clients have FLUSH_MS to read the rest of the output and how each ended.
  */
 #include "epoll-jobs.h"
+#include "example.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -32,7 +36,8 @@
 #include <unistd.h>
 
 enum {
-    ACCEPT_AGAIN_MS = 100
+    ACCEPT_AGAIN_MS = 100,
+    FLUSH_MS = 5000
 };
 
 struct job {
@@ -49,7 +54,6 @@ static struct source listener, exits_source, signals_source;
 static const char *socket_path;
 static posix_spawnattr_t job_attributes;
 static struct source *clients;
-static int n_running; /* jobs whose exit is still to be reported to us */
 static bool accepting = true, stopping;
 
 static int must(int r, const char *what)
@@ -136,7 +140,6 @@ static void job_exited(struct job *job, const struct exitfd_event *end)
     job->ended = true;
     job->end = *end;
     job->n_unread = (size_t)n_unread;
-    n_running--;
     if (n_unread == 0)
         finish_job(job);
 }
@@ -204,7 +207,6 @@ void start_job(struct client *client, char *command_line)
     struct job *job = new_job(client);
     int r = job == NULL ? -ENOMEM : spawn_job(job, command_line);
     if (r == 0) {
-        n_running++;
         reply(client, "started %d", (int)job->pid);
     } else {
         if (job != NULL)
@@ -244,8 +246,7 @@ void abandon_jobs(struct client *client)
     while (client->jobs != NULL) {
         struct job *job = (struct job *)client->jobs;
         signal_job(job, SIGKILL);
-        if (exitfd_discard(exits, job->pid) == 0)
-            n_running--;
+        exitfd_discard(exits, job->pid);
         forget_job(job);
     }
 }
@@ -328,7 +329,7 @@ static void start(void)
 
 static void run(void)
 {
-    while (!stopping || n_running > 0) {
+    while (!stopping) {
         bool paused = !accepting;
         must(run_round(paused ? ACCEPT_AGAIN_MS : -1), "epoll_wait");
         if (paused && !stopping)
@@ -336,12 +337,27 @@ static void run(void)
     }
 }
 
+static bool is_anything_owed(void)
+{
+    for (struct source *source = clients; source != NULL; source = source->next) {
+        const struct client *client = (struct client *)source;
+        if (client->n_jobs > 0 || client->n_unsent > 0)
+            return true;
+    }
+    return false;
+}
+
+static void flush(void)
+{
+    long long end_ms = now_ms() + FLUSH_MS;
+    for (long long left_ms = FLUSH_MS; left_ms > 0 && is_anything_owed(); left_ms = end_ms - now_ms())
+        must(run_round((int)left_ms), "epoll_wait");
+}
+
 static void stop(void)
 {
-    while (clients != NULL) {
-        send_unsent((struct client *)clients);
+    while (clients != NULL)
         close_client((struct client *)clients);
-    }
     close_source(&signals_source);
     close_loop();
     exitfd_close(exits);
@@ -364,6 +380,7 @@ int main(int argc, char **argv)
     socket_path = argv[1];
     start();
     run();
+    flush();
     stop();
     return 0;
 }

@@ -55,7 +55,6 @@ struct client {
 };
 
 bool open_client(struct source **clients, int fd);
-bool send_unsent(struct client *client);
 void close_client(struct client *client);
 void queue(struct client *client, const char *bytes, size_t n);
 __attribute__((format(printf, 2, 3))) void reply(struct client *client, const char *format, ...);

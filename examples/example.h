@@ -35,7 +35,10 @@ static inline void pass_signal_on(int sig)
     errno = saved_errno;
 }
 
-/* Returns an fd to poll, from which next_caught_signal reads, or a negative errno. signals ends with 0. */
+/*
+ * Returns an fd to poll, from which next_caught_signal reads, or a negative errno. signals ends with 0. Those that nohup,
+ * or a shell that put us into the background, had ignored stay so, for us and for what we start.
+ */
 static inline int catch_signals(const int *signals)
 {
     int fds[2];
@@ -43,8 +46,11 @@ static inline int catch_signals(const int *signals)
         return -errno;
     caught_signals_writer = fds[1];
     struct sigaction action = { .sa_handler = pass_signal_on, .sa_flags = SA_RESTART };
-    for (; *signals; signals++)
-        sigaction(*signals, &action, NULL);
+    for (; *signals; signals++) {
+        struct sigaction found;
+        if (sigaction(*signals, NULL, &found) == 0 && found.sa_handler != SIG_IGN)
+            sigaction(*signals, &action, NULL);
+    }
     return fds[0];
 }
 

@@ -50,14 +50,21 @@ static void serve(const struct server *s)
     _exit(0);
 }
 
+/* The server's handler, that is: what it found ignored it has left so. All is blocked, so none slips through between. */
+static void stop_catching(int sig)
+{
+    if (signal(sig, SIG_DFL) == SIG_IGN)
+        signal(sig, SIG_IGN);
+}
+
 static void become_worker(struct server *s, pid_t server_pid, const sigset_t *mask)
 {
     exitfd_close(s->x);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != server_pid)
         _exit(1);
-    signal(SIGTERM, SIG_DFL);
-    signal(SIGINT, SIG_DFL);
+    stop_catching(SIGTERM);
+    stop_catching(SIGINT);
     signal(SIGPIPE, SIG_IGN);
     sigprocmask(SIG_SETMASK, mask, NULL);
     serve(s);

@@ -6,6 +6,7 @@
 #include <getopt.h>
 #include <limits.h>
 #include <poll.h>
+#include <spawn.h>
 #include <string.h>
 #include <sys/prctl.h>
 
@@ -20,6 +21,9 @@ static const char help[] =
     "  -g, --grace=MS     on SIGTERM, send SIGKILL to what still runs after this long. Default 5000\n"
     "  -h, --help         show this\n"
     "\n"
+    "Signals go to a command's whole process group. What is left of that when the command has ended gets SIGKILL,\n"
+    "before the restart, or on SIGTERM once the time for that is over.\n"
+    "\n"
     "As PID 1, or as the sub-reaper it makes itself otherwise, it also reaps the orphans that land on it.\n"
     "The exit status is 0 when all have been stopped, 1 when it could not work, 2 for wrong usage.\n";
 
@@ -29,14 +33,16 @@ enum {
 
 struct service {
     const char *command;
-    pid_t pid; /* 0: does not run */
+    pid_t pid;  /* 0: does not run */
+    pid_t rest; /* the group of one that has exited while we stop; 0: none, or nothing is left of it */
     long long started_ms, start_at_ms, backoff_ms;
 };
 
 struct supervisor {
     struct exitfd *x;
+    posix_spawnattr_t own_group;
     struct service *services;
-    int count, running;
+    int count, running, rests;
     int first_backoff_ms, grace_ms;
     bool stopping;
     long long kill_at_ms; /* -1: done */
@@ -57,7 +63,7 @@ static void restart_later(struct supervisor *s, struct service *service)
 static void start(struct supervisor *s, struct service *service)
 {
     char *argv[] = { "sh", "-c", (char *)service->command, NULL };
-    int r = exitfd_spawn(s->x, &service->pid, "/bin/sh", NULL, NULL, argv, environ, 0, service);
+    int r = exitfd_spawn(s->x, &service->pid, "/bin/sh", NULL, &s->own_group, argv, environ, 0, service);
     service->started_ms = now_ms();
     if (r < 0) {
         fprintf(stderr, "supervisor: cannot start: %s: %s\n", strerror(-r), service->command);
@@ -76,6 +82,23 @@ static void report(const struct exitfd_event *event, const char *command)
     fprintf(stderr, "supervisor: %d %s %d: %s\n", (int)event->pid, how, event->status, command);
 }
 
+/* The number stays the group's while it has a process left: we look as soon as we have reaped, before it can be reused. */
+static bool is_empty(pid_t group)
+{
+    return kill(-group, 0) < 0 && errno == ESRCH;
+}
+
+static void forget_empty_rests(struct supervisor *s)
+{
+    s->rests = 0;
+    for (int i = 0; i < s->count; i++) {
+        pid_t *rest = &s->services[i].rest;
+        if (*rest && is_empty(*rest))
+            *rest = 0;
+        s->rests += *rest != 0;
+    }
+}
+
 static void take_exits(struct supervisor *s)
 {
     struct exitfd_event events[64];
@@ -91,16 +114,26 @@ static void take_exits(struct supervisor *s)
         report(&events[i], service->command);
         service->pid = 0;
         s->running--;
-        if (!s->stopping)
+        if (s->stopping) {
+            service->rest = events[i].pid;
+        } else {
+            kill(-events[i].pid, SIGKILL); /* what is left of it would run beside the new one */
             restart_later(s, service);
+        }
     }
+    forget_empty_rests(s);
 }
 
+/* While exitfd_kill finds the first process of a group it has not been reaped, so the number is nobody else's. */
 static void signal_all(struct supervisor *s, int sig)
 {
-    for (int i = 0; i < s->count; i++)
-        if (s->services[i].pid)
-            exitfd_kill(s->x, s->services[i].pid, sig);
+    for (int i = 0; i < s->count; i++) {
+        const struct service *service = &s->services[i];
+        if (service->pid && exitfd_kill(s->x, service->pid, 0) == 0)
+            kill(-service->pid, sig);
+        if (service->rest)
+            kill(-service->rest, sig);
+    }
 }
 
 /* The time until something is to be done, for poll. */
@@ -138,7 +171,7 @@ static void supervise(struct supervisor *s)
                             { .fd = s->caught_signals, .events = POLLIN } };
     for (;;) {
         int timeout_ms = do_what_is_due(s);
-        if (s->stopping && !s->running)
+        if (s->stopping && !s->running && (!s->rests || s->kill_at_ms < 0))
             return;
         poll(fds, 2, timeout_ms);
         take_exits(s);
@@ -152,6 +185,8 @@ static int prepare(struct supervisor *s)
 {
     if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
         return -errno;
+    posix_spawnattr_init(&s->own_group);
+    posix_spawnattr_setflags(&s->own_group, POSIX_SPAWN_SETPGROUP);
     int r = s->caught_signals = catch_signals((int[]){ SIGTERM, SIGINT, 0 });
     if (r >= 0)
         r = exitfd_open(&s->x, 0);
@@ -187,6 +222,7 @@ int main(int argc, char *argv[])
         s.services[i].command = argv[optind + i];
     supervise(&s);
     exitfd_close(s.x);
+    posix_spawnattr_destroy(&s.own_group);
     free(s.services);
     return 0;
 }

@@ -27,7 +27,7 @@ static const char help[] =
     "  -h, --help                  show this\n"
     "\n"
     "DURATION is a number of seconds, such as 1.5, or ends in m, h or d. 0 means no deadline.\n"
-    "SIGTERM, SIGINT, SIGHUP and SIGQUIT sent to timeout are passed on to COMMAND.\n"
+    "SIGTERM, SIGINT, SIGHUP and SIGQUIT sent to timeout are passed on to COMMAND, and change nothing else.\n"
     "\n"
     "The exit status is COMMAND's, 128 plus the signal that ended it, 124 when the deadline passed (137 when that\n"
     "took SIGKILL), 125 when timeout itself failed, 126 or 127 when COMMAND cannot be run or found, 2 for wrong "
@@ -61,21 +61,20 @@ static bool parse_duration_ms(const char *text, long long *ret_ms)
     return false;
 }
 
-static void end_command(struct run *run, int sig)
+/* A command that is stopped acts on it when it goes on. */
+static void signal_command(const struct run *run, int sig)
 {
     exitfd_kill(run->x, run->pid, sig);
     exitfd_kill(run->x, run->pid, SIGCONT);
-    run->next_signal = SIGKILL;
-    if (run->kill_after_ms && sig != SIGKILL)
-        run->deadline_ms = now_ms() + run->kill_after_ms;
 }
 
 static void deadline_passed(struct run *run)
 {
     run->timed_out = true;
     run->killed = run->next_signal == SIGKILL;
-    run->deadline_ms = -1;
-    end_command(run, run->next_signal);
+    signal_command(run, run->next_signal);
+    run->next_signal = SIGKILL;
+    run->deadline_ms = run->kill_after_ms && !run->killed ? now_ms() + run->kill_after_ms : -1;
 }
 
 static int exit_status(const struct run *run, const struct exitfd_event *event)
@@ -113,7 +112,7 @@ static int follow(struct run *run)
             return TIMEOUT_FAILED;
         }
         for (int sig; (sig = next_caught_signal(run->caught_signals));)
-            end_command(run, sig);
+            signal_command(run, sig);
         if (run->deadline_ms >= 0 && now_ms() >= run->deadline_ms)
             deadline_passed(run);
     }

@@ -136,7 +136,10 @@ class Daemon:
         return self
 
     def __exit__(self, *_):
-        if self.process.poll() is None:
+        self.process.terminate()  # so that it takes its jobs along
+        try:
+            self.process.wait(DEADLINE_S)
+        except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
         sys.stderr.write(self.process.stderr.read())

@@ -307,6 +307,32 @@ class Stop(EdgeTest):
     def test_sigint(self):
         self.stop(signal.SIGINT)
 
+    def kill_all_jobs(self):
+        self.daemon.process.send_signal(signal.SIGTERM)
+        end = time.monotonic() + demo_client.DEADLINE_S
+        while self.daemon.children():
+            self.assertLess(time.monotonic(), end)
+
+    def test_clients_are_told_of_every_end(self):
+        jobs = self.client.submit("yes", "yes", "yes")
+        while any(len(job.output) < 1_000_000 for job in jobs):
+            self.client.answer()
+        self.kill_all_jobs()
+        self.client.finish(*jobs)
+        self.assertEqual([job.how for job in jobs], ["killed 9"] * 3)
+        self.assertEqual(self.daemon.process.wait(demo_client.DEADLINE_S), 0)
+
+    def test_clients_get_what_was_written(self):
+        """More than the daemon holds and its socket takes, so that some is in the pipes."""
+        written = os.open(self.fifo(), os.O_RDWR)
+        self.addCleanup(os.close, written)
+        jobs = self.client.submit(*["head -c 60000 /dev/zero; echo >gate; sleep 1000"] * 10)
+        for _ in jobs:
+            os.read(written, 1)
+        self.kill_all_jobs()
+        self.client.finish(*jobs)
+        self.assertEqual([(len(job.output), job.how) for job in jobs], [(60000, "killed 9")] * 10)
+
     def test_with_a_client_that_does_not_read(self):
         self.client.submit("yes")
         self.assert_serves(self.connect())

@@ -8,14 +8,14 @@ import sys
 import threading
 
 import examples_support
-from examples_support import PATIENCE, state_of, until
+from examples_support import PATIENCE, ignoring, state_of, until
 
 
 class PreforkTest(examples_support.UsageTest, examples_support.ExampleTest):
     wrong_usages = [["-n", "0"], ["-n", "1001"], ["-p", "65536"], ["-p", "x"], ["-r", "-1"], ["--unknown"], ["word"]]
 
-    def serve(self, *words):
-        process = self.start(*words)
+    def serve(self, *words, **options):
+        process = self.start(*words, **options)
         self.port = int(process.stdout.readline())
         return process
 
@@ -73,6 +73,15 @@ class PreforkTest(examples_support.UsageTest, examples_support.ExampleTest):
         second = self.wait_for_workers(process, 2)
         self.assertIn(first[1], second)
         self.assertIn(self.ask(), second)
+        self.stop(process)
+
+    def test_a_signal_found_ignored_stays_ignored(self):
+        process = self.serve("-n", 1, before=ignoring("INT"))
+        pid, = self.wait_for_workers(process, 1)
+        self.assertEqual(self.ask(), pid)
+        process.send_signal(signal.SIGINT)
+        os.kill(pid, signal.SIGINT)
+        self.assertEqual(self.ask(), pid)
         self.stop(process)
 
     def test_one_request_a_worker_and_hundreds_of_requests(self):

@@ -102,6 +102,35 @@ class SupervisorTest(examples_support.UsageTest, examples_support.ExampleTest):
             self.assertEqual([state_of(pid) for pid in pids], [None] * 3)
             self.assertEqual(len(self.messages("killed by signal 15")), 3)
 
+    def test_sigterm_stops_the_whole_pipeline(self):
+        process = self.supervise("sh -c 'echo $$; exec sleep 1000'; true")
+        pid = int(process.stdout.readline())
+        self.stop(process)
+        self.assertIsNone(state_of(pid))
+
+    def test_the_rest_of_a_pipeline_has_its_time_to_end(self):
+        slow = r"trap 'sleep 0.2; echo bye; exit' TERM; echo \$\$; while :; do sleep 0.05; done"
+        process = self.supervise(f'sh -c "{slow}"; true')
+        pid = int(process.stdout.readline())
+        self.stop(process)
+        self.assertIsNone(state_of(pid))
+        self.assertEqual(process.stdout.read(), "bye\n")
+
+    def test_the_rest_of_a_pipeline_gets_sigkill_after_that_time(self):
+        process = self.supervise("-g", 50, "sh -c 'trap \"\" TERM; echo $$; while :; do sleep 0.1; done'; true")
+        pid = int(process.stdout.readline())
+        self.stop(process)
+        until(lambda: state_of(pid) is None, "the rest is gone")
+
+    def test_a_restart_leaves_nothing_of_the_old_pipeline(self):
+        command = "sh -c 'echo $$; exec sleep 1000'; true"
+        process = self.supervise("-b", 1, command)
+        pid = int(process.stdout.readline())
+        os.kill(self.pid_of(command), signal.SIGKILL)
+        self.assertNotEqual(int(process.stdout.readline()), pid)
+        until(lambda: state_of(pid) is None, "the old one is gone")
+        self.stop(process)
+
     def test_sigterm_while_one_waits_for_its_restart(self):
         process = self.supervise("-b", 3600000, "exit 1", "exec sleep 1000")
         until(lambda: self.messages("restart in"), "the first command is to be restarted")

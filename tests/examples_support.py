@@ -35,8 +35,29 @@ def state_of(pid):
         return None
 
 
-def die_with_parent():
+def kill_session(session):
+    """Whether there was anything to kill."""
+    found = False
+    for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
+        try:
+            if os.getsid(pid) == session and state_of(pid) not in (None, "Z"):
+                found = True
+                os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    return found
+
+
+def begin_child():
+    """It dies with us, and ignores no signal that a shell let us ignore because we run in its background."""
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    for sig in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(sig, signal.SIG_DFL)
+
+
+def ignoring(name):
+    """For `before`: as nohup does it, or a shell without job control in its background."""
+    return ["sh", "-c", f"trap '' {name}; exec \"$@\"", "sh"]
 
 
 class ExampleTest(unittest.TestCase):
@@ -44,20 +65,18 @@ class ExampleTest(unittest.TestCase):
     wrong_usages = []
 
     def start(self, *words, **options):
-        """In a process group of its own, so that nothing it starts outlives the test; nor does it, when that is killed."""
+        """In a session of its own, so that nothing it starts outlives the test; nor does it, when that is killed."""
         command = [*options.pop("before", []), self.program, *map(str, words)]
         process = subprocess.Popen(command, text=True, stdin=subprocess.DEVNULL, start_new_session=True,
-                                   preexec_fn=die_with_parent,
+                                   preexec_fn=begin_child,
                                    **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options})
         self.addCleanup(self.end, process)
         return process
 
     @staticmethod
     def end(process):
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+        process.kill()
+        until(lambda: not kill_session(process.pid), f"session {process.pid} ends")
         process.communicate(timeout=PATIENCE)
 
     def run_program(self, *words, **options):
