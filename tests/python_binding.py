@@ -3,12 +3,15 @@
 """bindings/python/exitfd.py against the library that was built: EXITFD_LIBRARY names it."""
 
 import asyncio
+import concurrent.futures
+import ctypes
 import os
 import select
 import signal
 import subprocess
 import sys
 import unittest
+from unittest import mock
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "bindings", "python"))
 import exitfd  # noqa: E402
@@ -21,6 +24,33 @@ def fork_exit(status: int) -> int:
     if pid == 0:
         os._exit(status)
     return pid
+
+
+class Layout(unittest.TestCase):
+    def test_musl_reserves_room_in_rusage(self) -> None:
+        glibc, musl = (exitfd._event_type(musl=answer) for answer in (False, True))
+        long = ctypes.sizeof(ctypes.c_long)
+        times = 4 * (8 - long)
+        self.assertEqual(ctypes.sizeof(musl), ctypes.sizeof(glibc) + times + 16 * long)
+        self.assertEqual(ctypes.sizeof(glibc), glibc.rusage.offset + 18 * long)
+        if long == 8:
+            self.assertEqual((ctypes.sizeof(glibc), ctypes.sizeof(musl)), (168, 296))
+
+    def test_rusage_has_the_same_fields_in_both(self) -> None:
+        for answer in (False, True):
+            raw = exitfd._event_type(musl=answer)()
+            raw.rusage.stime.tv_usec = 500000
+            raw.rusage.maxrss, raw.rusage.nivcsw = 123, 45
+            rusage = exitfd._rusage(raw.rusage)
+            self.assertEqual((rusage.ru_stime, rusage.ru_maxrss, rusage.ru_nivcsw), (0.5, 123, 45))
+
+    @unittest.skipUnless(sys.platform.startswith("linux"), "glibc and musl")
+    def test_which_libc(self) -> None:
+        with mock.patch.object(os, "confstr", return_value="glibc 2.36"):
+            self.assertFalse(exitfd._libc_is_musl())
+        for error in (OSError, ValueError):
+            with mock.patch.object(os, "confstr", side_effect=error):
+                self.assertTrue(exitfd._libc_is_musl())
 
 
 class Leaks(unittest.TestCase):
@@ -113,6 +143,80 @@ class Watching(Leaks):
         self.x.add(pid)
         self.x.discard(pid)
 
+    def test_a_pidfd_that_is_removed_or_discarded_leaves_nothing(self) -> None:
+        self.skip_without_pidfds()
+        for give_up in (self.x.remove, self.x.discard):
+            for ask in (exitfd._pid_of, exitfd._pid_by_fdinfo):
+                pid = fork_exit(0)
+                os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+                pidfd = os.pidfd_open(pid)
+                with mock.patch.object(exitfd, "_pid_of", ask):
+                    self.x.add_pidfd(pidfd, data="job")
+                os.close(pidfd)
+                give_up(pid)
+                if give_up == self.x.remove:
+                    os.waitpid(pid, 0)
+                self.assert_nothing_is_kept()
+
+    def test_a_pidfd_gives_its_data(self) -> None:
+        self.skip_without_pidfds()
+        pid = fork_exit(3)
+        pidfd = os.pidfd_open(pid)
+        self.x.add_pidfd(pidfd, data="job")
+        os.close(pidfd)
+        self.assertEqual([(event.pid, event.data, event.returncode) for event in self.x], [(pid, "job", 3)])
+
+    def skip_without_pidfds(self) -> None:
+        try:
+            os.close(os.pidfd_open(os.getpid()))
+        except (AttributeError, OSError):
+            self.skipTest("no pidfds here")
+
+    def assert_nothing_is_kept(self) -> None:
+        """Iterating would block without end."""
+        with mock.patch.object(self.x, "wait", side_effect=AssertionError("something is still watched")):
+            self.assertEqual(list(self.x), [])
+
+    def test_bad_arguments_leave_nothing(self) -> None:
+        for bad, error in (
+                (lambda: self.x.add("abc"), ctypes.ArgumentError),
+                (lambda: self.x.add_pidfd("abc"), ctypes.ArgumentError),
+                (lambda: self.x.spawn([]), ValueError),
+                (lambda: self.x.spawn(["echo", 1]), TypeError),
+                (lambda: self.x.spawn(["true"], flags="abc"), ctypes.ArgumentError)):
+            with self.assertRaises(error):
+                bad()
+            self.assert_nothing_is_kept()
+
+    def test_a_nul_byte_is_an_error(self) -> None:
+        for argv, env in ((["true\0"], None), (["true", "a\0b"], None), (["true"], {"A": "b\0c"})):
+            with self.assertRaisesRegex(ValueError, "null byte"):
+                self.x.spawn(argv, env)
+            self.assert_nothing_is_kept()
+
+    def waits_of(self, timeout: float) -> list:
+        """The milliseconds that the library is asked to wait in turn, by a clock that only its waits move."""
+        clock, waits = [1000.0], []
+
+        def wait(x, events, max_events, milliseconds) -> int:
+            waits.append(ctypes.c_int(milliseconds).value)
+            self.assertGreaterEqual(waits[-1], 0, "blocks without end")
+            clock[0] += waits[-1] / 1000
+            return 0
+
+        with mock.patch.object(exitfd._library, "exitfd_wait", wait), \
+                mock.patch.object(exitfd, "time", mock.Mock(monotonic=lambda: clock[0])):
+            self.assertEqual(self.x.wait(timeout=timeout), [])
+        return waits
+
+    def test_a_timeout_never_ends_early(self) -> None:
+        for timeout in (0.0004, 0.0104, 2.0**31 / 1000, 2.0**32 / 1000 + 1):
+            self.assertGreaterEqual(sum(self.waits_of(timeout)), timeout * 1000)
+        self.assertEqual(self.waits_of(0), [0])
+        self.assertEqual(self.waits_of(float("-inf")), [0])
+        with self.assertRaises(ValueError):
+            self.waits_of(float("nan"))
+
     def test_errors_are_exceptions(self) -> None:
         with self.assertRaises(ChildProcessError):
             self.x.add(os.getppid())
@@ -180,6 +284,68 @@ class Asyncio(Leaks):
             os.kill(pid, signal.SIGKILL)
             return os.waitpid(pid, 0)
         self.assertEqual(self.run_loop(main())[1], signal.SIGKILL)
+
+    def test_cancel_that_meets_the_exit(self) -> None:
+        async def main():
+            pid = fork_exit(0)
+            task = asyncio.ensure_future(exitfd.wait_pid(pid))
+            await asyncio.sleep(0)
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+            # The loop sees the exit on its way back here, and reports it after the cancel, before the task hears of that.
+            await asyncio.sleep(0)
+            task.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                await task
+        self.run_loop(main())
+
+    def test_loops_in_many_threads(self) -> None:
+        with exitfd.ExitFd() as x:
+            how = signal.SIG_BLOCK if x.backend == "signalfd" else signal.SIG_UNBLOCK
+        old_mask = signal.pthread_sigmask(how, [signal.SIGCHLD])
+        self.addCleanup(signal.pthread_sigmask, signal.SIG_SETMASK, old_mask)
+        self.addCleanup(sys.setswitchinterval, sys.getswitchinterval())
+        sys.setswitchinterval(1e-6)
+
+        async def status_of_child():
+            pid = os.posix_spawnp("false", ["false"], os.environ)
+            return (await exitfd.wait_pid(pid)).status
+
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            runs = [pool.submit(lambda: asyncio.run(status_of_child())) for _ in range(200)]
+        exitfd.close_of_closed_loops()
+        self.assertEqual({run.result() for run in runs}, {1})
+
+    def test_fork_while_another_thread_looks_for_its_loop(self) -> None:
+        with concurrent.futures.ThreadPoolExecutor(1) as other:
+            other.submit(exitfd._loops_lock.acquire).result()
+            pid = os.fork()
+            if pid == 0:
+                signal.alarm(DEADLINE)
+                try:
+                    exitfd.close_of_closed_loops()
+                    os._exit(7)
+                finally:
+                    os._exit(1)
+            other.submit(exitfd._loops_lock.release).result()
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 7)
+
+    def test_stdin_wait_closed(self) -> None:
+        async def main():
+            process = await exitfd.create_subprocess_exec("cat", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            process.stdin.write(b"all of it")
+            process.stdin.close()
+            await process.stdin.wait_closed()
+            return await process.stdout.read(), await process.wait()
+        self.assertEqual(self.run_loop(main()), (b"all of it", 0))
+
+    def test_stdin_wait_closed_tells_of_a_broken_pipe(self) -> None:
+        async def main():
+            process = await exitfd.create_subprocess_exec("sh", "-c", "read line", stdin=subprocess.PIPE)
+            process.stdin.write(b"\n" + bytes(1 << 20))
+            with self.assertRaises((BrokenPipeError, ConnectionResetError)):
+                await process.stdin.wait_closed()
+            return await process.wait()
+        self.assertEqual(self.run_loop(main()), 0)
 
     def test_subprocess(self) -> None:
         async def main():

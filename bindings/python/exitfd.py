@@ -14,13 +14,19 @@ that Python has for it (ProcessLookupError, ChildProcessError, FileExistsError, 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import ctypes.util
 import errno
+import fcntl
+import math
 import os
 import resource
 import signal
+import struct
 import subprocess
+import sys
+import threading
 import time
 from typing import IO, Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
@@ -37,20 +43,39 @@ REAPED, PEEKED, RECORDED, UNKNOWN = range(4)
 ANY_CHILD = -1
 
 
-class _Timeval(ctypes.Structure):
-    _fields_ = [("tv_sec", ctypes.c_long), ("tv_usec", ctypes.c_long)]
+_COUNTS = ("maxrss", "ixrss", "idrss", "isrss", "minflt", "majflt", "nswap", "inblock", "oublock", "msgsnd", "msgrcv",
+           "nsignals", "nvcsw", "nivcsw")
 
 
-class _Rusage(ctypes.Structure):
-    _fields_ = [("utime", _Timeval), ("stime", _Timeval)] + [
-        (name, ctypes.c_long)
-        for name in ("maxrss", "ixrss", "idrss", "isrss", "minflt", "majflt", "nswap", "inblock", "oublock", "msgsnd",
-                     "msgrcv", "nsignals", "nvcsw", "nivcsw")]
+def _libc_is_musl() -> bool:
+    if not sys.platform.startswith("linux"):
+        return False
+    # platform.libc_ver guesses from the interpreter's file. musl has no value for this name.
+    try:
+        return not os.confstr("CS_GNU_LIBC_VERSION")
+    except (AttributeError, ValueError, OSError):
+        return True
 
 
-class _Event(ctypes.Structure):
-    _fields_ = [("pid", ctypes.c_int), ("code", ctypes.c_int), ("status", ctypes.c_int), ("origin", ctypes.c_int),
-                ("data", ctypes.c_void_p), ("rusage", _Rusage)]
+def _event_type(musl: bool) -> Any:
+    """struct exitfd_event. musl's struct rusage ends in reserved room, and its times have 64 bits everywhere."""
+    seconds = ctypes.c_int64 if musl else ctypes.c_long
+    reserved = [("reserved", ctypes.c_long * 16)] if musl else []
+
+    class Timeval(ctypes.Structure):
+        _fields_ = [("tv_sec", seconds), ("tv_usec", seconds)]
+
+    class Rusage(ctypes.Structure):
+        _fields_ = [("utime", Timeval), ("stime", Timeval), *((name, ctypes.c_long) for name in _COUNTS), *reserved]
+
+    class RawEvent(ctypes.Structure):
+        _fields_ = [("pid", ctypes.c_int), ("code", ctypes.c_int), ("status", ctypes.c_int), ("origin", ctypes.c_int),
+                    ("data", ctypes.c_void_p), ("rusage", Rusage)]
+
+    return RawEvent
+
+
+_Event = _event_type(_libc_is_musl())
 
 
 class Event(NamedTuple):
@@ -120,17 +145,48 @@ def version() -> str:
     return str(_library.exitfd_version(), "ascii")
 
 
+def _bytes(value: str) -> bytes:
+    encoded = os.fsencode(value)
+    if b"\0" in encoded:
+        raise ValueError("embedded null byte")
+    return encoded
+
+
 def _strings(values: Sequence[str]) -> "ctypes.Array[ctypes.c_char_p]":
-    return (ctypes.c_char_p * (len(values) + 1))(*[os.fsencode(value) for value in values], None)
+    return (ctypes.c_char_p * (len(values) + 1))(*[_bytes(value) for value in values], None)
 
 
-def _seconds(value: _Timeval) -> float:
+def _pid_by_ioctl(pidfd: int) -> int:
+    # PIDFD_GET_INFO with PIDFD_INFO_PID, Linux 6.13: the number and the struct are the same on every processor.
+    info = bytearray(struct.pack("=Q56x", 1))
+    fcntl.ioctl(pidfd, 0xC040FF0B, info)
+    return int(struct.unpack_from("=i", info, 16)[0])
+
+
+def _pid_by_fdinfo(pidfd: int) -> int:
+    with open(f"/proc/self/fdinfo/{pidfd}", encoding="ascii") as info:
+        return next((int(line.split()[1]) for line in info if line.startswith("Pid:")), 0)
+
+
+def _pid_of(pidfd: int) -> int:
+    """As the library learns it. Below 1 if the process is gone."""
+    for ask in (_pid_by_ioctl, _pid_by_fdinfo):
+        with contextlib.suppress(OSError):
+            return ask(pidfd)
+    return 0
+
+
+def _seconds(value: Any) -> float:
     return float(value.tv_sec + value.tv_usec / 1e6)
 
 
-def _rusage(raw: _Rusage) -> resource.struct_rusage:
-    counts = [getattr(raw, name) for name, _ in _Rusage._fields_[2:]]
-    return resource.struct_rusage([_seconds(raw.utime), _seconds(raw.stime), *counts])
+def _rusage(raw: Any) -> resource.struct_rusage:
+    return resource.struct_rusage([_seconds(raw.utime), _seconds(raw.stime), *(getattr(raw, name) for name in _COUNTS)])
+
+
+def _milliseconds(seconds: float) -> int:
+    """For a c_int: never too short, unless it does not fit."""
+    return math.ceil(max(min(seconds * 1000, 2**31 - 1), 0))
 
 
 class ExitFd:
@@ -175,32 +231,30 @@ class ExitFd:
             raise ValueError("this exitfd is closed")
         return str(name, "ascii")
 
-    def _keep(self, data: Any) -> int:
+    @contextlib.contextmanager
+    def _kept(self, data: Any) -> Iterator[int]:
         self._last_token += 1
-        self._data[self._last_token] = data
-        return self._last_token
-
-    def _watch(self, add: Any, process: int, flags: int, data: Any) -> None:
-        token = self._keep(data)
+        token = self._last_token
+        self._data[token] = data
         try:
-            _check(add(self._x, process, flags, token))
-        except OSError:
-            del self._data[token]
+            yield token
+        except BaseException:
+            self._data.pop(token, None)
             raise
-        self._tokens[process] = token
 
     def add(self, pid: int, flags: int = 0, data: Any = None) -> None:
         """Watch a process by pid; -1 (ANY_CHILD) watches any other child."""
-        self._watch(_library.exitfd_add, pid, flags, data)
+        with self._kept(data) as token:
+            _check(_library.exitfd_add(self._x, pid, flags, token))
+        self._tokens[pid] = token
 
     def add_pidfd(self, pidfd: int, flags: int = 0, data: Any = None) -> None:
         """Watch the process of a pidfd, which is duplicated and stays the caller's."""
-        token = self._keep(data)
-        try:
+        with self._kept(data) as token:
             _check(_library.exitfd_add_pidfd(self._x, pidfd, flags, token))
-        except OSError:
-            del self._data[token]
-            raise
+        pid = _pid_of(pidfd)
+        if pid > 0:
+            self._tokens[pid] = token
 
     def remove(self, pid: int) -> None:
         """Stop watching: the child is the caller's again, un-reaped."""
@@ -222,20 +276,18 @@ class ExitFd:
 
     def spawn(self, argv: Sequence[str], env: Optional[Mapping[str, str]] = None, flags: int = 0, data: Any = None) -> int:
         """Start argv[0], looked for in PATH, already watched. Returns its pid."""
+        if not argv:
+            raise ValueError("argv is empty")
         pid = _INT()
-        environment = os.environ if env is None else env
-        token = self._keep(data)
-        try:
+        arguments = _strings(argv)
+        variables = _strings([f"{name}={value}" for name, value in (os.environ if env is None else env).items()])
+        with self._kept(data) as token:
             _check(_library.exitfd_spawn(
-                self._x, ctypes.byref(pid), os.fsencode(argv[0]), None, None, _strings(argv),
-                _strings([f"{name}={value}" for name, value in environment.items()]), flags, token))
-        except OSError:
-            del self._data[token]
-            raise
+                self._x, ctypes.byref(pid), arguments[0], None, None, arguments, variables, flags, token))
         self._tokens[pid.value] = token
         return pid.value
 
-    def _event(self, raw: _Event) -> Event:
+    def _event(self, raw: Any) -> Event:
         token = raw.data or 0
         data = self._data.get(token)
         event = Event(raw.pid, raw.code, raw.status, raw.origin, data, _rusage(raw.rusage))
@@ -251,9 +303,9 @@ class ExitFd:
         raw = (_Event * max_events)()
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
-            left = -1 if deadline is None else max(0, round((deadline - time.monotonic()) * 1000))
+            left = -1 if deadline is None else _milliseconds(deadline - time.monotonic())
             count = _library.exitfd_wait(self._x, raw, max_events, left)
-            if count != -errno.EINTR:
+            if count != -errno.EINTR and (count or not left):
                 return [self._event(event) for event in raw[:_check(count)]]
 
     def __iter__(self) -> Iterator[Event]:
@@ -264,6 +316,16 @@ class ExitFd:
 # asyncio. One exitfd for each running loop: its child watcher is not touched, and the main thread need not be involved.
 
 _loops: Dict[asyncio.AbstractEventLoop, ExitFd] = {}
+_loops_lock = threading.RLock()  # a signal handler that comes in the middle may use asyncio too
+
+
+def _renew_lock() -> None:
+    # Another thread, which the forked child does not have, may hold the old one.
+    global _loops_lock
+    _loops_lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)
 
 
 def _collect(x: ExitFd) -> None:
@@ -274,17 +336,22 @@ def _collect(x: ExitFd) -> None:
 
 def close_of_closed_loops() -> None:
     """Close the exitfds of loops that were closed. Also done at the next use in another loop."""
-    for closed in [loop for loop in _loops if loop.is_closed()]:
-        _loops.pop(closed).close()
+    with _loops_lock:
+        closed = [_loops.pop(loop, None) for loop in list(_loops) if loop.is_closed()]
+    for x in closed:
+        if x:
+            x.close()
 
 
 def _of_running_loop() -> ExitFd:
     loop = asyncio.get_running_loop()
     close_of_closed_loops()
-    if loop not in _loops:
-        x = _loops[loop] = ExitFd()
-        loop.add_reader(x.fileno(), _collect, x)
-    return _loops[loop]
+    with _loops_lock:
+        if loop not in _loops:
+            x = ExitFd()
+            loop.add_reader(x.fileno(), _collect, x)
+            _loops[loop] = x
+        return _loops[loop]
 
 
 def _exit_of(pid: int, flags: int = 0) -> "asyncio.Future[Event]":
@@ -294,13 +361,15 @@ def _exit_of(pid: int, flags: int = 0) -> "asyncio.Future[Event]":
 
 
 async def wait_pid(pid: int, flags: int = 0) -> Event:
-    """Wait for a child of this process, or, with OBSERVE, for any process. If cancelled, the child is left un-reaped."""
+    """Wait for a child of this process, or, with OBSERVE, for any process. If cancelled, the child is left un-reaped,
+    unless its exit was taken already at that moment: then it is gone, and told to nobody."""
     future = _exit_of(pid, flags)
     try:
         return await future
     except asyncio.CancelledError:
         if future.cancelled():
-            _of_running_loop().remove(pid)
+            with contextlib.suppress(FileNotFoundError):
+                _of_running_loop().remove(pid)
         raise
 
 
@@ -331,8 +400,11 @@ class Process:
     async def _connect(self) -> "Process":
         loop = asyncio.get_running_loop()
         if self._popen.stdin:
-            transport, protocol = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, self._popen.stdin)
-            self.stdin = asyncio.StreamWriter(transport, protocol, None, loop)
+            # A reader of nothing: its protocol is the public one that StreamWriter.wait_closed can ask.
+            reader = asyncio.StreamReader()
+            transport, protocol = await loop.connect_write_pipe(
+                lambda: asyncio.StreamReaderProtocol(reader), self._popen.stdin)
+            self.stdin = asyncio.StreamWriter(transport, protocol, reader, loop)
         for name in ("stdout", "stderr"):
             pipe = getattr(self._popen, name)
             if pipe:
