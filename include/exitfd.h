@@ -21,7 +21,9 @@
  *           that opened it: EXITFD_URING below.)
  * fork      An exitfd belongs to the process that opened it. In a forked child every function answers -ESTALE and only
  *           exitfd_close is of use, which frees the child's copy and harms nothing in the parent. A daemon that forks
- *           itself into the background opens its exitfd afterwards.
+ *           itself into the background opens its exitfd afterwards. The library's own pthread_atfork(3) handlers are
+ *           registered when it is loaded, so that those of the application may take the locks that it holds around calls
+ *           of the library; loaded later by dlopen(3) it cannot promise that.
  * exec      Every fd is close-on-exec from birth.
  * Signals   By default, on a kernel with pidfds, no handler is installed and no mask changed. What does need SIGCHLD
  *           says so below, and EXITFD_NO_SIGNALS forbids it.

@@ -109,15 +109,12 @@ void xfd_sigchld_unlock(void)
 
 void xfd_sigchld_forked(void)
 {
-    sigset_t mask = mask_before_lock;
-
     for (struct listener *l = atomic_load(&listeners); l; l = l->next) {
         atomic_store(&l->fd, -1);
         atomic_store(&l->users, 0);
     }
     primitive = NULL;
-    pthread_mutex_init(&lock, NULL);
-    restore_thread(&mask, cancel_state_before_lock);
+    xfd_sigchld_unlock(); /* this thread has locked it, before the fork */
 }
 
 static bool active(const struct listener *l)
