@@ -30,9 +30,14 @@ void xfd_follow_forked(void)
     atomic_store(&job_observers, 0);
 }
 
+static unsigned is_gone(const struct watch *w)
+{
+    return w->flags & WATCH_GONE ? 1 : 0;
+}
+
 static void mark_gone(struct exitfd *x, struct watch *w)
 {
-    x->gone += !(w->flags & WATCH_GONE);
+    x->gone += w->next != SLOT_NONE && !is_gone(w);
     w->flags |= WATCH_GONE;
 }
 
@@ -45,6 +50,7 @@ static void ring_insert(struct exitfd *x, struct watch *w)
 {
     uint32_t number = (uint32_t)(w - x->watches.slots);
 
+    x->gone += is_gone(w);
     if (x->ring_size++ == 0) {
         x->ring = w->next = w->prev = number;
         return;
@@ -60,6 +66,7 @@ static void ring_remove(struct exitfd *x, struct watch *w)
 {
     uint32_t number = (uint32_t)(w - x->watches.slots);
 
+    x->gone -= is_gone(w);
     slot(x, w->prev)->next = w->next;
     slot(x, w->next)->prev = w->prev;
     if (x->ring == number)
@@ -165,7 +172,7 @@ int xfd_follow_add(struct exitfd *x, struct watch *w, int why, bool known_child)
     sync_listening(x);
 
     /* Only now: what dies from here on is told by SIGCHLD, what died before is seen here. */
-    int dead = w->flags & WATCH_GONE ? -ESRCH : xfd_status_is_child(w->pid);
+    int dead = is_gone(w) ? -ESRCH : xfd_status_is_child(w->pid);
     if (dead < 0 && !known_child) {
         xfd_follow_remove(x, w);
         return dead == -ECHILD && w->flags & EXITFD_OBSERVE ? (why ? why : -ENOTSUP) : dead;
@@ -179,9 +186,7 @@ int xfd_follow_add(struct exitfd *x, struct watch *w, int why, bool known_child)
 
 void xfd_follow_gone(struct exitfd *x, struct watch *w)
 {
-    if (w->next != SLOT_NONE)
-        mark_gone(x, w);
-    w->flags |= WATCH_GONE;
+    mark_gone(x, w);
     x->unchecked = x->ring_size;
     wake(x);
 }
@@ -214,7 +219,6 @@ void xfd_follow_remove(struct exitfd *x, struct watch *w)
         return;
     ring_remove(x, w);
     x->followed -= w->pidfd < 0;
-    x->gone -= (w->flags & WATCH_GONE) != 0;
     count_jobs(x, w, UINT_MAX);
     sync_listening(x);
     xfd_follow_check(x);
