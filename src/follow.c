@@ -142,6 +142,13 @@ static void change_hearing(struct exitfd *x, bool reached)
     }
 }
 
+static void listen_to_stops_again(struct exitfd *x)
+{
+    x->listening_to_stops = false;
+    sync_listening(x);
+    wake(x);
+}
+
 bool xfd_follow_check(struct exitfd *x)
 {
     bool no_zombies, reached = true;
@@ -152,6 +159,8 @@ bool xfd_follow_check(struct exitfd *x)
             reached = state != SIGCHLD_IGNORED && xfd_sigchld_is_blocked();
         else
             reached = x->listening && state == SIGCHLD_OURS && !xfd_sigchld_is_blocked();
+        if (reached && x->signal_fd < 0 && x->listening_to_stops && xfd_disposition_hides_stops())
+            listen_to_stops_again(x);
     }
     if (x->deaf == reached)
         change_hearing(x, reached);

@@ -364,3 +364,24 @@ TEST(jobcontrol, the_observers_of_a_parent_hide_no_stop_in_its_child)
     exitfd_close(x);
     kill_and_reap(observed);
 }
+
+/* As by who ignores SIGCHLD for a while: what he puts back was there before stops were asked for. */
+TEST(jobcontrol, a_disposition_that_is_put_back_hides_no_stop)
+{
+    struct exitfd *x = open_exitfd();
+    struct sigaction before;
+    cr_assert_eq(sigaction(SIGCHLD, NULL, &before), 0);
+    pid_t pid = watch_paused(x, BOTH);
+    expect_settled(x);
+    cr_assert_eq(sigaction(SIGCHLD, &before, NULL), 0);
+    stop_child(pid);
+    struct exitfd_event event = call_until_event(x);
+    expect_event(&event, pid, CLD_STOPPED, SIGSTOP, EXITFD_PEEKED, x);
+    expect_settled(x);
+    continue_child(pid);
+    event = call_until_event(x);
+    expect_event(&event, pid, CLD_CONTINUED, SIGCONT, EXITFD_PEEKED, x);
+    expect_result(exitfd_remove(x, pid), 0);
+    kill_and_reap(pid);
+    exitfd_close(x);
+}

@@ -232,6 +232,14 @@ enum sigchld_state xfd_disposition_get(bool *no_zombies)
     return ignored ? SIGCHLD_IGNORED : ours(&current) ? SIGCHLD_OURS : SIGCHLD_OTHER;
 }
 
+bool xfd_disposition_hides_stops(void)
+{
+    struct sigaction current;
+
+    sigaction(SIGCHLD, NULL, &current);
+    return current.sa_flags & SA_NOCLDSTOP;
+}
+
 int exitfd_is_default_handler(void)
 {
     struct sigaction current;

@@ -21,4 +21,7 @@ enum sigchld_state {
 /* no_zombies: the kernel reaps by itself (SIG_IGN or SA_NOCLDWAIT). */
 enum sigchld_state xfd_disposition_get(bool *no_zombies);
 
+/* Whether the kernel sends no SIGCHLD for a stop, as where somebody has put our handler back as he had once found it. */
+bool xfd_disposition_hides_stops(void);
+
 #endif
