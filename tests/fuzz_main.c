@@ -13,7 +13,7 @@
 
 struct child children[CHILDREN];
 struct exitfd *exitfds[2];
-bool deaf[2], ignored, has_records, without_signals[2];
+bool deaf[2], ignored, has_records, lists_children, without_signals[2];
 int any_child = -1;
 char operations[EPISODE * 2][80];
 unsigned operation_count;
@@ -70,6 +70,7 @@ static void run_episode(unsigned count)
     for (int x = 0; x < 2; x++)
         MUST(exitfd_open(&exitfds[x], 0) == 0, "exitfd_open");
     find_records();
+    lists_children = exitfd_add_pidfd(exitfds[0], -1, 0, NULL) != -ENOTSUP; /* a build that knows Linux */
     while (count-- > 0)
         operate();
     if (ignored)

@@ -54,10 +54,20 @@ static bool is_due_of(const struct child *c, int x)
     return (c->watching[x] == OWNED || c->watching[x] == OBSERVED) && (c->state == ZOMBIE || c->state == GONE);
 }
 
+static bool are_orphans_seen(void)
+{
+    for (const struct child *c = children; c < children + CHILDREN && !lists_children; c++)
+        if (c->state == ZOMBIE && !is_orphan(c))
+            return false;
+    return true;
+}
+
 static bool is_due(int x)
 {
+    bool may_tell_orphans = any_child == x && are_orphans_seen();
+
     for (const struct child *c = children; c < children + CHILDREN; c++)
-        if (is_due_of(c, x) || c->job_must[x] || (any_child == x && is_orphan(c)))
+        if (is_due_of(c, x) || c->job_must[x] || (may_tell_orphans && is_orphan(c)))
             return true;
     return false;
 }
@@ -246,7 +256,7 @@ void clear(void)
     do {
         settle(0);
         settle(1);
-    } while (is_due(0)); /* what 1 has told of may be an orphan now */
+    } while (is_due(0) || is_due(1)); /* what one has told of may be an orphan of the other now */
     for (struct child *c = children; c < children + CHILDREN; c++)
         for (int x = 0; x < 2; x++)
             if (c->watching[x] == DISCARDED)

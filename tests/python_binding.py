@@ -5,6 +5,7 @@
 import asyncio
 import concurrent.futures
 import ctypes
+import errno
 import os
 import select
 import signal
@@ -168,9 +169,16 @@ class Watching(Leaks):
 
     def skip_without_pidfds(self) -> None:
         try:
-            os.close(os.pidfd_open(os.getpid()))
+            pidfd = os.pidfd_open(os.getpid())
         except (AttributeError, OSError):
             self.skipTest("no pidfds here")
+        try:
+            self.x.add_pidfd(pidfd)  # this process is no child of its own
+        except OSError as error:
+            if error.errno == errno.ENOTSUP:
+                self.skipTest("no pidfds in this build")
+        finally:
+            os.close(pidfd)
 
     def assert_nothing_is_kept(self) -> None:
         """Iterating would block without end."""
