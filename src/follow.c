@@ -151,15 +151,15 @@ static void listen_to_stops_again(struct exitfd *x)
 
 bool xfd_follow_check(struct exitfd *x)
 {
-    bool no_zombies, reached = true;
+    bool reached = true;
 
     if (needs_sigchld(x)) {
-        enum sigchld_state state = xfd_disposition_get(&no_zombies);
+        struct sigchld_disposition now = xfd_disposition_get();
         if (x->signal_fd >= 0)
-            reached = state != SIGCHLD_IGNORED && xfd_sigchld_is_blocked();
+            reached = now.state != SIGCHLD_IGNORED && xfd_sigchld_is_blocked();
         else
-            reached = x->listening && state == SIGCHLD_OURS && !xfd_sigchld_is_blocked();
-        if (reached && x->signal_fd < 0 && x->listening_to_stops && xfd_disposition_hides_stops())
+            reached = x->listening && now.state == SIGCHLD_OURS && !xfd_sigchld_is_blocked();
+        if (reached && x->signal_fd < 0 && x->listening_to_stops && now.hides_stops)
             listen_to_stops_again(x);
     }
     if (x->deaf == reached)
@@ -334,10 +334,9 @@ static bool peek(struct exitfd *x, struct exitfd_event *events, int max, int *co
 static bool somebody_else_reaps(struct exitfd *x)
 {
     unsigned long before = x->foreign_reaps;
-    bool known = xfd_status_foreign_reaps(&x->foreign_reaps), no_zombies;
+    bool known = xfd_status_foreign_reaps(&x->foreign_reaps);
 
-    xfd_disposition_get(&no_zombies);
-    return !known || x->foreign_reaps != before || no_zombies;
+    return !known || x->foreign_reaps != before || xfd_disposition_get().no_zombies;
 }
 
 /* What other exitfds of this process have reaped since the last look. True if that is not known of each. */

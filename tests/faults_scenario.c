@@ -258,12 +258,12 @@ static void look_for_orphans(struct exitfd *x, struct exitfd *other)
 
 static void install(int fd, int *old)
 {
-    int error;
+    int error, flags = fcntl(fd, F_GETFL);
     do {
         enter();
         *old = -7;
         error = exitfd_install_handler(fd, old);
-    } while (failed("exitfd_install_handler", error, *old == -7));
+    } while (failed("exitfd_install_handler", error, *old == -7 && fcntl(fd, F_GETFL) == flags));
 }
 
 static void use_the_primitive(void)
@@ -271,7 +271,8 @@ static void use_the_primitive(void)
     int ends[2], old;
     char byte;
 
-    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+    /* The end to write to blocks, until it is registered. */
+    if (pipe2(ends, O_CLOEXEC) < 0 || fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0)
         abort();
     install(ends[1], &old);
     faults_expect(old == -1, "%d was registered before", old);

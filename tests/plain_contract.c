@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define MANY 200
@@ -187,17 +186,6 @@ static void a_stolen_status_is_true_or_unknown(void)
     exitfd_close(x);
 }
 
-/* gVisor does not. */
-static bool system_tells_what_stopped(void)
-{
-    siginfo_t info;
-    pid_t pid = start_sleeper();
-    kill(pid, SIGSTOP);
-    CHECK(waitid(P_PID, (id_t)pid, &info, WSTOPPED) == 0);
-    kill_and_reap(pid);
-    return info.si_code == CLD_STOPPED;
-}
-
 static void stops_and_continues_are_reported_in_order(void)
 {
     struct exitfd *x = open_exitfd();
@@ -205,7 +193,7 @@ static void stops_and_continues_are_reported_in_order(void)
     CHECK(exitfd_add(x, pid, EXITFD_STOPPED | EXITFD_CONTINUED, NULL) == 0);
     kill(pid, SIGSTOP);
     struct exitfd_event event = next_event(x);
-    CHECK(is_event(&event, pid, CLD_STOPPED, system_tells_what_stopped() ? SIGSTOP : 0, EXITFD_PEEKED));
+    CHECK(is_event(&event, pid, CLD_STOPPED, status_of_a_stop(), EXITFD_PEEKED));
     kill(pid, SIGCONT);
     event = next_event(x);
     CHECK(is_event(&event, pid, CLD_CONTINUED, SIGCONT, EXITFD_PEEKED));

@@ -70,6 +70,17 @@ void kill_and_reap(pid_t pid)
         ;
 }
 
+int status_of_a_stop(void)
+{
+    siginfo_t info = { .si_code = 0 };
+    pid_t pid = start_sleeper();
+    kill(pid, SIGSTOP);
+    while (waitid(P_PID, (id_t)pid, &info, WSTOPPED) < 0 && errno == EINTR)
+        ;
+    kill_and_reap(pid);
+    return info.si_code == CLD_STOPPED ? SIGSTOP : 0;
+}
+
 void wait_until_zombie(pid_t pid)
 {
     siginfo_t info;

@@ -298,6 +298,17 @@ class Own(InitTest):
         output, _ = process.communicate("\n", timeout=PATIENCE)
         self.assertEqual((process.returncode, output), (6, "asked\n"))
 
+    def test_a_sub_reaper_without_a_proc_of_its_own_says_that_it_cannot_end_what_is_left(self):
+        if not has_namespaces():
+            self.skipTest("this process may not make a pid namespace (unshare)")
+        words = [word for word in NAMESPACE if word != "--mount-proc"]
+        shell = '"$@"; exit $?'  # PID 1, so that the tool is not
+        process = self.start(*words, "sh", "-c", shell, "sh", *self.program, "-K", "1d", "--", "sh", "-c",
+                             "setsid sleep 1000 >/dev/null 2>&1 & exit 6", tool=False, text=True)
+        _, errors = process.communicate(timeout=PATIENCE)
+        self.assertEqual(process.returncode, 6)
+        self.assertIn("what is left cannot be ended: /proc is missing, or of another pid namespace", errors)
+
     def test_what_is_left_is_left_alone_if_not(self):
         process = self.as_sub_reaper("--", "sh", "-c", "setsid sleep 1000 >/dev/null & exit 6")
         self.assertEqual(process.wait(PATIENCE), 6)

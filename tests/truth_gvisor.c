@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* What gVisor answers and Linux does not, on any kernel: ci/proof-kernels gvisor runs the suites on the real one. */
 #include "life_support.h"
-#include "six_arguments.h"
+#include "truth_inject.h"
 
 #include <dlfcn.h>
-#include <stdarg.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-
-static bool as_gvisor;
 
 static void tell_as_a_death(siginfo_t *info)
 {
@@ -20,30 +15,13 @@ static void tell_as_a_death(siginfo_t *info)
     }
 }
 
-READS_SIX_ARGUMENTS long syscall(long number, ...)
-{
-    static long (*next)(long, ...);
-    if (next == NULL)
-        *(void **)&next = dlsym(RTLD_NEXT, "syscall");
-    long args[6];
-    va_list list;
-    va_start(list, number);
-    for (int i = 0; i < 6; i++)
-        args[i] = va_arg(list, long);
-    va_end(list);
-    long result = next(number, args[0], args[1], args[2], args[3], args[4], args[5]);
-    if (as_gvisor && number == SYS_waitid && result == 0 && args[2] != 0)
-        tell_as_a_death((siginfo_t *)args[2]);
-    return result;
-}
-
 int getrusage(__rusage_who_t who, struct rusage *usage)
 {
     static int (*next)(__rusage_who_t, struct rusage *);
     if (next == NULL)
         *(void **)&next = dlsym(RTLD_NEXT, "getrusage");
     int result = next(who, usage);
-    if (as_gvisor)
+    if (change_answer != NULL)
         usage->ru_minflt = 0;
     return result;
 }
@@ -52,7 +30,7 @@ TEST(gvisor, a_stop_told_as_a_death_is_a_stop)
 {
     if (build_is_posix())
         SKIP("gVisor is Linux: the posix build has no answer to it");
-    as_gvisor = true;
+    change_answer = tell_as_a_death;
     struct exitfd *x = open_exitfd();
     for (unsigned observes = 0; observes <= EXITFD_OBSERVE; observes += EXITFD_OBSERVE) {
         pid_t pid = start_paused();
@@ -79,7 +57,7 @@ TEST(gvisor, a_stolen_child_is_found_where_no_page_faults_are_counted)
         SIBLINGS = 30
     };
     learn_what_is_recorded();
-    as_gvisor = true;
+    change_answer = tell_as_a_death;
     struct exitfd *x = open_exitfd();
     struct gate gate = open_gate();
     pid_t siblings[SIBLINGS];

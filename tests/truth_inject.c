@@ -19,6 +19,8 @@ struct injection inject_pidfd_open;
 struct injection inject_epoll_add;
 void (*before_reaping)(void);
 void (*before_looking)(void);
+void (*after_reaping)(void);
+void (*change_answer)(siginfo_t *info);
 
 static bool fails(struct injection *injection)
 {
@@ -30,13 +32,17 @@ static bool fails(struct injection *injection)
     return true;
 }
 
-static void before_waitid(int options)
+static void run_once(void (**slot)(void))
 {
-    void (**slot)(void) = options & WNOWAIT ? &before_looking : &before_reaping;
     void (*hook)(void) = *slot;
     *slot = NULL;
     if (hook != NULL)
         hook();
+}
+
+static void before_waitid(int options)
+{
+    run_once(options & WNOWAIT ? &before_looking : &before_reaping);
 }
 
 int waitid(idtype_t idtype, id_t id, siginfo_t *info, int options)
@@ -49,6 +55,14 @@ int waitid(idtype_t idtype, id_t id, siginfo_t *info, int options)
 }
 
 #ifdef __linux__
+static void after_waitid(siginfo_t *info, int options)
+{
+    if (change_answer != NULL && info != NULL)
+        change_answer(info);
+    if (options & WEXITED && !(options & WNOWAIT))
+        run_once(&after_reaping);
+}
+
 READS_SIX_ARGUMENTS long syscall(long number, ...)
 {
     static long (*next)(long, ...);
@@ -64,7 +78,10 @@ READS_SIX_ARGUMENTS long syscall(long number, ...)
         return -1;
     if (number == SYS_waitid)
         before_waitid((int)args[3]);
-    return next(number, args[0], args[1], args[2], args[3], args[4], args[5]);
+    long result = next(number, args[0], args[1], args[2], args[3], args[4], args[5]);
+    if (number == SYS_waitid && result == 0)
+        after_waitid((siginfo_t *)args[2], (int)args[3]);
+    return result;
 }
 
 int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)

@@ -6,6 +6,8 @@
 #ifndef EXITFD_TESTS_TRUTH_INJECT_H
 #define EXITFD_TESTS_TRUTH_INJECT_H
 
+#include <signal.h>
+
 struct injection {
     int error;  /* the errno to fail with */
     int times;  /* how many calls more */
@@ -21,5 +23,9 @@ extern struct injection inject_epoll_add;
  */
 extern void (*before_reaping)(void);
 extern void (*before_looking)(void);
+/* Run once, just after the kernel has answered to one that reaps. On Linux only, as is the next. */
+extern void (*after_reaping)(void);
+/* Run after each of the library's waitids that the kernel has answered: what it would have said elsewhere. */
+extern void (*change_answer)(siginfo_t *info);
 
 #endif

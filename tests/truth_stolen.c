@@ -123,6 +123,51 @@ TEST(stolen, just_before_our_peek)
     stolen_inside_our_wait(&before_looking);
 }
 
+static struct exitfd *other;
+
+static void let_the_other_look(void)
+{
+    struct exitfd_event event;
+    cr_assert_eq(exitfd_wait(other, &event, 1, 0), 0);
+}
+
+/* Reaps are told apart by sums, and while one of ours is not in both of them they do not agree. */
+TEST(stolen, after_another_exitfd_had_looked_in_the_middle_of_a_reap)
+{
+    enum {
+        SIBLINGS = 8
+    };
+    if (build_is_posix())
+        SKIP("the posix build reaps by wait4, where nothing can be put in between");
+    struct exitfd *x = open_for_truth(), *reaping = open_exitfd();
+    struct gate gate = open_gate(), stolen_gate = open_gate(), siblings_gate = open_gate();
+    pid_t siblings[SIBLINGS], pid = add_gated(x, &stolen_gate, 19), reaped = add_gated(reaping, &gate, 18);
+    for (int i = 0; i < SIBLINGS; i++)
+        siblings[i] = add_gated(x, &siblings_gate, 0);
+    expect_quiet(x);
+    let_through(&gate, 1);
+    wait_until_zombie(reaped);
+    wait_readable(exitfd_get_fd(reaping));
+    other = x;
+    after_reaping = let_the_other_look;
+    struct exitfd_event event = wait_event(reaping);
+    expect_exited(&event, reaped, 18, reaping);
+    cr_assert_null(after_reaping, "the other did not look");
+    let_through(&stolen_gate, 1);
+    cr_assert_eq(steal(-1), 19 << 8);
+    wait_readable(exitfd_get_fd(x));
+    cr_assert_eq(exitfd_wait(x, &event, 1, 0), 1);
+    expect_stolen(&event, pid, CLD_EXITED, 19, x);
+    exitfd_close(reaping);
+    exitfd_close(x);
+    let_through(&siblings_gate, SIBLINGS);
+    for (int i = 0; i < SIBLINGS; i++)
+        reap(siblings[i]);
+    close_gate(&gate);
+    close_gate(&stolen_gate);
+    close_gate(&siblings_gate);
+}
+
 TEST(stolen, just_before_an_observers_peek)
 {
     struct exitfd *x = open_for_truth();

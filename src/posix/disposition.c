@@ -222,22 +222,19 @@ void xfd_disposition_restore(void)
     }
 }
 
-enum sigchld_state xfd_disposition_get(bool *no_zombies)
+struct sigchld_disposition xfd_disposition_get(void)
 {
     struct sigaction current;
 
     sigaction(SIGCHLD, NULL, &current);
     bool ignored = function_of(&current) == (uintptr_t)SIG_IGN;
-    *no_zombies = ignored || current.sa_flags & SA_NOCLDWAIT;
-    return ignored ? SIGCHLD_IGNORED : ours(&current) ? SIGCHLD_OURS : SIGCHLD_OTHER;
-}
-
-bool xfd_disposition_hides_stops(void)
-{
-    struct sigaction current;
-
-    sigaction(SIGCHLD, NULL, &current);
-    return current.sa_flags & SA_NOCLDSTOP;
+    return (struct sigchld_disposition){
+        .state = ignored          ? SIGCHLD_IGNORED
+                 : ours(&current) ? SIGCHLD_OURS
+                                  : SIGCHLD_OTHER,
+        .no_zombies = ignored || current.sa_flags & SA_NOCLDWAIT,
+        .hides_stops = current.sa_flags & SA_NOCLDSTOP,
+    };
 }
 
 int exitfd_is_default_handler(void)

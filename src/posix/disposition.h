@@ -18,10 +18,11 @@ enum sigchld_state {
     SIGCHLD_IGNORED     /* the kernel sends no signal, and reaps */
 };
 
-/* no_zombies: the kernel reaps by itself (SIG_IGN or SA_NOCLDWAIT). */
-enum sigchld_state xfd_disposition_get(bool *no_zombies);
-
-/* Whether the kernel sends no SIGCHLD for a stop, as where somebody has put our handler back as he had once found it. */
-bool xfd_disposition_hides_stops(void);
+struct sigchld_disposition {
+    enum sigchld_state state;
+    bool no_zombies;    /* the kernel reaps by itself (SIG_IGN or SA_NOCLDWAIT) */
+    bool hides_stops;   /* SA_NOCLDSTOP: also of ours, where somebody has put it back as he had once found it */
+};
+struct sigchld_disposition xfd_disposition_get(void);
 
 #endif

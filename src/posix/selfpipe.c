@@ -51,9 +51,9 @@ static int add(struct exitfd *x, struct watch *w, int pidfd, bool known_child)
 /* Once for each time that the handler is found replaced. */
 static bool tell_deaf(struct exitfd *x)
 {
-    bool no_zombies, told = x->told_deaf;
+    bool told = x->told_deaf;
 
-    x->told_deaf = (x->ring_size > 0 || x->any_child) && xfd_disposition_get(&no_zombies) != SIGCHLD_OURS;
+    x->told_deaf = (x->ring_size > 0 || x->any_child) && xfd_disposition_get().state != SIGCHLD_OURS;
     return x->told_deaf && !told;
 }
 
