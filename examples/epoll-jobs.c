@@ -35,6 +35,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+extern char **environ;
+
 enum {
     ACCEPT_AGAIN_MS = 100,
     FLUSH_MS = 5000

@@ -11,6 +11,8 @@
 
 #define CHILDREN 3
 
+extern char **environ;
+
 static inline int must(int r, const char *what)
 {
     if (r < 0) {
