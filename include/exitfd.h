@@ -19,30 +19,34 @@
  *           exitfd during or after its close. A thread blocked in exitfd_wait holds up nobody. No function is a
  *           cancellation point. None may be called from a signal handler. (An io_uring exitfd belongs to the thread
  *           that opened it: EXITFD_URING below.)
- * fork      An exitfd belongs to the process that opened it. In a forked child every function answers -ESTALE and only
- *           exitfd_close is of use, which frees the child's copy and harms nothing in the parent. A daemon that forks
- *           itself into the background opens its exitfd afterwards. The library's own pthread_atfork(3) handlers are
- *           registered when it is loaded, so that those of the application may take the locks that it holds around calls
- *           of the library; loaded later by dlopen(3) it cannot promise that.
+ * fork      An exitfd belongs to the process that opened it. In a forked child every function that takes it answers
+ *           -ESTALE, but for exitfd_get_backend, and only exitfd_close is of use, which frees the child's copy and
+ *           harms nothing in the parent. A daemon that forks itself into the background opens its exitfd afterwards.
+ *           An application that holds a lock of its own around calls of the library may take it in its own
+ *           pthread_atfork(3) handlers: the library's were registered before them, when it was loaded. Not so where
+ *           dlopen(3) loaded it later.
  * exec      Every fd is close-on-exec from birth.
  * Signals   By default, on a kernel with pidfds, no handler is installed and no mask changed. What does need SIGCHLD
  *           says so below, and EXITFD_NO_SIGNALS forbids it.
  *
- * One errno, one cause (section ERRORS of exitfd(3)):
+ * One errno, one cause; where a function has more to say of one, it does (see also section ERRORS of exitfd(3)):
  *
- *   -EINVAL   bad pid, unknown flag bits, two back ends, NULL where a pointer is needed, max < 1
+ *   -EINVAL   bad pid, unknown flag bits, two back ends, NULL where a pointer is needed, max < 1,
+ *             an unknown name in EXITFD_BACKEND
  *   -EEXIST   this exitfd already watches that pid
- *   -ENOENT   this exitfd does not watch that pid
+ *   -ENOENT   this exitfd does not watch that pid; exitfd_spawn: no such file
  *   -ESRCH    no such process (never existed, or reaped before the add)
  *   -ECHILD   exists, but is not a child of this process, and EXITFD_OBSERVE was not given
  *   -EBUSY    the any-other-child watch is already held
- *   -ENOTSUP  the forced back end, or what the flags ask for, is not in this build or this kernel
+ *   -ENOTSUP  the forced back end, or what the flags ask for, is not in this build or this kernel, or EXITFD_NO_SIGNALS
+ *             forbids it; exitfd_get_pidfd: this child is followed without one
  *   -ESTALE   the exitfd was opened before a fork, and this is the child
- *   -EBADF    not an open fd, or not a pidfd
+ *   -EBADF    not an open fd, or not a pidfd; exitfd_install_handler: not open for writing
  *   -EXDEV    an io_uring exitfd was used from a thread other than the one that opened it
- *   -EINTR    exitfd_wait only: one of the caller's own signal handlers ran while it was blocked
+ *   -EINTR    exitfd_wait only: one of the caller's own signal handlers ran while it was blocked, or might have
  *   -EPIPE    exitfd_wait only: somebody replaced the handler of this self-pipe exitfd, see EXITFD_SELFPIPE
- *   -EPERM    the kernel does not let this process signal that one (exitfd_kill), or open its pidfd (exitfd_add)
+ *   -EPERM, -EACCES, -ENOSYS  the kernel, or a seccomp filter, does not let this process signal that one (exitfd_kill)
+ *             or open its pidfd (exitfd_add); exitfd_spawn: the file may not be executed (-EACCES)
  *   -ENOMEM, -EMFILE, -ENFILE, -ENOSPC, -EAGAIN: the kernel or the allocator said so
  */
 #ifndef EXITFD_H
@@ -100,7 +104,7 @@ struct exitfd_event {
  * SIGCHLD is already blocked in the calling thread, else self-pipe. "Works" is asked of the running kernel, never of
  * the one it was built on: a system call that answers ENOSYS, EPERM, EACCES or EINVAL is taken for absent (seccomp
  * answers any of these). The environment variable EXITFD_BACKEND (ignored in a set-user-ID program), holding a name
- * that exitfd_get_backend gives, forces one; a back end named in flags wins over it.
+ * that exitfd_get_backend gives (the empty string is none), forces one; a back end named in flags wins over it.
  *
  * EXITFD_PIDFD      One pidfd per child in a private epoll set. O(1) per exit, no signals. Linux 5.4: pidfd_open(2),
  *                   waitid(2) with P_PIDFD. A child for which the kernel gives no pidfd (EMFILE, ENFILE, ENOMEM, the
@@ -119,11 +123,11 @@ struct exitfd_event {
  *                   children are looked for every 100 ms from then on.
  * EXITFD_SELFPIPE   A SA_RESTART handler that writes to a pipe: every POSIX system. The handler chains to the one it
  *                   found, and exitfd_close puts that back unless somebody else has replaced ours since. SA_RESTART
- *                   does not cover every call: docs/eintr.md lists those that the kernel interrupts nevertheless. When
- *                   somebody replaces the handler, exitfd neither fights nor overwrites it: the next exitfd_wait that has
- *                   no event to give says -EPIPE, once. If theirs chains to ours all goes on as before, which only they
- *                   know; if not, children are still reported by every exitfd_wait, but nothing makes the fd readable:
- *                   call exitfd_wait from a timer.
+ *                   does not cover every call: docs/eintr.md in the source lists those that the kernel interrupts
+ *                   nevertheless. When somebody replaces the handler, exitfd neither fights nor overwrites it: the next
+ *                   exitfd_wait that has no event to give says -EPIPE, once. If theirs chains to ours all goes on as
+ *                   before, which only they know; if not, children are still reported by every exitfd_wait, but nothing
+ *                   makes the fd readable: call exitfd_wait from a timer.
  * EXITFD_NO_SIGNALS Fail rather than touch SIGCHLD's handler or mask, now or later: no self-pipe, no signalfd unless
  *                   SIGCHLD is blocked already, no SIGCHLD for a child without a pidfd (exitfd_add gives the errno of
  *                   pidfd_open, nothing is watched), no EXITFD_STOPPED or _CONTINUED, no any-other-child watch.
@@ -157,7 +161,7 @@ enum exitfd_open_flags {
  *                   Before Linux 5.17 a child whose first thread ended alone, before exit was called in another, is
  *                   observed with that thread's status; its owner has the true one.
  * EXITFD_STOPPED    Also report stops (CLD_STOPPED) and continues (CLD_CONTINUED), of a child only (-ENOTSUP for any
- * EXITFD_CONTINUED  other process). The kernel tells of them by SIGCHLD alone, so on the pidfd back end too the handler
+ * EXITFD_CONTINUED  other process). The kernel tells of them by SIGCHLD alone, so on pidfd and io_uring too the handler
  *                   is installed while such a watch exists, and each SIGCHLD costs one system call for each such watch:
  *                   there is no O(1) way. They coalesce: what is reported is the latest state not reported yet, so a
  *                   child stopped and continued before anybody looked gives one CLD_CONTINUED, and one that died
@@ -199,8 +203,9 @@ struct exitfd *exitfd_close(struct exitfd *x);
  * exitfd_get_fd - the fd to poll for input
  *
  * Owned by x: do not read, close or modify it. It is readable exactly while exitfd_wait(x, ..., 0) would return an
- * event, or has a moment's work to do to find that it would not. It works in epoll, level- and edge-triggered (with
- * EPOLLET call exitfd_wait until it returns 0), poll, select, io_uring poll and inside further epoll sets.
+ * event, or has a moment's work to do to find that it would not; deaf self-pipes excepted (EXITFD_SELFPIPE). It works
+ * in epoll, level- and edge-triggered (with EPOLLET call exitfd_wait until it returns 0), poll, select, io_uring poll
+ * and inside further epoll sets.
  *
  * -EINVAL, -ESTALE, -EXDEV
  */
@@ -308,15 +313,16 @@ int exitfd_get_pidfd(struct exitfd *x, pid_t pid);
 /*
  * exitfd_wait - take events
  *
- * Fills events[0] to events[max - 1] and returns how many, at least 1, or 0 after timeout_ms milliseconds without one. 0
- * never blocks and never gives -EINTR; any negative value blocks until there is an event. The child of an exit event
- * with origin EXITFD_REAPED is reaped by this very call, not before, so its pid cannot be reused while the event is
- * unread; after it the watch no longer exists. Threads that wait on the same exitfd share the events, each goes to one.
+ * Fills events[0] to events[max - 1] and returns how many, at least 1, or 0 after timeout_ms milliseconds without one.
+ * A timeout_ms of 0 never blocks and never gives -EINTR; any negative one blocks until there is an event. The child of
+ * an exit event with origin EXITFD_REAPED is reaped by this very call, not before, so its pid cannot be reused while
+ * the event is unread; after it the watch no longer exists. Threads that wait on the same exitfd share the events, each
+ * goes to one.
  *
- * While our handler is installed (on self-pipe; elsewhere while a child is followed without a pidfd, while stops or
- * continues are asked for, and with the any-other-child watch) -EINTR of a call that blocks may also come of the SIGCHLD
- * of a child that is not watched: the kernel does not say which handler ran, and hiding one of the caller's would hide
- * their SIGTERM.
+ * While our handler is installed (on self-pipe; on pidfd and io_uring while a child is followed without a pidfd, while
+ * stops or continues are asked for, and with the any-other-child watch) -EINTR of a call that blocks may also come of
+ * the SIGCHLD of a child that is not watched: the kernel does not say which handler ran, and to go on waiting might
+ * swallow the caller's SIGTERM.
  *
  * -EINVAL   x or events is NULL, or max < 1
  * -EINTR, -EPIPE, -ESTALE, -EXDEV
@@ -345,7 +351,7 @@ int exitfd_spawn(struct exitfd *x, pid_t *pid, const char *file, const posix_spa
  *
  * Returns the pid in the parent, already watched; 0 in the child, where x is stale; or a negative errno, and no child.
  *
- * -EINVAL, -ENOTSUP, -ESTALE, -EXDEV, -ENOMEM, -EMFILE, -EAGAIN
+ * -EINVAL, -ENOTSUP, -ESTALE, -EXDEV, -ENOMEM, -EAGAIN
  */
 pid_t exitfd_fork(struct exitfd *x, unsigned flags, void *data);
 
