@@ -247,6 +247,11 @@ class List(RunTest):
             file.write("echo a\n")
         self.assertEqual(self.run_tool("run", path).stdout, "a\n")
 
+    def test_a_closed_stdin_is_no_list(self):
+        result = self.run_tool("run", stdin=None, preexec_fn=lambda: os.close(0))
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("cannot read the list '-': Bad file descriptor", result.stderr)
+
     def test_a_folder_is_no_list(self):
         result = self.run_tool("run", self.folder())
         self.assertEqual(result.returncode, 1)

@@ -33,7 +33,7 @@ class Common(ToolTest):
                             (["wait", "-t", "-1", "1"], "'-1' is not a time"),
                             (["wait", "-t", "nan", "1"], "'nan' is not a time"),
                             (["wait", "-n", "0", "1"], "'0' is not a whole number"),
-                            (["wait", "-n", "2", "1"], "more than the 1 PIDs given"),
+                            (["wait", "-n", "2", "1"], "more than the PIDs given (1)"),
                             (["run", "-j", "0"], "'0' is not a whole number"), (["run", "a", "b"], "one list at a time"),
                             (["run", "/no/such/list"], "cannot open the list"), (["run", "-t", "1y"], "'1y' is not a time"),
                             (["init"], "a command is missing"), (["init", "-e", "256", "true"], "'256' is not a whole number"),
@@ -44,6 +44,13 @@ class Common(ToolTest):
             self.assertIn(what, result.stderr)
             self.assertIn("--help'.", result.stderr)
 
+    def test_a_back_end_that_is_none_is_named(self):
+        for words in (["wait", "1"], ["run", os.devnull], ["init", "true"]):
+            for name in ("epoll", ""):
+                result = self.run_tool(*words, env={**self.env, "EXITFD_BACKEND": name})
+                self.assertEqual((result.returncode, result.stdout), (1, ""), words)
+                self.assertIn(f"EXITFD_BACKEND is '{name}': it takes pidfd, ", result.stderr)
+
     def test_output_that_cannot_be_written_is_an_error(self):
         for words in (["--help"], ["--version"], ["doctor"]):
             with open("/dev/full", "w", encoding="ascii") as full:
@@ -53,7 +60,7 @@ class Common(ToolTest):
 
     def test_closed_standard_fds_are_no_trap(self):
         result = subprocess.run(["/bin/sh", "-c", '"$0" run -q 0<&- 1>&- 2>&-', TOOL], check=False)
-        self.assertEqual(result.returncode, 0)
+        self.assertEqual(result.returncode, 1)  # there is no list to read, and none of the three was needed to find out
 
     def test_output_to_a_closed_fd_is_an_error(self):
         for words in ("--help", "--version", "doctor", "wait --help"):
@@ -244,7 +251,7 @@ class WithoutPidfds(ToolTest):
     def test_unknown_back_end_is_no_crash(self):
         result = self.run_tool("wait", os.getpid(), env=dict(self.env, EXITFD_BACKEND="none-such"))
         self.assertEqual(result.returncode, 1)
-        self.assertIn("see 'exitfd doctor'", result.stderr)
+        self.assertIn("EXITFD_BACKEND is 'none-such'", result.stderr)
 
 
 if __name__ == "__main__":

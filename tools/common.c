@@ -55,6 +55,20 @@ int close_stdout(int status)
     return STATUS_FAILED;
 }
 
+int complain_cannot_start(int error)
+{
+    const char *forced = getenv("EXITFD_BACKEND");
+
+    if (error == -EINVAL && forced) {
+        complain("cannot start: EXITFD_BACKEND is '%s': it takes pidfd, io_uring, signalfd or self-pipe", forced);
+    } else if (error == -ENOTSUP && forced) {
+        complain("cannot start: EXITFD_BACKEND is '%s', which does not work here; see 'exitfd doctor'", forced);
+    } else {
+        complain("cannot start: %s; see 'exitfd doctor'", strerror(-error));
+    }
+    return STATUS_FAILED;
+}
+
 static int64_t seconds_of_unit(const char *suffix)
 {
     static const struct {

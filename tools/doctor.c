@@ -181,8 +181,8 @@ static void tell_default(struct report *report)
         tell(report, PROBLEM, "default", "none",
              "a sandbox (seccomp) kills what uses it: set EXITFD_BACKEND to one that works");
     } else if (!*probe.text) {
-        tell(report, PROBLEM, "default", "none", "exitfd_open says: %s%s%s", strerror(probe.error),
-             forced ? "; EXITFD_BACKEND is " : "", forced ? forced : "");
+        tell(report, PROBLEM, "default", "none", "exitfd_open says: %s%s%s%s", strerror(probe.error),
+             forced ? "; EXITFD_BACKEND is '" : "", forced ? forced : "", forced ? "'" : "");
     } else {
         tell(report, probe.is_true_status ? GOOD : PROBLEM, "default", probe.text, "%s%s", why,
              probe.is_true_status ? "" : ", but the status of a child cannot be had with it");
@@ -272,16 +272,18 @@ static const char *format_limit(rlim_t limit, char buffer[32])
 
 static void tell_limits(struct report *report)
 {
-    char soft[32], hard[32], open_now[32] = "", pid_max[128];
+    char soft[32], hard[32], raised[64] = "", open_now[32] = "", pid_max[128];
     struct rlimit limit;
     int count = count_open_fds();
     if (count >= 0) {
         snprintf(open_now, sizeof open_now, ", %d are open", count);
     }
     getrlimit(RLIMIT_NOFILE, &limit);
-    tell(report, GOOD, "open files", format_limit(limit.rlim_cur, soft),
-         "one for each child on the pidfd back end; can be raised to %s (ulimit -n)%s",
-         format_limit(limit.rlim_max, hard), open_now);
+    if (limit.rlim_cur != limit.rlim_max) {
+        snprintf(raised, sizeof raised, "; can be raised to %s (ulimit -n)", format_limit(limit.rlim_max, hard));
+    }
+    tell(report, GOOD, "open files", format_limit(limit.rlim_cur, soft), "one for each child on the pidfd back end%s%s",
+         raised, open_now);
 #ifdef RLIMIT_NPROC
     getrlimit(RLIMIT_NPROC, &limit);
     tell(report, GOOD, "processes", format_limit(limit.rlim_cur, soft), "of this user; pid_max is %s",

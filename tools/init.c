@@ -105,8 +105,7 @@ static int init_with(struct init_options *o, char **command)
         r = r < 0 ? r : supervise(s);
     }
     if (r < 0) {
-        complain("cannot start: %s; see 'exitfd doctor'", strerror(-r));
-        return STATUS_FAILED;
+        return complain_cannot_start(r);
     }
     int status = conclude(o);
     exitfd_close(s->x);

@@ -42,12 +42,12 @@ static int print_version(void)
     return close_stdout(0);
 }
 
-/* A descriptor of ours that is numbered 0, 1 or 2 would be taken for a standard one, by a command at the latest. What is
-   printed to one that was closed is lost, and that must show: it cannot be written to. */
+/* A descriptor of ours that is numbered 0, 1 or 2 would be taken for a standard one, by a command at the latest. Who reads
+   from one that was closed, or prints to it, must notice: it cannot be read, or written. */
 static bool fill_standard_fds(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
-        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_RDWR : O_RDONLY) != fd) {
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd) {
             return false;
         }
     }

@@ -14,7 +14,7 @@
 #endif
 
 static const char help[] =
-    "Usage: exitfd run [-fkq] [-j JOBS] [-t SECONDS] [--json] [FILE]\n"
+    "Usage: exitfd run [-fkq] [-j JOBS] [-t SECONDS] [-K SECONDS] [-p SECONDS] [-s ROWS] [--json] [FILE]\n"
     "Run each line of FILE, or of standard input, with /bin/sh -c, several at a time.\n"
     "Blank lines and lines that begin with # are skipped. Commands read from /dev/null.\n"
     "\n"
@@ -26,7 +26,7 @@ static const char help[] =
     "      --json                print one JSON object for each command, and one for the whole\n"
     "  -p, --progress SECONDS    time between two status lines: 0.1 on a terminal, else 10; 0 none\n"
     "  -s, --summary ROWS        rows of the table at the end, failed and slowest first; 10 by default\n"
-    "  -q, --quiet               only the commands' outputs: no status line, verdicts or summary\n"
+    "  -q, --quiet               only the commands' outputs, and what keeps exitfd from running them\n"
     "  -h, --help                print this\n"
     "\n"
     "Exit status: 0 all succeeded, 1 some did not, 2 wrong usage; a run that a signal ended\n"

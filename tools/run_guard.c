@@ -78,8 +78,7 @@ int guard_worker(const struct run_options *options, int (*work)(const struct run
         r = r < 0 ? r : supervise(&s);
     }
     if (r < 0) {
-        complain("cannot start: %s; see 'exitfd doctor'", strerror(-r));
-        return STATUS_FAILED;
+        return complain_cannot_start(r);
     }
     return conclude(&s, options);
 }

@@ -277,8 +277,7 @@ int run_worker(const struct run_options *options, int lifeline)
     struct run run = { .options = options, .lifeline = lifeline, .print_until_ns = NEVER, .spill.fd = -1 };
     int r = begin(&run);
     if (r < 0) {
-        complain("cannot start: %s; see 'exitfd doctor'", strerror(-r));
-        return STATUS_FAILED;
+        return complain_cannot_start(r);
     }
     work(&run);
     summarise(&run);

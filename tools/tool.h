@@ -42,6 +42,9 @@ int usage_hint(void);
 /* Everything printed has arrived, or it was said that it has not; the value is for exit. */
 int close_stdout(int status);
 
+/* No exitfd was to be had. */
+int complain_cannot_start(int error);
+
 /* Of an option or argument: false after a usage_error. Times are 1.5, 90s, 2m, 1h, 1d as timeout(1) reads them. */
 bool read_duration(const char *text, int64_t *ret_ns);
 bool read_count(const char *text, int64_t min, int64_t max, int64_t *ret);

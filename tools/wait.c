@@ -250,8 +250,7 @@ static int wait_with(struct waiting *w, int64_t timeout_ns)
     raise_fd_limit();
     int r = exitfd_open(&w->x, 0);
     if (r < 0) {
-        complain("cannot start: %s; see 'exitfd doctor'", strerror(-r));
-        return STATUS_FAILED;
+        return complain_cannot_start(r);
     }
     int64_t deadline_ns = timeout_ns == NEVER ? NEVER : monotonic_ns() + timeout_ns;
     int status = watch_all(w) ? wait_for_targets(w, deadline_ns) : STATUS_FAILED;
@@ -265,7 +264,7 @@ static int parse_targets(struct waiting *w, char **words, int count, int64_t wan
         return usage_error("a PID is missing");
     }
     if (wanted > count) {
-        return usage_error("--count %" PRId64 " is more than the %d PIDs given", wanted, count);
+        return usage_error("--count %" PRId64 " is more than the PIDs given (%d)", wanted, count);
     }
     w->targets = reallocate(NULL, (size_t)count, sizeof *w->targets);
     w->target_count = count;
