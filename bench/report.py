@@ -23,7 +23,7 @@ WHY_MISSED = """\
 What a loop by hand does not do, and this costs:
 
 * `exitfd_add` asks by `waitid` whether the pid is a child of ours: `-ECHILD` at once instead of an event that never comes.
-  It is the fifth system call; `exitfd_spawn` and `exitfd_fork` know the answer and make four (`tests/cost.c`).
+  It is the fifth system call (`tests/cost.c`).
 * `exitfd_wait` sleeps in `poll`, between two looks with `epoll_wait`: that one gives EINTR after SIGSTOP and SIGCONT too, where
   no handler ran. It is the sixth system call, and only of who sleeps there and not in a loop of his own.
 * The reap asks for the child's rusage, the pid is entered into a table where `exitfd_remove`, `exitfd_kill` and the check for

@@ -7,6 +7,7 @@
 #include "watches.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 struct exitfd;
@@ -56,6 +57,7 @@ struct exitfd {
     unsigned flags;
     uint64_t epoch; /* the process that opened it, process.h */
     int fd;
+    _Atomic unsigned sleepers; /* threads in a wait that may block */
 
     pthread_mutex_t lock; /* guards all that follows; never held while blocked */
     struct watches watches;

@@ -122,10 +122,10 @@ const char *exitfd_get_backend(const struct exitfd *x)
     return x ? x->backend->name : NULL;
 }
 
-/* Its event is due, but the pid may be a new child's already: somebody else has reaped the one that the pidfd names. */
+/* Its event is due, but the pid may be a new child's already: somebody else has reaped the one that it is about. */
 static bool is_gone(const struct watch *w)
 {
-    return w->pidfd >= 0 && xfd_platform_kill(w->pidfd, 0) == -ESRCH;
+    return w->flags & WATCH_GONE || (w->pidfd >= 0 && xfd_platform_kill(w->pidfd, 0) == -ESRCH);
 }
 
 static int add_locked(struct exitfd *x, pid_t pid, int pidfd, unsigned flags, void *data)
@@ -139,6 +139,7 @@ static int add_locked(struct exitfd *x, pid_t pid, int pidfd, unsigned flags, vo
         return error;
     w->flags = flags;
     w->data = data;
+    w->age = xfd_orphans_starts();
     xfd_watches_bind(&x->watches, w, pid);
     error = x->backend->add(x, w, pidfd, false);
     if (error < 0)
@@ -171,7 +172,15 @@ int exitfd_add(struct exitfd *x, pid_t pid, unsigned flags, void *data)
     return error;
 }
 
-/* Where no fd is left for the duplicate, the process is followed by its pid, which cannot be reused just now. */
+static int remove_watch(struct exitfd *x, struct watch *w, int unused)
+{
+    (void)unused;
+    x->backend->remove(x, w);
+    xfd_watches_drop(&x->watches, w);
+    return 0;
+}
+
+/* Where no fd is left for the duplicate, the process is followed by its pid: its own if it is still there afterwards. */
 static int add_duplicate(struct exitfd *x, int pidfd, unsigned flags, void *data)
 {
     pid_t pid = xfd_platform_pid_of(pidfd);
@@ -180,6 +189,10 @@ static int add_duplicate(struct exitfd *x, int pidfd, unsigned flags, void *data
         return pid;
     int duplicate = fcntl(pidfd, F_DUPFD_CLOEXEC, 0);
     int error = add_locked(x, pid, duplicate, flags, data);
+    if (error == 0 && duplicate < 0 && xfd_platform_kill(pidfd, 0) == -ESRCH) {
+        remove_watch(x, xfd_watches_find(&x->watches, pid), 0);
+        error = -ESRCH;
+    }
     if (error < 0 && duplicate >= 0)
         close(duplicate);
     return error;
@@ -223,14 +236,6 @@ static int with_watch(struct exitfd *x, pid_t pid, int (*function)(struct exitfd
     if (ended)
         xfd_orphans_look_again();
     return result;
-}
-
-static int remove_watch(struct exitfd *x, struct watch *w, int unused)
-{
-    (void)unused;
-    x->backend->remove(x, w);
-    xfd_watches_drop(&x->watches, w);
-    return 0;
 }
 
 int exitfd_remove(struct exitfd *x, pid_t pid)
@@ -317,7 +322,9 @@ static int see_to_orphans(struct exitfd *x, struct exitfd_event *events, int max
 
 static int wait_once(struct exitfd *x, struct exitfd_event *events, int max, int timeout)
 {
+    atomic_fetch_add(&x->sleepers, timeout != 0);
     int count = x->backend->wait(x, events, max, timeout);
+    atomic_fetch_sub(&x->sleepers, timeout != 0);
     bool interrupted = count == -EINTR;
 
     /* What came in time is given before the interruption is told. */

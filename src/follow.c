@@ -173,6 +173,7 @@ int xfd_follow_add(struct exitfd *x, struct watch *w, int why, bool known_child)
         return -ESRCH;
     if (!known_child && !may_listen(x))
         return why;
+    bool was_needed = needs_sigchld(x);
     ring_insert(x, w);
     x->followed++;
     count_jobs(x, w, 1);
@@ -188,7 +189,10 @@ int xfd_follow_add(struct exitfd *x, struct watch *w, int why, bool known_child)
     }
     if (dead < 0)
         x->unchecked = x->ring_size;
-    if (!xfd_follow_check(x) || dead || w->flags & JOB_FLAGS) /* it may be stopped already */
+    bool reached = xfd_follow_check(x);
+    /* Who sleeps already has not asked whether SIGCHLD can reach it, and its mask may be another than ours. */
+    bool news_for_sleepers = !was_needed && atomic_load(&x->sleepers) > 0;
+    if (!reached || news_for_sleepers || dead || w->flags & JOB_FLAGS) /* it may be stopped already */
         wake(x);
     return 0;
 }

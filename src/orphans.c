@@ -19,6 +19,7 @@
 static pthread_rwlock_t naming = PTHREAD_RWLOCK_INITIALIZER;
 static pthread_mutex_t listing = PTHREAD_MUTEX_INITIALIZER;
 static struct exitfd *first_open, *holder;
+static _Atomic uint32_t starts;
 static atomic_bool refused; /* somebody could not look, because a child was being started */
 static atomic_bool hidden;  /* a watched child was passed over at the last look, and others may be behind it */
 
@@ -63,9 +64,10 @@ static void wake_holder(void)
     pthread_setcancelstate(cancel_state, &cancel_state);
 }
 
-void xfd_orphans_hold(void)
+uint32_t xfd_orphans_hold(void)
 {
     pthread_rwlock_rdlock(&naming);
+    return atomic_fetch_add(&starts, 1) + 1;
 }
 
 void xfd_orphans_release(void)
@@ -84,7 +86,18 @@ static bool nobody_is_being_started(void)
     return pthread_rwlock_trywrlock(&naming) == 0;
 }
 
-void xfd_orphans_reborn(const struct exitfd *x, pid_t pid)
+uint32_t xfd_orphans_starts(void)
+{
+    return atomic_load(&starts);
+}
+
+bool xfd_orphans_is_older(const struct watch *w, uint32_t start)
+{
+    return (int32_t)(w->age - start) < 0;
+}
+
+/* Another thread may have learned the pid from the child itself and have added it by now. */
+void xfd_orphans_reborn(const struct exitfd *x, pid_t pid, uint32_t start)
 {
     int cancel_state;
 
@@ -94,7 +107,7 @@ void xfd_orphans_reborn(const struct exitfd *x, pid_t pid)
             continue;
         xfd_object_lock(other, &cancel_state);
         struct watch *earlier = xfd_watches_find(&other->watches, pid);
-        if (earlier && earlier->pidfd < 0)
+        if (earlier && earlier->pidfd < 0 && xfd_orphans_is_older(earlier, start))
             xfd_follow_gone(other, earlier);
         xfd_object_unlock(other, cancel_state);
     }

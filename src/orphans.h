@@ -9,11 +9,15 @@ void xfd_orphans_enlist(struct exitfd *x);
 void xfd_orphans_delist(struct exitfd *x);
 
 /* Around starting a child and naming it in a table: meanwhile nobody takes it for an orphan. */
-void xfd_orphans_hold(void);
+uint32_t xfd_orphans_hold(void); /* the number of this start */
 void xfd_orphans_release(void);
 
-/* pid is a new child of this process: whoever watches by that pid alone watches one that somebody else has reaped. */
-void xfd_orphans_reborn(const struct exitfd *x, pid_t pid);
+/* How many starts have begun: a watch bound now is of no child that a later start will bring forth. */
+uint32_t xfd_orphans_starts(void);
+
+/* This start has brought forth pid: an older watch by that pid alone is of a child that somebody else has reaped. */
+void xfd_orphans_reborn(const struct exitfd *x, pid_t pid, uint32_t start);
+bool xfd_orphans_is_older(const struct watch *w, uint32_t start);
 
 int xfd_orphans_claim(struct exitfd *x, void *data); /* 0 or -EBUSY */
 int xfd_orphans_give_up(struct exitfd *x);           /* 0 or -ENOENT */

@@ -11,6 +11,7 @@
 struct start {
     struct exitfd *x;
     uint64_t token;
+    uint32_t number; /* orphans.h */
     int cancel_state;
 };
 
@@ -44,13 +45,27 @@ static void cancel(struct start *start)
     xfd_object_unlock(x, start->cancel_state);
 }
 
+/* Somebody learned the pid from the child itself and was faster. It is one child, and gives one event. */
+static void give_up_newer(struct start *start, pid_t pid)
+{
+    struct exitfd *x = start->x;
+    struct watch *w = xfd_watches_find(&x->watches, pid);
+
+    if (!w || xfd_orphans_is_older(w, start->number))
+        return;
+    x->backend->remove(x, w);
+    xfd_watches_drop(&x->watches, w);
+}
+
 static void started(struct start *start, pid_t pid)
 {
     struct exitfd *x = start->x;
 
-    xfd_orphans_reborn(x, pid);
+    xfd_orphans_reborn(x, pid, start->number);
     xfd_object_lock(x, &start->cancel_state);
+    give_up_newer(start, pid);
     struct watch *w = xfd_watches_by_token(&x->watches, start->token);
+    w->age = start->number;
     xfd_watches_bind(&x->watches, w, pid);
     x->backend->add(x, w, -1, true);
     xfd_object_unlock(x, start->cancel_state);
@@ -107,7 +122,7 @@ int exitfd_spawn(struct exitfd *x, pid_t *pid, const char *file, const posix_spa
         return error;
     error = copy_attributes(&own_attr, attr);
     if (error == 0) {
-        xfd_orphans_hold();
+        start.number = xfd_orphans_hold();
         error = -posix_spawnp(&child, file, actions, &own_attr, argv, envp);
         if (error == 0)
             started(&start, child);
@@ -128,7 +143,7 @@ pid_t exitfd_fork(struct exitfd *x, unsigned flags, void *data)
 
     if (error < 0)
         return error;
-    xfd_orphans_hold();
+    start.number = xfd_orphans_hold();
     pid_t pid = fork();
     if (pid == 0)
         return 0; /* what was held is free here: process.c's handler has seen to it */

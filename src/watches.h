@@ -24,6 +24,7 @@ struct watch {
     uint32_t generation;   /* tells this use of the slot from earlier ones */
     uint32_t chain;        /* next of the same bucket, or next free slot */
     uint32_t next, prev;   /* ring of those that SIGCHLD is needed for; next == SLOT_NONE: not among them */
+    uint32_t age;          /* how many starts of children had begun when it was bound (orphans.h) */
 };
 
 #define SLOT_NONE UINT32_MAX

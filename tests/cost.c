@@ -40,11 +40,11 @@ struct cost {
 static struct cost allowed(void)
 {
     if (backend_is("pidfd"))
-        return (struct cost){ .add = 3, .collect = 3, .sleep = 2, .next = 2, .look = 1, .spawn = 3 };
+        return (struct cost){ .add = 3, .collect = 3, .sleep = 2, .next = 2, .look = 1, .spawn = 4 };
     if (backend_is("io_uring"))
-        return (struct cost){ .add = 3, .collect = 5, .sleep = 0, .next = 2, .look = 2, .spawn = 3 };
+        return (struct cost){ .add = 3, .collect = 5, .sleep = 0, .next = 2, .look = 2, .spawn = 4 };
     if (backend_is("signalfd"))
-        return (struct cost){ .add = 4, .collect = 13, .sleep = 0, .next = 4, .look = 4, .spawn = 5 };
+        return (struct cost){ .add = 4, .collect = 13, .sleep = 0, .next = 4, .look = 5, .spawn = 5 };
     /* Without MADV_WIPEONFORK each function asks for the pid, to notice a fork; tgkill is Linux's. */
     if (build_is_posix())
         return (struct cost){ .add = 4, .collect = 12, .sleep = 5, .next = 4, .look = 5, .spawn = 10 };

@@ -137,6 +137,24 @@ TEST(discard, a_living_child_is_reaped_in_silence_when_it_exits)
     exitfd_close(x);
 }
 
+TEST(discard, its_exit_writes_to_no_event)
+{
+    struct exitfd *x = open_exitfd();
+    struct exitfd_event events[4], before[4];
+    memset(events, 0x5a, sizeof(events));
+    memcpy(before, events, sizeof(events));
+    for (int i = 0; i < 4; i++) {
+        pid_t pid = watch_paused(x, 0);
+        expect_result(exitfd_discard(x, pid), 0);
+        kill(pid, SIGTERM);
+        wait_until_zombie(pid);
+    }
+    expect_result(exitfd_wait(x, events, 4, 0), 0);
+    cr_assert_eq(memcmp(events, before, sizeof(events)), 0);
+    expect_quiet(x);
+    exitfd_close(x);
+}
+
 TEST(discard, a_zombie_is_reaped_at_once)
 {
     struct exitfd *x = open_exitfd();

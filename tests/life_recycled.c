@@ -290,6 +290,53 @@ static void started_again_and_discarded(void)
     CHECK(exit_status_of(pid) == 128 + SIGUSR1);
 }
 
+static void started_again_and_added(void)
+{
+    int again;
+    pid_t pid;
+    struct exitfd *x = open_with_a_stale_watch(0, &pid);
+    CHECK(exitfd_add(x, pid, 0, &again) == 0);
+    CHECK(exitfd_kill(x, pid, SIGTERM) == 0);
+    CHECK(waitid(P_PID, (id_t)pid, &(siginfo_t){ 0 }, WEXITED | WNOWAIT) == 0);
+    struct exitfd_event events[2];
+    events[0] = next_event(x);
+    events[1] = next_event(x);
+    int stale = events[0].data == x ? 0 : 1;
+    expect_stolen_3(&events[stale], pid, x);
+    CHECK(events[!stale].data == &again && events[!stale].origin == EXITFD_REAPED && events[!stale].status == SIGTERM);
+}
+
+static int pid_of_the_child[2];
+static pid_t parent_of_the_stranger;
+
+/* Between the fork and the pidfd_open: the child exits, is stolen, and a stranger gets its pid. */
+static void steal_and_recycle(void)
+{
+    pid_t pid;
+    if (parent_of_the_stranger != 0)
+        return;
+    parent_of_the_stranger = -1; /* what is forked below comes here too */
+    CHECK(read(pid_of_the_child[0], &pid, sizeof pid) == sizeof pid);
+    CHECK(exit_status_of(pid) == 3);
+    parent_of_the_stranger = recycle_for_stranger(pid);
+}
+
+static void stolen_before_the_fork_returned(void)
+{
+    struct exitfd *x = open_for_recycling();
+    CHECK(pipe2(pid_of_the_child, O_CLOEXEC) == 0);
+    CHECK(pthread_atfork(NULL, steal_and_recycle, NULL) == 0);
+    pid_t pid = exitfd_fork(x, 0, x);
+    if (pid == 0) {
+        pid = getpid();
+        _exit(write(pid_of_the_child[1], &pid, sizeof pid) == sizeof pid ? 3 : 4);
+    }
+    CHECK(pid > 0);
+    try_to_hit(x, pid, -ESRCH);
+    expect_one_event(x, pid);
+    expect_not_hit(pid, parent_of_the_stranger);
+}
+
 static void added_again(unsigned flags)
 {
     int again;
@@ -376,6 +423,16 @@ TEST(recycled, the_watch_of_a_stolen_child_does_not_take_the_stop_of_a_later_one
 TEST(recycled, a_discard_of_a_stolen_child_does_not_reap_a_later_one)
 {
     run_where_pids_can_be_chosen(started_again_and_discarded);
+}
+
+TEST(recycled, a_child_started_and_added_again_beside_the_stale_watch)
+{
+    run_where_pids_can_be_chosen(started_again_and_added);
+}
+
+TEST(recycled, a_stranger_that_gets_the_pid_before_the_fork_returns_is_not_hit)
+{
+    run_where_pids_can_be_chosen(stolen_before_the_fork_returned);
 }
 
 TEST(recycled, a_later_child_with_the_pid_of_a_stolen_child_can_be_added)

@@ -86,6 +86,38 @@ TEST(threads, an_add_of_a_dead_child_wakes_a_blocked_wait)
     exitfd_close(x);
 }
 
+static void *start_without_a_pidfd(void *argument)
+{
+    struct waiter *waiter = argument;
+    sigset_t sigchld;
+    sigemptyset(&sigchld);
+    sigaddset(&sigchld, SIGCHLD);
+    pthread_sigmask(SIG_UNBLOCK, &sigchld, NULL);
+    struct rlimit before = forbid_new_fds();
+    pid_t pid = exitfd_fork(waiter->x, 0, waiter->x);
+    if (pid == 0)
+        _exit(0);
+    allow_new_fds(&before);
+    return NULL;
+}
+
+/* The thread that SIGCHLD could reach is gone when it comes, and who waits was asleep before there was any need of it. */
+TEST(threads, a_child_started_by_a_thread_that_ends_wakes_a_wait_that_has_SIGCHLD_blocked)
+{
+    block_sigchld();
+    for (int i = 0; i < 20; i++) {
+        struct exitfd *x = open_exitfd();
+        struct waiter waiter = { .x = x };
+        struct helper waiting = start_blocked(&waiter);
+        struct helper starting = start_helper(start_without_a_pidfd, &waiter);
+        join_helper(&starting);
+        join_helper(&waiting);
+        expect_result(waiter.ret, 1);
+        cr_assert_eq(waiter.event.data, x);
+        exitfd_close(x);
+    }
+}
+
 TEST(threads, a_watch_for_any_other_child_wakes_a_blocked_wait)
 {
     struct exitfd *x = open_exitfd();

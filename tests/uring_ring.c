@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ptrace.h>
 #include <unistd.h>
 
 #define CHILDREN 77 /* the user_data of the poll */
@@ -237,6 +238,30 @@ TEST(uring_ring, one_child_that_lives_on)
     cr_assert_eq(event.pid, 1, "written without an event");
     let_through(&gate, 1);
     reap(pid);
+    close_gate(&gate);
+}
+
+TEST(uring_ring, one_child_that_we_trace_and_that_has_stopped)
+{
+    const struct io_uring_cqe told = { .res = 0 };
+    struct gate gate = open_gate();
+    struct exitfd_event event = { .pid = 1 };
+    siginfo_t info;
+    int status;
+    pid_t pid = start_child(&gate, 7);
+    cr_assert_eq(ptrace(PTRACE_SEIZE, pid, NULL, NULL), 0);
+    cr_assert_eq(ptrace(PTRACE_INTERRUPT, pid, NULL, NULL), 0);
+    cr_assert_eq(waitid(P_PID, (id_t)pid, &info, WSTOPPED | WNOWAIT), 0);
+    cr_assert_eq(exitfd_uring_take_child(&told, pid, 0, NULL, &event), 0);
+    cr_assert_eq(exitfd_uring_take_child(&told, pid, EXITFD_OBSERVE, NULL, &event), 0);
+    cr_assert_eq(event.pid, 1, "written without an event");
+    cr_assert_eq(waitpid(pid, &status, WNOHANG), pid, "the stop was taken away");
+    cr_assert(WIFSTOPPED(status));
+    cr_assert_eq(ptrace(PTRACE_DETACH, pid, NULL, NULL), 0);
+    let_through(&gate, 1);
+    wait_until_zombie(pid);
+    cr_assert_eq(exitfd_uring_take_child(&told, pid, 0, &gate, &event), 1);
+    expect_exited(&event, pid, 7, &gate);
     close_gate(&gate);
 }
 

@@ -115,22 +115,6 @@ static inline void exitfd_uring_prep_child(struct io_uring_sqe *sqe, pid_t pid, 
     sqe->file_index = WEXITED | WNOWAIT;
 }
 
-static inline int exitfd_uring_reap(pid_t pid, struct exitfd_event *event)
-{
-    int status;
-    pid_t found;
-
-    do
-        found = wait4(pid, &status, WNOHANG, &event->rusage);
-    while (found < 0 && errno == EINTR);
-    if (found <= 0)
-        return found < 0 ? -errno : 0;
-    event->origin = EXITFD_REAPED;
-    event->code = WIFEXITED(status) ? CLD_EXITED : WCOREDUMP(status) ? CLD_DUMPED : CLD_KILLED;
-    event->status = WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status);
-    return 1;
-}
-
 static inline int exitfd_uring_peek(pid_t pid, struct exitfd_event *event)
 {
     siginfo_t info;
@@ -142,11 +126,30 @@ static inline int exitfd_uring_peek(pid_t pid, struct exitfd_event *event)
     while (error < 0 && errno == EINTR);
     if (error < 0)
         return -errno;
-    if (info.si_pid == 0)
+    /* Or a stop of a child that this process traces itself, of which the request tells too. */
+    if (info.si_pid == 0 || (info.si_code != CLD_EXITED && info.si_code != CLD_KILLED && info.si_code != CLD_DUMPED))
         return 0;
     event->origin = EXITFD_PEEKED;
     event->code = info.si_code;
     event->status = info.si_status;
+    return 1;
+}
+
+static inline int exitfd_uring_reap(pid_t pid, struct exitfd_event *event)
+{
+    int status;
+    pid_t found = exitfd_uring_peek(pid, event);
+
+    if (found != 1)
+        return found;
+    do
+        found = wait4(pid, &status, WNOHANG, &event->rusage);
+    while (found < 0 && errno == EINTR);
+    if (found <= 0)
+        return found < 0 ? -errno : 0;
+    event->origin = EXITFD_REAPED;
+    event->code = WIFEXITED(status) ? CLD_EXITED : WCOREDUMP(status) ? CLD_DUMPED : CLD_KILLED;
+    event->status = WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status);
     return 1;
 }
 
@@ -155,7 +158,8 @@ static inline int exitfd_uring_peek(pid_t pid, struct exitfd_event *event)
  *
  * pid and flags as when it was prepared. 1: *event is filled, and without EXITFD_OBSERVE the child has been reaped by
  * this call. If somebody else was faster, it is EXITFD_UNKNOWN. rusage is all zero for EXITFD_OBSERVE. 0: it has not
- * exited after all, prepare and submit again.
+ * exited after all, as where this process traces it and it has stopped: prepare and submit again, then after the tracer
+ * has waited for the stop.
  *
  * -ECANCELED   the request was cancelled; the child is still yours
  * -EINVAL      this kernel has no such request; the child is still yours

@@ -71,6 +71,15 @@ static int check_child(const struct watch *w, int pidfd, bool opened)
     return w->flags & JOB_FLAGS ? -ENOTSUP : 0;
 }
 
+/* Somebody has reaped the child that was started, or the kernel has, and its pid was given away before we opened it. */
+static bool is_stranger(const struct watch *w, int pidfd)
+{
+    struct wait_result ignored;
+
+    return xfd_status_wait(P_PID, (id_t)w->pid, WEXITED | WNOWAIT | __WALL, &ignored) == -ECHILD &&
+           why_no_child(w, pidfd) == -ECHILD;
+}
+
 int xfd_child_add(struct exitfd *x, struct watch *w, int given, bool known_child,
                   int (*arm)(struct exitfd *, struct watch *, int),
                   int (*follow)(struct exitfd *, struct watch *, int, bool))
@@ -82,6 +91,10 @@ int xfd_child_add(struct exitfd *x, struct watch *w, int given, bool known_child
         return error;
     if (error < 0)
         return follow(x, w, error, known_child);
+    if (known_child && is_stranger(w, pidfd)) {
+        close(pidfd);
+        return follow(x, w, -ESRCH, known_child);
+    }
     error = known_child ? 0 : check_child(w, pidfd, given < 0);
     bool in_question = error < 0;
     if (!in_question)

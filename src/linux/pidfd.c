@@ -88,11 +88,13 @@ static void rearm(struct exitfd *x, struct watch *w)
 
 static int settle(struct exitfd *x, struct watch *w, uint32_t ready, struct exitfd_event *event)
 {
-    if (xfd_child_take(w, ready & EPOLLHUP, event) == 0) {
+    struct exitfd_event untold;
+    int count = w->flags & WATCH_DISCARDED ? 0 : 1;
+
+    if (xfd_child_take(w, ready & EPOLLHUP, count ? event : &untold) == 0) {
         rearm(x, w);
         return 0;
     }
-    int count = w->flags & WATCH_DISCARDED ? 0 : 1;
     let_go(x, w, w->flags & (WATCH_REARMED | WATCH_SHARED));
     xfd_watches_drop(&x->watches, w);
     return count;

@@ -4,7 +4,6 @@
 #include "wake.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
 
@@ -64,17 +63,14 @@ static int take_ready(struct exitfd *x, struct epoll_event *ready, int max)
     return count < 0 ? -errno : count;
 }
 
-/* It is poll(2) that sleeps: epoll_wait(2) gives EINTR also where no handler ran, as after SIGSTOP and SIGCONT. */
 int xfd_set_wait(struct exitfd *x, struct epoll_event *ready, int max, int timeout)
 {
     int count = take_ready(x, ready, max);
 
     if (count != 0 || timeout == 0)
         return count;
-    count = poll(&(struct pollfd){ .fd = x->fd, .events = POLLIN }, 1, timeout);
-    if (count <= 0)
-        return count < 0 ? -errno : 0;
-    return take_ready(x, ready, max);
+    count = wake_sleep(x, timeout);
+    return count > 0 ? take_ready(x, ready, max) : count;
 }
 
 void xfd_set_tick(struct exitfd *x, bool on)

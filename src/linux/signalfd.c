@@ -93,14 +93,15 @@ static int add(struct exitfd *x, struct watch *w, int pidfd, bool known_child)
 }
 
 /* A pending SIGCHLD is one for the whole process, and only one reader gets it. */
-static pid_t read_signal(struct exitfd *x)
+static bool read_signal(struct exitfd *x, pid_t *sender)
 {
     struct signalfd_siginfo info;
 
     if (read(x->signal_fd, &info, sizeof info) != (ssize_t)sizeof info)
-        return 0;
+        return false;
     xfd_sigchld_tell_siblings(x->listener);
-    return (pid_t)info.ssi_pid;
+    *sender = (pid_t)info.ssi_pid;
+    return true;
 }
 
 static int wait_signalfd(struct exitfd *x, struct exitfd_event *events, int max, int timeout)
@@ -114,11 +115,12 @@ static int wait_signalfd(struct exitfd *x, struct exitfd_event *events, int max,
     if (count < 0)
         return count;
     pthread_mutex_lock(&x->lock);
-    pid_t hint = 0;
     for (int i = 0; i < count; i++)
-        if (!xfd_set_drain(x, ready[i].data.u64))
-            hint = read_signal(x);
-    count = count > 0 ? xfd_follow_collect(x, events, max, x->deaf, hint) : xfd_follow_audit(x, events);
+        xfd_set_drain(x, ready[i].data.u64);
+    /* Whatever the set says: a forked child that polls it asks for signals of its own, and finds the signalfd not ready. */
+    pid_t hint = 0;
+    bool woken = read_signal(x, &hint) || count > 0;
+    count = woken ? xfd_follow_collect(x, events, max, x->deaf, hint) : xfd_follow_audit(x, events);
     pthread_mutex_unlock(&x->lock);
     return count;
 }

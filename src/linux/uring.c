@@ -289,14 +289,15 @@ static int ask_again(struct exitfd *x, struct watch *w, bool requested)
 static int settle(struct exitfd *x, struct watch *w, const struct io_uring_cqe *cqe, struct exitfd_event *event)
 {
     bool requested = cqe->flags & IORING_CQE_F_MORE, reaped = cqe->res > 0 && cqe->res & POLLHUP;
-    int found = w->pidfd >= 0 ? xfd_child_take(w, reaped, event) : take_waited(w, cqe->res, event);
+    struct exitfd_event untold;
+    int count = w->flags & WATCH_DISCARDED ? 0 : 1;
 
-    if (found == 0)
+    event = count ? event : &untold;
+    if ((w->pidfd >= 0 ? xfd_child_take(w, reaped, event) : take_waited(w, cqe->res, event)) == 0)
         return ask_again(x, w, requested);
-    found = w->flags & WATCH_DISCARDED ? 0 : 1;
     let_go(x, w, requested);
     xfd_watches_drop(&x->watches, w);
-    return found;
+    return count;
 }
 
 /* Takes completions up to the first for which there is no room. */
@@ -381,16 +382,12 @@ static int take(struct exitfd *x, struct exitfd_event *events, int max)
 
 static int wait_uring(struct exitfd *x, struct exitfd_event *events, int max, int timeout)
 {
-    struct pollfd readable = { .fd = x->fd, .events = POLLIN };
-
     pthread_mutex_lock(&x->lock);
     xfd_follow_check(x);
     pthread_mutex_unlock(&x->lock);
-    if (timeout != 0) {
-        int ready = poll(&readable, 1, timeout);
-        if (ready <= 0)
-            return ready < 0 ? -errno : 0;
-    }
+    int ready = timeout != 0 ? wake_sleep(x, timeout) : 1;
+    if (ready <= 0)
+        return ready;
     pthread_mutex_lock(&x->lock);
     int count = take(x, events, max);
     pthread_mutex_unlock(&x->lock);

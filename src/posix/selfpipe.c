@@ -6,7 +6,6 @@
 #include "wake.h"
 
 #include <errno.h>
-#include <poll.h>
 
 #define DEAF_POLL_MS 100
 
@@ -89,9 +88,8 @@ static int wait_selfpipe(struct exitfd *x, struct exitfd_event *events, int max,
         return found.count;
     if (!found.reached && (timeout < 0 || timeout > DEAF_POLL_MS))
         timeout = DEAF_POLL_MS;
-    if (poll(&(struct pollfd){ .fd = x->fd, .events = POLLIN }, 1, timeout) < 0)
-        return -errno;
-    return take(x, events, max).count;
+    int ready = wake_sleep(x, timeout);
+    return ready < 0 ? ready : take(x, events, max).count;
 }
 
 const struct backend xfd_selfpipe_backend = {

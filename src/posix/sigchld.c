@@ -113,6 +113,8 @@ void xfd_sigchld_forked(void)
         atomic_store(&l->fd, -1);
         atomic_store(&l->users, 0);
     }
+    if (primitive)
+        primitive->reserved = false;
     primitive = NULL;
     xfd_sigchld_unlock(); /* this thread has locked it, before the fork */
 }
