@@ -110,24 +110,30 @@ struct exitfd_event {
  *                   waitid(2) with P_PIDFD. A child for which the kernel gives no pidfd (EMFILE, ENFILE, ENOMEM, the
  *                   epoll limit's ENOSPC, or seccomp's EPERM, EACCES or ENOSYS) is followed by SIGCHLD behind the same
  *                   fd, and only that child: a handler is installed, as for EXITFD_SELFPIPE, while there is such a
- *                   child. Where SIGCHLD cannot reach it (blocked in the calling thread, or the handler was
- *                   replaced) these children, and only these, are looked for every 100 ms.
+ *                   child. Where SIGCHLD cannot reach it (blocked in the calling thread, or the handler was replaced)
+ *                   these children, and only these, are looked for every 100 ms, from the next call or a second later
+ *                   at most on: while there is such a child the fd is readable once a second for that.
  * EXITFD_URING      An io_uring with a registered eventfd: cheaper registration in bulk. Linux 6.1, and 6.16 or later
  *                   (6.12 was seen to lose the wake-up of a ring), built with liburing. Only the thread that opened it
- *                   may use it (-EXDEV), and it must outlive the exitfd.
+ *                   may use it (-EXDEV), and it must outlive the exitfd. A forked child that runs no other program
+ *                   keeps the ring: when it lets go of it later than 0.2 seconds after exitfd_close, one blocked system
+ *                   call of that thread may fail with EINTR.
  * EXITFD_SIGNALFD   A signalfd(2) for SIGCHLD: no fd per child, no handler. SIGCHLD must be blocked in every thread.
  *                   Asking for it by name says that it is, or will be; where the calling thread has not blocked it,
  *                   exitfd_open does, and exitfd_close in the same thread undoes that. SIGCHLD is consumed: of two
  *                   readers in one process (sd-event, a sigwaitinfo of your own) one would miss signals. Any number of
- *                   exitfds tell each other. If SIGCHLD is unblocked or ignored later, the next call notices and the
- *                   children are looked for every 100 ms from then on.
+ *                   exitfds tell each other. If SIGCHLD is unblocked or ignored later, the next call notices, or one
+ *                   that sleeps within a second, and the children are looked for every 100 ms from then on. No forked
+ *                   child may poll the fd: the kernel shows it signals of its own there, and makes its parent's epoll
+ *                   set forget that SIGCHLD is pending until the next exitfd_wait.
  * EXITFD_SELFPIPE   A SA_RESTART handler that writes to a pipe: every POSIX system. The handler chains to the one it
  *                   found, and exitfd_close puts that back unless somebody else has replaced ours since. SA_RESTART
  *                   does not cover every call: docs/eintr.md in the source lists those that the kernel interrupts
  *                   nevertheless. When somebody replaces the handler, exitfd neither fights nor overwrites it: the next
  *                   exitfd_wait that has no event to give says -EPIPE, once. If theirs chains to ours all goes on as
- *                   before, which only they know; if not, children are still reported by every exitfd_wait, but nothing
- *                   makes the fd readable: call exitfd_wait from a timer.
+ *                   before, which only they know; if not, or if all threads block SIGCHLD, children are still reported
+ *                   by every exitfd_wait, one that sleeps included, but nothing makes the fd readable: call exitfd_wait
+ *                   from a timer.
  * EXITFD_NO_SIGNALS Fail rather than touch SIGCHLD's handler or mask, now or later: no self-pipe, no signalfd unless
  *                   SIGCHLD is blocked already, no SIGCHLD for a child without a pidfd (exitfd_add gives the errno of
  *                   pidfd_open, nothing is watched), no EXITFD_STOPPED or _CONTINUED, no any-other-child watch.
@@ -135,12 +141,13 @@ struct exitfd_event {
  * What cannot be known of a child without a pidfd, so of all on the SIGCHLD back ends: the status of one that somebody
  * else reaped, or that the kernel reaped because SIGCHLD is SIG_IGN or has SA_NOCLDWAIT. It is EXITFD_UNKNOWN there,
  * reported at the SIGCHLD that tells of it; under SIG_IGN the kernel sends no signal, so it is found by the next
- * exitfd_wait (self-pipe) or within 100 ms of the next call (signalfd). Two cases leave no sign, and are found by later
- * calls, each of which asks for one watch in turn: SIGCHLD was ignored for a moment between two calls, and a child
- * without one page fault of its own (clone(2) with CLONE_VM) was reaped by somebody else. And if somebody else reaps a
- * watched child, and this process forks one by hand that gets the same pid before that was noticed, the two cannot be
- * told apart: the watch goes on with the second, whose status it gives and which exitfd_kill hits. One that exitfd_spawn
- * or exitfd_fork starts is told apart, by all exitfds of the process.
+ * exitfd_wait or one that sleeps (self-pipe), or within 100 ms of the next call (signalfd). Two cases leave no sign,
+ * and are found by later calls, each of which asks for one watch in turn: SIGCHLD was ignored for a moment between two
+ * calls, and a child without one page fault of its own (clone(2) with CLONE_VM) was reaped by somebody else. And if
+ * somebody else reaps a watched child, and this process forks one by hand that gets the same pid before that was
+ * noticed, the two cannot be told apart: the watch goes on with the second, whose status it gives and which exitfd_kill
+ * hits. One that exitfd_spawn or exitfd_fork starts is told apart, by all exitfds of the process. A child that clone(2)
+ * gave another exit signal than SIGCHLD, or none, is none for them: -ECHILD.
  */
 enum exitfd_open_flags {
     EXITFD_PIDFD      = 1 << 0,
@@ -350,6 +357,7 @@ int exitfd_spawn(struct exitfd *x, pid_t *pid, const char *file, const posix_spa
  * exitfd_fork - fork(2) with the watch included
  *
  * Returns the pid in the parent, already watched; 0 in the child, where x is stale; or a negative errno, and no child.
+ * EXITFD_UNKNOWN as for exitfd_spawn.
  *
  * -EINVAL, -ENOTSUP, -ESTALE, -EXDEV, -ENOMEM, -EAGAIN
  */
@@ -359,15 +367,15 @@ pid_t exitfd_fork(struct exitfd *x, unsigned flags, void *data);
  * exitfd_install_handler - the signal-level primitive: one byte for each SIGCHLD
  *
  * From now on one byte is written to fd whenever SIGCHLD is delivered to any thread of this process, also one sent by
- * kill(2). System calls are restarted (SA_RESTART). The handler saves errno, writes, chains to the handler it found
- * (with its siginfo), takes no lock and allocates nothing; in a forked child it does not write. fd is made non-blocking
- * (a full pipe in a handler must not block: one unread byte is enough) and stays the caller's: uninstall before you
- * close it, for a number that is closed and reused gets the bytes, and keep its reader open, or the write raises
- * SIGPIPE. *ret_old_fd, if not NULL, is the fd registered before, -1 if there was none. fd -1 uninstalls: nothing is
- * written to the old fd after the return, and once no exitfd needs the handler either, the disposition found at the
- * first install is put back, unless somebody has replaced ours since. One fd per process; any number of self-pipe
- * exitfds beside it. SIG_IGN found at the install is replaced by the handler, so that children leave statuses again;
- * SA_NOCLDWAIT found with a handler is kept.
+ * kill(2) (two, where this was called again over a handler that chains to ours). System calls are restarted
+ * (SA_RESTART). The handler saves errno, writes, chains to the handler it found (with its siginfo), takes no lock and
+ * allocates nothing; in a forked child it does not write. fd is made non-blocking (a full pipe in a handler must not
+ * block: one unread byte is enough) and stays the caller's: uninstall before you close it, for a number that is closed
+ * and reused gets the bytes, and keep its reader open, or the write raises SIGPIPE. *ret_old_fd, if not NULL, is the fd
+ * registered before, -1 if there was none. fd -1 uninstalls: nothing is written to the old fd after the return, and
+ * once no exitfd needs the handler either, the disposition found at the first install is put back, unless somebody has
+ * replaced ours since. One fd per process; any number of self-pipe exitfds beside it. SIG_IGN found at the install is
+ * replaced by the handler, so that children leave statuses again; SA_NOCLDWAIT found with a handler is kept.
  *
  * -EBADF    fd is neither -1 nor open for writing
  * -ENOMEM

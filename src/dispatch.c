@@ -32,9 +32,17 @@ static int flag_from_environment(unsigned *flag)
     return -EINVAL;
 }
 
-int xfd_dispatch(unsigned flags, const struct backend **ret)
+/* What the probe has not asked for may be forbidden too: the timerfd, the eventfd, the epoll set. */
+static int open_with(struct exitfd *x, const struct backend *backend, int (*open)(struct exitfd *))
 {
-    unsigned forced = flags & BACKEND_FLAGS;
+    x->backend = backend;
+    int error = open(x);
+    return error == -ENOSYS || error == -EPERM || error == -EACCES || error == -EINVAL ? -ENOTSUP : error;
+}
+
+int xfd_dispatch(struct exitfd *x, int (*open)(struct exitfd *))
+{
+    unsigned forced = x->flags & BACKEND_FLAGS;
 
     if (forced & (forced - 1))
         return -EINVAL;
@@ -44,9 +52,9 @@ int xfd_dispatch(unsigned flags, const struct backend **ret)
     for (const struct backend *const *backend = xfd_backends; *backend; backend++) {
         if (forced && (*backend)->flag != forced)
             continue;
-        error = (*backend)->probe(flags, forced != 0);
+        error = (*backend)->probe(x->flags, forced != 0);
         if (error == 0)
-            *ret = *backend;
+            error = open_with(x, *backend, open);
         if (error != -ENOTSUP)
             return error;
     }

@@ -6,7 +6,7 @@
 
 #define BACKEND_FLAGS (EXITFD_PIDFD | EXITFD_URING | EXITFD_SIGNALFD | EXITFD_SELFPIPE)
 
-/* The back end for the flags of exitfd_open and the environment, asked of the kernel that runs. */
-int xfd_dispatch(unsigned flags, const struct backend **ret);
+/* Opens x with the best back end that its flags, the environment and the kernel that runs allow. */
+int xfd_dispatch(struct exitfd *x, int (*open)(struct exitfd *));
 
 #endif

@@ -46,7 +46,7 @@ void xfd_object_unlock(struct exitfd *x, int cancel_state)
     pthread_setcancelstate(cancel_state, &cancel_state);
 }
 
-static int open_locked(struct exitfd *x)
+static int open_backend(struct exitfd *x)
 {
     x->fd = x->wake_fd = x->timer_fd = x->signal_fd = -1;
     x->epoch = xfd_process_epoch();
@@ -60,23 +60,19 @@ static int open_locked(struct exitfd *x)
 
 int exitfd_open(struct exitfd **ret, unsigned flags)
 {
-    const struct backend *backend;
     int cancel_state;
 
     if (!ret || flags & ~(unsigned)(BACKEND_FLAGS | EXITFD_NO_SIGNALS))
         return -EINVAL;
     int error = xfd_process_init();
-    if (error == 0)
-        error = xfd_dispatch(flags, &backend);
     if (error < 0)
         return error;
     struct exitfd *x = calloc(1, sizeof *x);
     if (!x)
         return -ENOMEM;
-    x->backend = backend;
     x->flags = flags;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-    error = open_locked(x);
+    error = xfd_dispatch(x, open_backend);
     pthread_setcancelstate(cancel_state, &cancel_state);
     if (error < 0) {
         free(x);

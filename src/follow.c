@@ -134,12 +134,21 @@ void xfd_follow_stop(struct exitfd *x)
 static void change_hearing(struct exitfd *x, bool reached)
 {
     x->deaf = !reached;
-    if (x->backend->tick)
-        x->backend->tick(x, x->deaf);
     if (reached && needs_sigchld(x)) {
         x->unchecked = x->ring_size;
         wake(x);
     }
+}
+
+/* The fd of a back end that does without SIGCHLD is to tell of the few that need it whatever becomes of the handler. */
+static void sync_tick(struct exitfd *x)
+{
+    int period = x->deaf ? DEAF_LOOK_MS : needs_sigchld(x) && !x->backend->by_sigchld ? HEARING_CHECK_MS : 0;
+
+    if (!x->backend->tick || period == x->tick_period)
+        return;
+    x->tick_period = period;
+    x->backend->tick(x, period);
 }
 
 static void listen_to_stops_again(struct exitfd *x)
@@ -164,7 +173,15 @@ bool xfd_follow_check(struct exitfd *x)
     }
     if (x->deaf == reached)
         change_hearing(x, reached);
+    sync_tick(x);
     return reached;
+}
+
+int xfd_follow_patience(const struct exitfd *x, int timeout)
+{
+    int most = x->deaf && !x->backend->tick ? DEAF_LOOK_MS : HEARING_CHECK_MS;
+
+    return needs_sigchld(x) && (timeout < 0 || timeout > most) ? most : timeout;
 }
 
 int xfd_follow_add(struct exitfd *x, struct watch *w, int why, bool known_child)

@@ -8,6 +8,9 @@
 
 #include "backend.h"
 
+#define DEAF_LOOK_MS 100
+#define HEARING_CHECK_MS 1000
+
 void xfd_follow_forked(void); /* in the child */
 
 /* At open and close of a back end that always listens. */
@@ -33,6 +36,9 @@ void xfd_follow_orphans(struct exitfd *x);
 
 /* Before a wait: sees to it that somebody looks where SIGCHLD does not reach. True if it does, or nobody needs it. */
 bool xfd_follow_check(struct exitfd *x);
+
+/* After that: how long the wait may sleep, for nobody tells us when SIGCHLD ceases to reach us meanwhile. */
+int xfd_follow_patience(const struct exitfd *x, int timeout);
 
 /* One child in turn, against what no sign tells of: SIGCHLD ignored for a moment. How many events, 0 or 1. */
 int xfd_follow_audit(struct exitfd *x, struct exitfd_event *event);

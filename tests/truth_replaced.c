@@ -149,6 +149,7 @@ struct doorman {
     pthread_t thread;
     pid_t tid;
     struct gate gate;
+    void (*misuse)(void); /* done first, unless NULL */
 };
 
 static void *let_through_when_asleep(void *arg)
@@ -156,6 +157,8 @@ static void *let_through_when_asleep(void *arg)
     struct doorman *doorman = arg;
     if (!wait_until_asleep(doorman->tid))
         return arg;
+    if (doorman->misuse != NULL)
+        doorman->misuse();
     if (write(doorman->gate.go_end, "", 1) != 1)
         return arg;
     return NULL;
@@ -202,6 +205,80 @@ TEST(replaced, a_blocked_wait_after_SIG_DFL_is_no_hang)
 {
     struct exitfd *x = open_for_truth();
     expect_event_while_blocked(x, install_default);
+    exitfd_close(x);
+}
+
+/* Of a child that needs SIGCHLD, whatever the back end: there is no fd for it. */
+static pid_t start_without_an_fd(struct exitfd *x, const struct gate *gate, int status)
+{
+    struct rlimit before = forbid_new_fds();
+    pid_t pid = start_child(gate, status);
+    cr_assert_eq(exitfd_add(x, pid, 0, x), 0);
+    allow_new_fds(&before);
+    return pid;
+}
+
+TEST(replaced, by_SIG_DFL_while_a_wait_sleeps)
+{
+    struct exitfd *x = open_for_truth();
+    struct doorman doorman = { .tid = own_tid(), .gate = open_gate(), .misuse = install_default };
+    pid_t pid = start_without_an_fd(x, &doorman.gate, 47);
+    struct exitfd_event event;
+    int ret;
+    alarm(DEADLINE_MS / 1000);
+    cr_assert_eq(pthread_create(&doorman.thread, NULL, let_through_when_asleep, &doorman), 0);
+    do
+        ret = exitfd_wait(x, &event, 1, -1);
+    while (ret == -EINTR || ret == -EPIPE);
+    cr_assert_eq(ret, 1, "exitfd_wait: %d", ret);
+    expect_exited(&event, pid, 47, x);
+    cr_assert_eq(pthread_join(doorman.thread, NULL), 0);
+    close_gate(&doorman.gate);
+    exitfd_close(x);
+}
+
+static void skip_where_the_fd_lives_on_sigchld(void)
+{
+    if (!follows_by_pidfd())
+        SKIP("this back end lives on SIGCHLD: what takes it away is noticed by calls alone");
+}
+
+TEST(replaced, by_SIG_DFL_while_nobody_calls)
+{
+    struct exitfd *x = open_for_truth();
+    struct gate gate = open_gate();
+    skip_where_the_fd_lives_on_sigchld();
+    pid_t pid = start_without_an_fd(x, &gate, 48);
+    expect_no_event(x);
+    install_default();
+    let_through(&gate, 1);
+    wait_until_zombie(pid);
+    struct exitfd_event event;
+    do
+        wait_readable(exitfd_get_fd(x));
+    while (exitfd_wait(x, &event, 1, 0) == 0);
+    expect_exited(&event, pid, 48, x);
+    expect_no_spin(x);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
+TEST(replaced, while_nobody_calls_and_an_orphan_is_awaited)
+{
+    struct exitfd *x = open_for_truth();
+    struct gate gate = open_gate();
+    skip_where_the_fd_lives_on_sigchld();
+    cr_assert_eq(exitfd_add(x, -1, 0, x), 0);
+    pid_t pid = start_child(&gate, 48);
+    expect_no_event(x);
+    install_default();
+    let_through(&gate, 1);
+    struct exitfd_event event;
+    do
+        wait_readable(exitfd_get_fd(x));
+    while (exitfd_wait(x, &event, 1, 0) == 0);
+    expect_exited(&event, pid, 48, x);
+    close_gate(&gate);
     exitfd_close(x);
 }
 

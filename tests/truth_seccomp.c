@@ -135,3 +135,37 @@ TEST(seccomp, EPERM_for_the_record)
     if (ret < 0)
         SKIP("seccomp_load: %s", strerror(-ret));
 }
+
+/* The probe has seen pidfds, and then there is no timerfd. */
+static void filter_timerfd(int error)
+{
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+    cr_assert_not_null(filter);
+    cr_assert_eq(seccomp_rule_add(filter, SCMP_ACT_ERRNO((uint32_t)error), SCMP_SYS(timerfd_create), 0), 0);
+    int ret = seccomp_load(filter);
+    seccomp_release(filter);
+    if (ret < 0)
+        SKIP("seccomp_load: %s", strerror(-ret));
+    struct exitfd *x = NULL;
+    cr_assert_eq(exitfd_open(&x, EXITFD_PIDFD), -ENOTSUP);
+    cr_assert_null(x);
+    if (getenv("EXITFD_BACKEND") != NULL)
+        return;
+    x = open_exitfd();
+    cr_assert_str_eq(exitfd_get_backend(x), "self-pipe");
+    pid_t pid = start_child_exit(123);
+    cr_assert_eq(exitfd_add(x, pid, 0, x), 0);
+    struct exitfd_event event = wait_event(x);
+    expect_exited(&event, pid, 123, x);
+    exitfd_close(x);
+}
+
+TEST(seccomp, EPERM_for_what_a_back_end_needs_besides)
+{
+    filter_timerfd(EPERM);
+}
+
+TEST(seccomp, ENOSYS_for_what_a_back_end_needs_besides)
+{
+    filter_timerfd(ENOSYS);
+}

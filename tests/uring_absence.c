@@ -123,6 +123,13 @@ TEST(uring_absence, seccomp_that_forbids_registering)
     expect_open(-ENOTSUP);
 }
 
+TEST(uring_absence, seccomp_that_forbids_entering)
+{
+    exitfd_close(open_exitfd());
+    answer_system_call(SYS_io_uring_enter, EPERM);
+    expect_open(-ENOTSUP);
+}
+
 /* Without pidfds the ring's own waitid carries all children, without signals. */
 TEST(uring_absence, seccomp_that_forbids_pidfds)
 {

@@ -25,7 +25,8 @@
  *
  * Which to take. The second costs a quarter of what a pidfd costs to set up and has no fd, but nothing tells the status
  * of a child that somebody else reaped, and the kernel walks all such requests of the process at each exit: it is for
- * tens of children rather than thousands (docs/uring.md in the source has the figures).
+ * tens of children rather than thousands (docs/uring.md in the source has the figures). It needs
+ * wait4(2): _DEFAULT_SOURCE, which is there unless a strict standard was asked for.
  */
 #ifndef EXITFD_URING_H
 #define EXITFD_URING_H

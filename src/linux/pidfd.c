@@ -123,6 +123,7 @@ static int wait_pidfd(struct exitfd *x, struct exitfd_event *events, int max, in
 
     pthread_mutex_lock(&x->lock);
     xfd_follow_check(x);
+    timeout = xfd_follow_patience(x, timeout);
     count = xfd_follow_audit(x, events);
     pthread_mutex_unlock(&x->lock);
     if (count == max)

@@ -7,8 +7,6 @@
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
 
-#define TICK_NANOSECONDS 100000000
-
 void xfd_close_fd(int *fd)
 {
     if (*fd >= 0)
@@ -73,10 +71,10 @@ int xfd_set_wait(struct exitfd *x, struct epoll_event *ready, int max, int timeo
     return count > 0 ? take_ready(x, ready, max) : count;
 }
 
-void xfd_set_tick(struct exitfd *x, bool on)
+void xfd_set_tick(struct exitfd *x, int period)
 {
-    struct timespec period = { .tv_nsec = on ? TICK_NANOSECONDS : 0 };
-    timerfd_settime(x->timer_fd, 0, &(struct itimerspec){ period, period }, NULL);
+    struct timespec time = { .tv_sec = period / 1000, .tv_nsec = period % 1000 * 1000000 };
+    timerfd_settime(x->timer_fd, 0, &(struct itimerspec){ time, time }, NULL);
 }
 
 bool xfd_set_drain(struct exitfd *x, uint64_t token)

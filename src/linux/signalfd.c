@@ -110,6 +110,7 @@ static int wait_signalfd(struct exitfd *x, struct exitfd_event *events, int max,
 
     pthread_mutex_lock(&x->lock);
     xfd_follow_check(x);
+    timeout = xfd_follow_patience(x, timeout);
     pthread_mutex_unlock(&x->lock);
     int count = xfd_set_wait(x, ready, 3, timeout);
     if (count < 0)

@@ -42,6 +42,7 @@ struct uring {
     uint64_t thread; /* the only one that the kernel lets near the ring */
     unsigned adds;   /* since the last wait */
     bool has_waitid;
+    struct __kernel_timespec tick_time;
     bool tick_armed;
     bool told_to_wait; /* the fd was made readable for what is held back */
 };
@@ -116,6 +117,13 @@ static int start(struct exitfd *x)
     return error < 0 ? error : xfd_follow_start(x);
 }
 
+/* A seccomp filter may allow all calls of a ring but this one. Any other error passes. */
+static int try_to_enter(struct uring *u)
+{
+    int error = io_uring_submit_and_get_events(&u->ring);
+    return error < 0 && xfd_not_here(-error) == -ENOTSUP ? -ENOTSUP : 0;
+}
+
 static int set_up(struct exitfd *x)
 {
     struct uring *u = x->uring;
@@ -125,6 +133,8 @@ static int set_up(struct exitfd *x)
         return xfd_not_here(-error);
     u->thread = this_thread();
     error = start(x);
+    if (error == 0)
+        error = try_to_enter(u);
     if (error < 0)
         tear_down(u);
     return error;
@@ -321,22 +331,30 @@ static int complete(struct exitfd *x, struct exitfd_event *events, int max)
     return count;
 }
 
-static void request_tick(struct uring *u)
+static void request_tick(struct exitfd *x)
 {
-    static struct __kernel_timespec period = { .tv_nsec = 100000000 };
+    struct uring *u = x->uring;
     struct io_uring_sqe *sqe = get_sqe(u);
 
     if (!sqe)
         return;
-    io_uring_prep_timeout(sqe, &period, 0, 0);
+    u->tick_time.tv_sec = x->tick_period / 1000;
+    u->tick_time.tv_nsec = x->tick_period % 1000 * 1000000;
+    io_uring_prep_timeout(sqe, &u->tick_time, 0, 0);
     sqe->user_data = TOKEN_TICK;
     u->tick_armed = true;
 }
 
-static void tick(struct exitfd *x, bool on)
+static bool is_tick_wanted(const struct exitfd *x)
 {
-    if (on && !x->uring->tick_armed) {
-        request_tick(x->uring);
+    return x->tick_period > 0 && !x->uring->tick_armed;
+}
+
+static void tick(struct exitfd *x, int period)
+{
+    (void)period;
+    if (is_tick_wanted(x)) {
+        request_tick(x);
         hand_over(x);
     }
 }
@@ -346,8 +364,8 @@ static bool turn(struct exitfd *x)
 {
     struct uring *u = x->uring;
 
-    if (x->deaf && !u->tick_armed)
-        request_tick(u);
+    if (is_tick_wanted(x))
+        request_tick(x);
     return io_uring_submit_and_get_events(&u->ring) >= 0;
 }
 
@@ -355,7 +373,7 @@ static bool is_more_due(const struct exitfd *x)
 {
     const struct uring *u = x->uring;
     return *(volatile unsigned *)u->ring.sq.kflags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW) ||
-           io_uring_sq_ready(&u->ring) > 0 || (x->deaf && !u->tick_armed);
+           io_uring_sq_ready(&u->ring) > 0 || is_tick_wanted(x);
 }
 
 static int take(struct exitfd *x, struct exitfd_event *events, int max)
@@ -384,6 +402,7 @@ static int wait_uring(struct exitfd *x, struct exitfd_event *events, int max, in
 {
     pthread_mutex_lock(&x->lock);
     xfd_follow_check(x);
+    timeout = xfd_follow_patience(x, timeout);
     pthread_mutex_unlock(&x->lock);
     int ready = timeout != 0 ? wake_sleep(x, timeout) : 1;
     if (ready <= 0)

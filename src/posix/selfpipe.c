@@ -7,8 +7,6 @@
 
 #include <errno.h>
 
-#define DEAF_POLL_MS 100
-
 static int probe(unsigned flags, bool forced)
 {
     (void)forced;
@@ -57,39 +55,38 @@ static bool tell_deaf(struct exitfd *x)
 }
 
 struct found {
-    int count;
-    bool reached, orphans_due;
+    int count, patience;
+    bool orphans_due;
 };
 
-static struct found take(struct exitfd *x, struct exitfd_event *events, int max)
+static struct found take(struct exitfd *x, struct exitfd_event *events, int max, int timeout)
 {
     struct found found = { 0 };
 
     pthread_mutex_lock(&x->lock);
-    found.reached = xfd_follow_check(x);
+    bool reached = xfd_follow_check(x);
     bool woken = wake_drain(x->fd);
-    if (woken || !found.reached)
-        found.count = xfd_follow_collect(x, events, max, !found.reached, 0);
+    if (woken || !reached)
+        found.count = xfd_follow_collect(x, events, max, !reached, 0);
     else
         found.count = xfd_follow_audit(x, events);
     /* Deaf, each look is one for orphans too, and no reason not to sleep until the next one. */
-    found.orphans_due = x->orphans_due && (woken || found.reached);
-    if (found.count == 0 && !found.reached && tell_deaf(x))
+    found.orphans_due = x->orphans_due && (woken || reached);
+    if (found.count == 0 && !reached && tell_deaf(x))
         found.count = -EPIPE;
+    found.patience = xfd_follow_patience(x, timeout);
     pthread_mutex_unlock(&x->lock);
     return found;
 }
 
 static int wait_selfpipe(struct exitfd *x, struct exitfd_event *events, int max, int timeout)
 {
-    struct found found = take(x, events, max);
+    struct found found = take(x, events, max, timeout);
 
     if (found.count != 0 || found.orphans_due || timeout == 0)
         return found.count;
-    if (!found.reached && (timeout < 0 || timeout > DEAF_POLL_MS))
-        timeout = DEAF_POLL_MS;
-    int ready = wake_sleep(x, timeout);
-    return ready < 0 ? ready : take(x, events, max).count;
+    int ready = wake_sleep(x, found.patience);
+    return ready < 0 ? ready : take(x, events, max, 0).count;
 }
 
 const struct backend xfd_selfpipe_backend = {
