@@ -3,6 +3,7 @@
 #include "backend.h"
 #include "dispatch.h"
 #include "follow.h"
+#include "jobs.h"
 #include "object.h"
 #include "orphans.h"
 #include "platform.h"
@@ -15,7 +16,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define JOB_FLAGS (EXITFD_STOPPED | EXITFD_CONTINUED)
 #define ANY_CHILD ((pid_t)-1)
 
 int xfd_object_check(const struct exitfd *x)

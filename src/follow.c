@@ -1,34 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include "follow.h"
 
+#include "jobs.h"
 #include "platform.h"
 #include "posix/disposition.h"
 #include "posix/sigchld.h"
-#include "process.h"
 #include "status.h"
 #include "wake.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <stdatomic.h>
-
-#define JOB_FLAGS (EXITFD_STOPPED | EXITFD_CONTINUED)
-
-static _Atomic unsigned job_observers; /* of all exitfds of this process */
-
-static void count_jobs(struct exitfd *x, const struct watch *w, unsigned change)
-{
-    if (!(w->flags & JOB_FLAGS))
-        return;
-    x->job_watches += change;
-    if (w->flags & EXITFD_OBSERVE && x->epoch == xfd_process_epoch())
-        atomic_fetch_add(&job_observers, change);
-}
-
-void xfd_follow_forked(void)
-{
-    atomic_store(&job_observers, 0);
-}
 
 static unsigned is_gone(const struct watch *w)
 {
@@ -124,7 +106,7 @@ void xfd_follow_stop(struct exitfd *x)
     if (!x->listener)
         return;
     for (; x->ring_size > 0; x->ring_size--, x->ring = slot(x, x->ring)->next)
-        count_jobs(x, slot(x, x->ring), UINT_MAX);
+        xfd_jobs_count(x, slot(x, x->ring), UINT_MAX);
     xfd_sigchld_unlisten(x->listener);
     xfd_sigchld_release(x->listener);
     x->listener = NULL;
@@ -193,7 +175,7 @@ int xfd_follow_add(struct exitfd *x, struct watch *w, int why, bool known_child)
     bool was_needed = needs_sigchld(x);
     ring_insert(x, w);
     x->followed++;
-    count_jobs(x, w, 1);
+    xfd_jobs_count(x, w, 1);
     if (known_child && why == -ESRCH) /* it cannot signal any more, and SIG_IGN, which made it so, may stay */
         mark_gone(x, w);
     sync_listening(x);
@@ -224,7 +206,7 @@ void xfd_follow_gone(struct exitfd *x, struct watch *w)
 void xfd_follow_jobs(struct exitfd *x, struct watch *w)
 {
     ring_insert(x, w);
-    count_jobs(x, w, 1);
+    xfd_jobs_count(x, w, 1);
     sync_listening(x);
     xfd_follow_check(x);
     wake(x);
@@ -237,7 +219,7 @@ void xfd_follow_end_jobs(struct exitfd *x, struct watch *w)
     if (w->pidfd >= 0) {
         xfd_follow_remove(x, w);
     } else {
-        count_jobs(x, w, UINT_MAX);
+        xfd_jobs_count(x, w, UINT_MAX);
         sync_listening(x);
     }
     w->flags &= ~(uint32_t)JOB_FLAGS;
@@ -249,7 +231,7 @@ void xfd_follow_remove(struct exitfd *x, struct watch *w)
         return;
     ring_remove(x, w);
     x->followed -= w->pidfd < 0;
-    count_jobs(x, w, UINT_MAX);
+    xfd_jobs_count(x, w, UINT_MAX);
     sync_listening(x);
     xfd_follow_check(x);
 }
@@ -283,48 +265,6 @@ static bool settle(struct exitfd *x, struct watch *w, struct exitfd_event *event
         return false;
     settle_as(x, w, found == 1 ? &result : NULL, events, count);
     return true;
-}
-
-static uint32_t seen_flag(int code)
-{
-    return code == CLD_STOPPED ? WATCH_STOP_SEEN : code == CLD_CONTINUED ? WATCH_CONTINUE_SEEN : 0;
-}
-
-/*
- * A child has one such state, and what its owner takes no observer sees: while there are observers in this process, the
- * owner only peeks as they do. Peeking shows a state again and again, so what was told is marked, until it is gone.
- */
-static bool job_changed(struct watch *w, struct wait_result *result)
-{
-    uint32_t wanted = w->flags & JOB_FLAGS;
-    bool peeks = w->flags & EXITFD_OBSERVE || atomic_load(&job_observers) > 0;
-    int options = peeks ? WSTOPPED | WCONTINUED | WNOWAIT
-                        : (wanted & EXITFD_STOPPED ? WSTOPPED : 0) | (wanted & EXITFD_CONTINUED ? WCONTINUED : 0);
-    /* Looked at first: with WSTOPPED a wait takes the ptrace stops of a child that this process traces itself. */
-    int found = xfd_status_wait_watch(w, options | WNOWAIT, result);
-    if (found == 1 && !peeks && seen_flag(result->code))
-        found = xfd_status_wait_watch(w, options, result);
-    uint32_t seen = found == 1 ? seen_flag(result->code) : 0;
-    bool is_new = seen && !(w->flags & seen);
-
-    w->flags = (w->flags & ~(uint32_t)(WATCH_STOP_SEEN | WATCH_CONTINUE_SEEN)) | (peeks ? seen : 0);
-    return is_new && wanted & (result->code == CLD_STOPPED ? EXITFD_STOPPED : EXITFD_CONTINUED);
-}
-
-static int collect_jobs(struct exitfd *x, struct exitfd_event *events, int max)
-{
-    struct wait_result result;
-    int count = 0;
-
-    if (x->job_watches == 0)
-        return 0;
-    for (uint32_t left = x->ring_size, number = x->ring; left > 0 && count < max; left--) {
-        struct watch *w = slot(x, number);
-        number = w->next;
-        if (w->flags & JOB_FLAGS && job_changed(w, &result))
-            xfd_event_fill(&events[count++], w, &result);
-    }
-    return count;
 }
 
 /*
@@ -425,7 +365,7 @@ int xfd_follow_collect(struct exitfd *x, struct exitfd_event *events, int max, b
 
     x->orphans_due = x->any_child;
     if (max > 0)
-        count = collect_jobs(x, events, max);
+        count = xfd_jobs_collect(x, events, max);
     if (count < max && x->followed > 0)
         count += collect_exits(x, events + count, max - count, all, hint);
     if (count == max)

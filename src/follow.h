@@ -11,8 +11,6 @@
 #define DEAF_LOOK_MS 100
 #define HEARING_CHECK_MS 1000
 
-void xfd_follow_forked(void); /* in the child */
-
 /* At open and close of a back end that always listens. */
 int xfd_follow_start(struct exitfd *x);
 void xfd_follow_stop(struct exitfd *x);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "process.h"
 
-#include "follow.h"
+#include "jobs.h"
 #include "orphans.h"
 #include "posix/sigchld.h"
 #include "status.h"
@@ -33,7 +33,7 @@ static void after_fork_in_child(void)
     xfd_epoch_forked();
     xfd_sigchld_forked();
     xfd_orphans_forked();
-    xfd_follow_forked();
+    xfd_jobs_forked();
     xfd_status_forked();
 }
 

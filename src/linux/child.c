@@ -2,6 +2,7 @@
 #include "linux/child.h"
 
 #include "follow.h"
+#include "jobs.h"
 #include "linux/record.h"
 #include "linux/set.h"
 #include "linux/sys.h"
@@ -11,8 +12,6 @@
 #include <limits.h>
 #include <poll.h>
 #include <stdatomic.h>
-
-#define JOB_FLAGS (EXITFD_STOPPED | EXITFD_CONTINUED)
 
 int xfd_not_here(int error)
 {

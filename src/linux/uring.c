@@ -10,6 +10,7 @@
  * signals. tests/uring_traps.c shows all of this.
  */
 #include "follow.h"
+#include "jobs.h"
 #include "linux/child.h"
 #include "linux/set.h"
 #include "object.h"
@@ -30,7 +31,6 @@
 #define SINGLE_ADDS 16 /* so many between two waits are handed to the kernel one by one, further ones together */
 #define TEAR_DOWN_NANOSECONDS 200000000
 #define OP_WAITID 50 /* IORING_OP_WAITID, absent from liburing 2.3 */
-#define JOB_FLAGS (EXITFD_STOPPED | EXITFD_CONTINUED)
 #define SETUP_FLAGS (IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG)
 
 /* No slot has these numbers (watches.h). */
