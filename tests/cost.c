@@ -47,7 +47,7 @@ static struct cost allowed(void)
         return (struct cost){ .add = 4, .collect = 13, .sleep = 0, .next = 4, .look = 5, .spawn = 5 };
     /* Without MADV_WIPEONFORK each function asks for the pid, to notice a fork; tgkill is Linux's. */
     if (build_is_posix())
-        return (struct cost){ .add = 4, .collect = 12, .sleep = 5, .next = 4, .look = 5, .spawn = 10 };
+        return (struct cost){ .add = 4, .collect = 12, .sleep = 6, .next = 4, .look = 5, .spawn = 10 };
     return (struct cost){ .add = 4, .collect = 11, .sleep = 5, .next = 4, .look = 4, .spawn = 9 };
 }
 
