@@ -84,6 +84,54 @@ TEST(orphans_hidden, by_a_zombie_that_another_exitfd_discards)
     exitfd_close(x);
 }
 
+/* No event of y's and no SIGCHLD tells x that it is any other child from now on. */
+TEST(orphans_hidden, by_the_watch_of_another_exitfd_until_that_is_closed)
+{
+    struct exitfd *x = open_any_watch(), *y = open_exitfd();
+    pid_t pid = start_child_exit(50);
+    expect_result(exitfd_add(y, pid, 0, y), 0);
+    wait_until_zombie(pid);
+    wait_readable(exitfd_get_fd(x));
+    expect_settled(x);
+    exitfd_close(y);
+    wait_readable(exitfd_get_fd(x));
+    struct exitfd_event event = wait_event(x);
+    expect_exited(&event, pid, 50, x);
+    expect_settled(x);
+    exitfd_close(x);
+}
+
+static void take_an_orphan_of_its_own(void)
+{
+    struct exitfd *x;
+    struct exitfd_event event;
+    alarm(60);
+    EXIT_UNLESS(1, exitfd_open(&x, 0) == 0);
+    EXIT_UNLESS(2, exitfd_add(x, -1, 0, x) == 0);
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(51);
+    int n;
+    while ((n = exitfd_wait(x, &event, 1, DEADLINE_MS)) == -EINTR)
+        ;
+    EXIT_UNLESS(3, n == 1);
+    EXIT_UNLESS(4, event.pid == pid && event.data == x && event.status == 51 && event.origin == EXITFD_REAPED);
+    _exit(0);
+}
+
+/* It is a copy of the thread that was about to start a child, before which nobody looks. */
+TEST(orphans_hidden, by_the_start_of_the_very_process_that_looks)
+{
+    struct exitfd *x = open_exitfd();
+    pid_t pid = exitfd_fork(x, 0, x);
+    if (pid == 0)
+        take_an_orphan_of_its_own();
+    cr_assert_gt(pid, 0, "exitfd_fork: %s", strerror(-pid));
+    struct exitfd_event event = wait_event(x);
+    expect_exited(&event, pid, 0, x);
+    exitfd_close(x);
+}
+
 static struct exitfd_event next_event(struct exitfd *x)
 {
     struct exitfd_event event;
