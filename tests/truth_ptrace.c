@@ -346,3 +346,28 @@ TEST(ptrace, by_ourselves_while_another_child_exits)
     close_gate(&gate);
     exitfd_close(x);
 }
+
+/* A wait for any child shows its stop, again and again, as if it had exited. */
+TEST(ptrace, a_tracee_of_ours_while_any_other_child_is_watched)
+{
+    alarm(DEADLINE_MS / 1000);
+    pid_t tracee = fork_guarded();
+    if (tracee == 0) {
+        ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+        raise(SIGUSR1);
+        _exit(87);
+    }
+    siginfo_t info;
+    cr_assert_eq(waitid(P_PID, (id_t)tracee, &info, WSTOPPED | WNOWAIT), 0);
+    struct exitfd *x = open_for_truth();
+    cr_assert_eq(exitfd_add(x, -1, 0, x), 0);
+    expect_no_event(x);
+    expect_no_spin(x);
+    int status;
+    cr_assert_eq(waitpid(tracee, &status, WNOHANG), tracee, "our own ptrace stop was taken from us");
+    cr_assert(WIFSTOPPED(status));
+    cr_assert_eq(ptrace(PTRACE_CONT, tracee, NULL, NULL), 0);
+    struct exitfd_event event = wait_event(x);
+    expect_exited(&event, tracee, 87, x);
+    exitfd_close(x);
+}
