@@ -93,6 +93,23 @@ TEST(coexist, what_the_handler_found_wants_blocked_is_blocked_while_it_runs)
     exitfd_close(x);
 }
 
+TEST(coexist, a_handler_found_before_that_wants_stops_still_gets_them)
+{
+    set_recording_disposition(SA_RESTART);
+    struct exitfd *x = open_selfpipe();
+    struct gate gate = open_gate();
+    pid_t pid = start_child(&gate, 0);
+    kill(pid, SIGSTOP);
+    wait_readable(exitfd_get_fd(x));
+    cr_assert_eq(seen.calls, 1);
+    cr_assert_eq(seen.info.si_pid, pid);
+    cr_assert_eq(seen.info.si_code, CLD_STOPPED);
+    kill(pid, SIGKILL);
+    reap(pid);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
 TEST(coexist, a_handler_with_sa_resethand_runs_once)
 {
     set_recording_disposition(SA_RESETHAND);
@@ -151,6 +168,16 @@ TEST(coexist, a_handler_that_replaces_ours_is_told_of_once_and_never_clobbered)
     exitfd_close(x);
     cr_assert_eq(current_disposition().sa_handler, count_plain, "clobbered");
     close_gate(&gate);
+}
+
+TEST(coexist, nor_is_it_by_the_close_of_one_of_two)
+{
+    struct exitfd *first = open_selfpipe(), *second = open_selfpipe();
+    set_sigchld(count_plain, SA_RESTART);
+    exitfd_close(first);
+    cr_assert_eq(current_disposition().sa_handler, count_plain, "clobbered by the first close");
+    exitfd_close(second);
+    cr_assert_eq(current_disposition().sa_handler, count_plain, "clobbered by the second close");
 }
 
 TEST(coexist, a_replaced_handler_is_told_of_once_however_many_children_come_after)
