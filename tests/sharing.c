@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Threads with an exitfd each, and forked children that hold copies of everything. */
-#include "support.h"
+#include "life_support.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -290,4 +290,27 @@ TEST(sharing, an_observer_is_told_at_once_of_what_an_owner_has_reaped)
 TEST(sharing, of_two_owners_the_second_is_told_at_once_of_what_the_first_has_reaped)
 {
     told_after_the_reap_of_another(0);
+}
+
+/* One handler serves both, and must take stops for the one while the other does without. */
+TEST(sharing, a_stop_is_told_beside_an_exitfd_that_asks_for_none)
+{
+    struct exitfd *both[] = { open_exitfd(), open_exitfd() };
+    for (int newer = 0; newer <= 1; newer++) {
+        struct exitfd *stops = both[newer], *plain = both[1 - newer];
+        pid_t pid = start_paused();
+        expect_result(exitfd_add(stops, pid, EXITFD_STOPPED, stops), 0);
+        expect_result(exitfd_add(plain, -1, 0, plain), 0);
+        expect_settled(stops);
+        kill(pid, SIGSTOP);
+        wait_readable(exitfd_get_fd(stops));
+        struct exitfd_event event = wait_event(stops);
+        expect_event(&event, pid, CLD_STOPPED, SIGSTOP, EXITFD_PEEKED, stops);
+        kill(pid, SIGKILL);
+        event = wait_event(stops);
+        expect_event(&event, pid, CLD_KILLED, SIGKILL, EXITFD_REAPED, stops);
+        expect_result(exitfd_remove(plain, -1), 0);
+    }
+    exitfd_close(both[0]);
+    exitfd_close(both[1]);
 }
