@@ -211,6 +211,8 @@ TEST(orphans, after_the_watch_was_given_up_they_are_the_callers)
     pid_t orphan = start_orphan(NULL, 38);
     wait_until_zombie(orphan);
     expect_result(exitfd_remove(x, -1), 0);
+    if (follows_by_pidfd())
+        cr_assert(exitfd_is_default_handler(), "the handler stays, though nobody needs it");
     expect_quiet(x);
     cr_assert_eq(WEXITSTATUS(reap(orphan)), 38);
     exitfd_close(x);
