@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* EXITFD_OBSERVE of own children: reported, never reaped. */
-#include "truth_support.h"
+#include "life_support.h"
 
 enum {
     OBSERVERS = 3
@@ -85,4 +85,29 @@ TEST(observe, own_child_that_is_a_zombie_already)
     expect_no_spin(x);
     reap(pid);
     exitfd_close(x);
+}
+
+static void expect_stop_told(struct exitfd *x, pid_t pid)
+{
+    stop_child(pid);
+    struct exitfd_event event = wait_event(x);
+    expect_event(&event, pid, CLD_STOPPED, SIGSTOP, EXITFD_PEEKED, x);
+}
+
+/* An owner can take stops, and so tell a new one from the last, once nobody observes them. */
+TEST(observe, after_the_close_of_an_observer_of_stops_each_stop_of_another_child_is_told)
+{
+    struct exitfd *observer = open_for_truth(), *owner = open_for_truth();
+    pid_t observed = start_paused(), pid = start_paused();
+    cr_assert_eq(exitfd_add(observer, observed, EXITFD_OBSERVE | EXITFD_STOPPED, observer), 0);
+    cr_assert_eq(exitfd_add(owner, pid, EXITFD_STOPPED, owner), 0);
+    exitfd_close(observer);
+    for (int i = 0; i < 3; i++) {
+        expect_stop_told(owner, pid);
+        continue_child(pid);
+    }
+    cr_assert_eq(exitfd_remove(owner, pid), 0);
+    exitfd_close(owner);
+    kill_and_reap(observed);
+    kill_and_reap(pid);
 }
