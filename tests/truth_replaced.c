@@ -88,6 +88,36 @@ TEST(replaced, an_event_that_is_due_comes_before_EPIPE)
     exitfd_close(x);
 }
 
+/* No signal says whose turn it is. */
+TEST(replaced, one_call_finds_the_one_who_exited_among_many)
+{
+    enum {
+        CHILDREN = 31,
+        THE_ONE = 15
+    };
+    struct exitfd *x = open_for_truth();
+    struct gate gate = open_gate(), own_gate = open_gate();
+    pid_t pids[CHILDREN];
+    for (int i = 0; i < CHILDREN; i++) {
+        pids[i] = start_child(i == THE_ONE ? &own_gate : &gate, 53);
+        cr_assert_eq(exitfd_add(x, pids[i], 0, &pids[i]), 0);
+    }
+    set_sigchld(host_handler, SA_RESTART);
+    expect_epipe_once(x);
+    let_through(&own_gate, 1);
+    wait_until_zombie(pids[THE_ONE]);
+    struct exitfd_event event;
+    cr_assert_eq(exitfd_wait(x, &event, 1, 0), 1);
+    expect_exited(&event, pids[THE_ONE], 53, &pids[THE_ONE]);
+    exitfd_close(x);
+    let_through(&gate, CHILDREN - 1);
+    for (int i = 0; i < CHILDREN; i++)
+        if (i != THE_ONE)
+            reap(pids[i]);
+    close_gate(&gate);
+    close_gate(&own_gate);
+}
+
 TEST(replaced, every_exitfd_says_EPIPE)
 {
     struct exitfd *xs[2] = { open_for_truth(), open_for_truth() };
