@@ -179,3 +179,35 @@ TEST(deaf, of_two_signalfds_closing_one_leaves_the_other_hearing)
     second = open_exitfd_flags(EXITFD_SIGNALFD);
     expect_the_other_served(second, first);
 }
+
+static void *open_another(void *argument)
+{
+    return exitfd_open(argument, EXITFD_SIGNALFD) == 0 ? argument : NULL;
+}
+
+/* That thread's mask is its own, and the other exitfd of this one needs SIGCHLD blocked here. */
+TEST(deaf, closing_a_signalfd_of_another_thread_unblocks_nothing_here)
+{
+    struct exitfd *own = open_signalfd(), *anothers;
+    struct helper helper = start_helper(open_another, &anothers);
+    cr_assert_eq(join_helper(&helper), &anothers);
+    expect_the_other_served(anothers, own);
+}
+
+/* Nobody needs the timer any more. */
+TEST(deaf, once_it_hears_again_it_sleeps_through)
+{
+    /* The deaf look five times meanwhile. One such look may be under way still, and one in a second does no harm. */
+    const int window_ms = 550, most = 2;
+    struct exitfd *x = open_for_truth();
+    expect_result(exitfd_add(x, -1, 0, x), 0);
+    expect_settled(x);
+    struct sigaction found = make_deaf();
+    let_it_notice(x);
+    make_hear(&found);
+    let_it_notice(x);
+    expect_settled(x);
+    int wakes = count_wakes(x, window_ms);
+    cr_assert_leq(wakes, most, "%d wake-ups in %d ms", wakes, window_ms);
+    exitfd_close(x);
+}
