@@ -258,6 +258,7 @@ TEST(stolen, a_child_that_dumped_core)
     if (pid == 0) {
         struct rlimit limit = { .rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY };
         setrlimit(RLIMIT_CORE, &limit);
+        signal(SIGQUIT, SIG_DFL); /* ignored by children of a shell's background job */
         wait_behind(&gate);
         if (chdir(dir) == 0)
             kill(getpid(), SIGQUIT);
