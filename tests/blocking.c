@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* exitfd_wait with a time-out, and what may and may not interrupt it. */
-#include "support.h"
+#include "life_support.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -60,45 +60,67 @@ static long long now_ns(void)
 }
 
 struct waker {
-    pid_t child;
+    pid_t zombie;
+    atomic_int rounds;
     atomic_bool stop;
 };
 
-/* A watch that ends makes its child any other child, and so wakes the exitfd that waits for those. */
+/* A watch that ends may make its child any other child, and so wakes the exitfd that waits for those. */
+static bool wake_by_the_end_of_a_watch(struct exitfd *y, pid_t zombie)
+{
+    return exitfd_add(y, zombie, EXITFD_OBSERVE, NULL) == 0 && exitfd_remove(y, zombie) == 0;
+}
+
 static void *wake_all_the_time(void *argument)
 {
     struct waker *waker = argument;
     struct exitfd *y = NULL;
     if (exitfd_open(&y, 0) != 0)
         return NULL;
-    while (!atomic_load(&waker->stop))
-        if (exitfd_add(y, waker->child, EXITFD_OBSERVE, NULL) != 0 || exitfd_remove(y, waker->child) != 0)
-            break;
+    while (!atomic_load(&waker->stop) && wake_by_the_end_of_a_watch(y, waker->zombie))
+        atomic_fetch_add(&waker->rounds, 1);
     exitfd_close(y);
     return NULL;
 }
 
+static void expect_each_round_to_wake(struct exitfd *x, pid_t zombie)
+{
+    struct exitfd *y = open_exitfd();
+    for (int i = 0; i < 3; i++) {
+        expect_settled(x);
+        cr_assert(wake_by_the_end_of_a_watch(y, zombie));
+        cr_assert(is_readable(exitfd_get_fd(x)), "round %d wakes nobody", i);
+    }
+    exitfd_close(y);
+}
+
 TEST(blocking, timeout_lasts_that_long_whatever_wakes_it_meanwhile)
 {
-    struct exitfd *x = open_exitfd();
+    enum {
+        WAITS = 50
+    };
+    struct exitfd *x = open_exitfd(), *keeper = open_exitfd();
     struct exitfd_event event;
-    struct gate gate = open_gate();
-    struct waker waker = { .child = start_child(&gate, 0) };
+    struct waker waker = { .zombie = start_child_exit(0) };
     pthread_t thread;
+    /* So it never is any other child. */
+    cr_assert_eq(exitfd_add(keeper, waker.zombie, EXITFD_OBSERVE, NULL), 0);
+    wait_until_zombie(waker.zombie);
     cr_assert_eq(exitfd_add(x, -1, 0, NULL), 0);
+    expect_each_round_to_wake(x, waker.zombie);
     cr_assert_eq(pthread_create(&thread, NULL, wake_all_the_time, &waker), 0);
-    for (int i = 0; i < 50; i++) {
+    long long end = now_ms() + DEADLINE_MS;
+    for (int i = 0; i < WAITS || (atomic_load(&waker.rounds) < WAITS && now_ms() < end); i++) {
         long long start = now_ns();
         cr_assert_eq(exitfd_wait(x, &event, 1, 3), 0);
         cr_assert_geq(now_ns() - start, 3000000, "came back early");
     }
     atomic_store(&waker.stop, true);
     pthread_join(thread, NULL);
-    cr_assert_eq(exitfd_remove(x, -1), 0);
-    let_through(&gate, 1);
-    reap(waker.child);
-    close_gate(&gate);
+    cr_assert_geq(atomic_load(&waker.rounds), WAITS, "it was hardly woken");
     exitfd_close(x);
+    exitfd_close(keeper);
+    reap(waker.zombie);
 }
 
 TEST(blocking, event_that_is_due_ends_any_timeout)
