@@ -178,6 +178,28 @@ TEST(ptrace, an_observer_until_the_tracer_reaps)
     traced_until_the_tracer(REAPS, EXITFD_OBSERVE);
 }
 
+/* One look at the zombie that is not ours yet, and no other call until the fd says so. */
+TEST(ptrace, looked_at_once_while_the_tracer_holds_the_zombie)
+{
+    struct exitfd *x = open_for_truth();
+    struct gate gate = open_gate();
+    pid_t pid = start_tracee(x, &gate, 82, 0);
+    struct tracer tracer = start_tracer(pid, EXITS, 0);
+    let_through(&tracer.orders, 1);
+    let_through(&gate, 1);
+    expect_tracer_report(&tracer, 'z');
+    if (follows_by_pidfd())
+        wait_readable(exitfd_get_fd(x));
+    expect_no_event(x);
+    let_through(&tracer.orders, 1);
+    wait_readable(exitfd_get_fd(x));
+    struct exitfd_event event = wait_event(x);
+    expect_event(&event, pid, CLD_EXITED, 82, EXITFD_REAPED, x);
+    end_tracer(&tracer);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
 TEST(ptrace, killed_while_the_tracer_holds_it_stopped)
 {
     struct exitfd *x = open_for_truth();
