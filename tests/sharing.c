@@ -314,3 +314,46 @@ TEST(sharing, a_stop_is_told_beside_an_exitfd_that_asks_for_none)
     exitfd_close(both[0]);
     exitfd_close(both[1]);
 }
+
+/* More than are noted of what is reaped here. A sibling lives on, or else each look would find that there is no child. */
+static void told_after_very_many_reaps_of_another(unsigned flags)
+{
+    enum {
+        taken = 300
+    };
+    static struct exitfd_event events[taken];
+    struct exitfd *owner = open_exitfd(), *x = open_exitfd();
+    struct gate gate = open_gate(), siblings_gate = open_gate();
+    raise_fd_limit();
+    pid_t sibling = start_child(&siblings_gate, 4);
+    cr_assert_eq(exitfd_add(x, sibling, 0, NULL), 0);
+    for (int i = 0; i < taken; i++) {
+        pid_t pid = start_child(&gate, 3);
+        cr_assert_eq(exitfd_add(owner, pid, 0, NULL), 0);
+        cr_assert_eq(exitfd_add(x, pid, flags, NULL), 0);
+    }
+    expect_no_event(x);
+    let_through(&gate, taken);
+    wait_events(owner, events, taken);
+    wait_events(x, events, taken);
+    for (int i = 0; i < taken; i++)
+        cr_assert_neq(events[i].pid, sibling);
+    expect_quiet(x);
+    let_through(&siblings_gate, 1);
+    struct exitfd_event event = wait_event(x);
+    expect_exited(&event, sibling, 4, NULL);
+    close_gate(&siblings_gate);
+    close_gate(&gate);
+    exitfd_close(owner);
+    exitfd_close(x);
+}
+
+TEST(sharing, an_observer_is_told_of_very_many_that_an_owner_has_reaped)
+{
+    told_after_very_many_reaps_of_another(EXITFD_OBSERVE);
+}
+
+TEST(sharing, of_two_owners_the_second_is_told_of_very_many_that_the_first_has_reaped)
+{
+    told_after_very_many_reaps_of_another(0);
+}
