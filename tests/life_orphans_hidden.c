@@ -189,6 +189,46 @@ TEST(orphans_hidden, by_the_watch_of_a_stolen_child_with_its_pid)
                  "unshare(CLONE_NEWPID) or writing to /proc/sys/kernel/ns_last_pid is not permitted here");
 }
 
+struct forker {
+    struct gate forked, done;
+    pid_t child;
+};
+
+static void *fork_and_stay(void *argument)
+{
+    struct forker *forker = argument;
+    forker->child = fork();
+    if (forker->child == 0)
+        _exit(50);
+    let_through(&forker->forked, 1);
+    wait_behind(&forker->done);
+    return NULL;
+}
+
+/* Each thread has its own list of children. */
+TEST(orphans_hidden, by_a_zombie_where_another_thread_has_forked_it)
+{
+    struct exitfd *x = open_any_watch(), *y = open_exitfd();
+    pid_t in_front = start_child_exit(1);
+    expect_result(exitfd_add(y, in_front, 0, y), 0);
+    wait_until_zombie(in_front);
+    struct forker forker = { .forked = open_gate(), .done = open_gate() };
+    struct helper helper = start_helper(fork_and_stay, &forker);
+    wait_behind(&forker.forked);
+    wait_until_zombie(forker.child);
+    struct exitfd_event event = wait_event(x);
+    expect_exited(&event, forker.child, 50, x);
+    let_through(&forker.done, 1);
+    join_helper(&helper);
+    event = wait_event(y);
+    expect_exited(&event, in_front, 1, y);
+    expect_settled(x);
+    close_gate(&forker.forked);
+    close_gate(&forker.done);
+    exitfd_close(y);
+    exitfd_close(x);
+}
+
 /* As in a kernel built without CONFIG_PROC_CHILDREN. */
 static void hide_the_lists_of_children(void)
 {
