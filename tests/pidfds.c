@@ -5,8 +5,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 TEST(pidfds, of_a_live_child)
@@ -201,4 +205,70 @@ TEST(pidfds, of_a_watch_that_was_duplicated_and_comes_back)
     close(duplicate);
     reap(pid);
     exitfd_close(x);
+}
+
+static int wait_and_exit_5(void *gate)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    alarm(300);
+    wait_behind(gate);
+    _exit(5);
+}
+
+/* No wait sees such a child that does not ask for it with __WALL. */
+static void a_child_with_the_exit_signal(int signal)
+{
+    static char stack[65536] __attribute__((aligned(16)));
+    if (!backend_is("pidfd") && !backend_is("io_uring"))
+        SKIP("a SIGCHLD back end: this child sends none");
+    struct exitfd *x = open_exitfd();
+    for (int given = 0; given < 2; given++) {
+        struct gate gate = open_gate();
+        pid_t pid = clone(wait_and_exit_5, stack + sizeof(stack), signal, &gate);
+        cr_assert_gt(pid, 0, "clone: %s", strerror(errno));
+        if (given) {
+            int pidfd = open_pidfd(pid);
+            cr_assert_eq(exitfd_add_pidfd(x, pidfd, 0, x), 0);
+            close(pidfd);
+        } else {
+            cr_assert_eq(exitfd_add(x, pid, 0, x), 0);
+        }
+        expect_quiet(x);
+        let_through(&gate, 1);
+        struct exitfd_event event = wait_event(x);
+        expect_exited(&event, pid, 5, x);
+        cr_assert(waitpid(pid, NULL, __WALL | WNOHANG) < 0 && errno == ECHILD, "left behind");
+        expect_quiet(x);
+        close_gate(&gate);
+    }
+    exitfd_close(x);
+}
+
+TEST(pidfds, of_a_child_without_an_exit_signal)
+{
+    a_child_with_the_exit_signal(0);
+}
+
+TEST(pidfds, of_a_child_with_another_exit_signal)
+{
+    cr_assert_neq(signal(SIGUSR1, SIG_IGN), SIG_ERR);
+    a_child_with_the_exit_signal(SIGUSR1);
+}
+
+TEST(pidfds, of_a_thread)
+{
+    struct exitfd *x = open_exitfd();
+    struct gate gate = open_gate();
+    pid_t pid = start_child(&gate, 0);
+    int pidfd = (int)syscall(SYS_pidfd_open, pid, O_EXCL);
+    int result = pidfd < 0 ? 0 : exitfd_add_pidfd(x, pidfd, 0, NULL);
+    expect_quiet(x);
+    let_through(&gate, 1);
+    reap(pid);
+    close_gate(&gate);
+    exitfd_close(x);
+    if (pidfd < 0)
+        SKIP("no PIDFD_THREAD in this kernel (Linux 6.9)");
+    close(pidfd);
+    cr_assert_eq(result, -EBADF, "exitfd_add_pidfd: %d (%s)", result, strerror(-result));
 }
