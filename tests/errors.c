@@ -3,8 +3,10 @@
 #include "support.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -198,6 +200,31 @@ TEST(errors, add_of_a_process_that_is_no_child)
     exitfd_close(x);
 }
 
+/* kill(2) answers EPERM, which is no ESRCH. */
+TEST(errors, add_of_another_users_process_that_is_no_child)
+{
+    enum {
+        no_other_user = 77,
+        wrong = 78
+    };
+    exitfd_close(open_exitfd());
+    pid_t pid = fork_guarded();
+    if (pid == 0) {
+        struct exitfd *x;
+        if (exitfd_open(&x, 0) != 0)
+            _exit(wrong);
+        if (setuid(65534) != 0 || kill(1, 0) == 0 || errno != EPERM)
+            _exit(no_other_user);
+        int ret = exitfd_add(x, 1, 0, NULL);
+        exitfd_close(x);
+        _exit(ret == -ECHILD ? 0 : ret < 0 ? -ret : wrong);
+    }
+    int status = reap(pid);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == no_other_user)
+        SKIP("not root, or PID 1 is one's own: no process of another user");
+    cr_assert_eq(status, 0, "wait status %#x, an exit status below 77 is an errno", status);
+}
+
 #ifdef __linux__
 struct thread_id {
     pid_t tid;
@@ -304,6 +331,38 @@ TEST(errors, get_fd_and_get_backend_of_null)
 }
 
 /* Under -EMFILE an exitfd is not made, and nothing of it stays. */
+static int count_fds(void)
+{
+    int count = 0;
+    for (int fd = 0; fd < 1024; fd++)
+        count += fcntl(fd, F_GETFD) >= 0;
+    return count;
+}
+
+TEST(errors, an_exitfd_has_four_fds_at_most)
+{
+    struct gate gate = open_gate();
+    exitfd_close(open_exitfd());
+    int before = count_fds();
+    struct exitfd *x = open_exitfd();
+    int opened = count_fds() - before;
+    pid_t pid = start_child(&gate, 0);
+    cr_assert_eq(exitfd_add(x, -1, 0, NULL), 0);
+    cr_assert_eq(exitfd_add(x, pid, EXITFD_STOPPED, NULL), 0);
+    expect_no_event(x);
+    bool has_pidfd = exitfd_get_pidfd(x, pid) >= 0;
+    int watching = count_fds() - before - has_pidfd;
+    cr_assert(opened >= 1 && opened <= 4, "%d fds after the open", opened);
+    cr_assert(watching >= opened && watching <= 4, "%d fds besides that of the child", watching);
+    let_through(&gate, 1);
+    wait_event(x);
+    int after = count_fds() - before;
+    cr_assert_leq(after, 4, "%d fds after the event", after);
+    exitfd_close(x);
+    cr_assert_eq(count_fds(), before);
+    close_gate(&gate);
+}
+
 TEST(errors, open_without_fds_left)
 {
     exitfd_close(open_exitfd());
