@@ -275,6 +275,13 @@ TEST(neighbours, no_fd_survives_exec)
         cr_assert_eq(exitfd_add(x, pids[i], 0, NULL), 0);
     }
     cr_assert_eq(count_fds_after_exec(), before, "with children watched");
+    if (!build_is_posix() && have_pidfd()) {
+        int pidfd = open_pidfd(pids[0]);
+        cr_assert_eq(exitfd_remove(x, pids[0]), 0);
+        cr_assert_eq(exitfd_add_pidfd(x, pidfd, 0, NULL), 0);
+        close(pidfd);
+        cr_assert_eq(count_fds_after_exec(), before, "with a pidfd added");
+    }
     let_through(&gate, children);
     struct exitfd_event events[children];
     wait_events(x, events, 1);
