@@ -335,7 +335,13 @@ static void told_after_very_many_reaps_of_another(unsigned flags)
     expect_no_event(x);
     let_through(&gate, taken);
     wait_events(owner, events, taken);
-    wait_events(x, events, taken);
+    /* wait_events asks again as long as there are events, and so would get those that were left to a later wait. */
+    for (int got = 0; got < taken;) {
+        wait_readable(exitfd_get_fd(x));
+        int count = exitfd_wait(x, events + got, taken - got, 0);
+        cr_assert_geq(count, 0, "exitfd_wait: %d", count);
+        got += count;
+    }
     for (int i = 0; i < taken; i++)
         cr_assert_neq(events[i].pid, sibling);
     expect_quiet(x);
