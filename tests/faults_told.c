@@ -128,6 +128,7 @@ int wait_for(struct exitfd *x, int max, int timeout)
 
     enter();
     int count = exitfd_wait(x, events, max, timeout);
+    faults_expect(count != -EINTR || timeout != 0, "exitfd_wait: EINTR of a call that does not block");
     /* Our own SIGCHLD handler may have run, which poll(2) does not tell from another. */
     if (count == -EINTR && timeout != 0 && strcmp(exitfd_get_backend(x), "self-pipe") == 0)
         count = 0;
