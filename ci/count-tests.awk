@@ -20,6 +20,8 @@ function finish_test(    i)
         passed = 1
     else if (!is_tap)
         failures[++failed] = test ": " result
+    else if (plan == 0 && plan_skips != "" && passed + failed == 0 && result == "exit status 0")
+        skips[++skipped] = test ": " plan_skips
     else if (plan == 0)
         failures[++failed] = suite ": ran no test"
     else if (passed + failed + skipped < plan) {
@@ -34,6 +36,7 @@ function finish_test(    i)
         printf "skipped\t%s\t%s\n", backend, skips[i]
     delete failures
     delete skips
+    plan_skips = ""
     passed = failed = skipped = plan = is_tap = in_output = 0
 }
 
@@ -56,6 +59,8 @@ function finish_test(    i)
 /^1\.\.[0-9]+/ {
     is_tap = 1
     plan = substr($1, 4) + 0
+    if (match($0, /# SKIP */))
+        plan_skips = substr($0, RSTART + RLENGTH)
 }
 /^(not )?ok / {
     name = $0
