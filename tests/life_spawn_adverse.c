@@ -179,6 +179,7 @@ TEST(spawn_adverse, without_signals_a_started_child_is_watched_also_without_a_pi
     pid_t pid = -77;
     int ret = spawn_exit_7(x, &pid);
     inject_pidfd_open.times = 0;
+    cr_assert_eq(inject_pidfd_open.failed, follows_by_pidfd());
     if (ret == 0) {
         struct exitfd_event event = wait_event(x);
         expect_exited(&event, pid, 7, x);
