@@ -5,19 +5,22 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-/* The child opens `started` for writing and then `go` for reading, each when we have opened the other end. */
+/*
+ * The child opens `started` for writing and then `go` for reading, each when we have opened the other end. It ends when
+ * that of `go` is closed.
+ */
 struct stuck_spawn {
     char directory[32], started[48], go[48];
     struct exitfd *x;
     pthread_t thread;
     pid_t pid;
-    int result;
+    int result, go_end;
 };
 
 static void *spawn_stuck(void *arg)
 {
     struct stuck_spawn *stuck = arg;
-    char *argv[] = { "sh", "-c", "exit 6", NULL };
+    char *argv[] = { "sh", "-c", "read unused <&3; exit 6", NULL };
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addopen(&actions, 3, stuck->started, O_WRONLY, 0);
@@ -42,16 +45,20 @@ static void begin(struct stuck_spawn *stuck, struct exitfd *x)
     close(started);
 }
 
-static void end(struct stuck_spawn *stuck)
+static void let_start(struct stuck_spawn *stuck)
 {
-    int go = open(stuck->go, O_WRONLY | O_CLOEXEC);
-    cr_assert_geq(go, 0, "%s: %s", stuck->go, strerror(errno));
-    close(go);
+    stuck->go_end = open(stuck->go, O_WRONLY | O_CLOEXEC);
+    cr_assert_geq(stuck->go_end, 0, "%s: %s", stuck->go, strerror(errno));
     cr_assert_eq(pthread_join(stuck->thread, NULL), 0);
     cr_assert_eq(stuck->result, 0, "exitfd_spawn: %s", strerror(-stuck->result));
     unlink(stuck->started);
     unlink(stuck->go);
     rmdir(stuck->directory);
+}
+
+static void let_end(struct stuck_spawn *stuck)
+{
+    close(stuck->go_end);
 }
 
 static void skip_if_one_thread_only(struct exitfd *x)
@@ -76,7 +83,8 @@ TEST(stuck_spawn, the_others_open_wait_and_close_meanwhile)
     exitfd_close(other);
     expect_report(x);
     alarm(0);
-    end(&stuck);
+    let_start(&stuck);
+    let_end(&stuck);
     struct exitfd_event event = wait_event(x);
     expect_exited(&event, stuck.pid, 6, &stuck);
     expect_quiet(x);
@@ -97,9 +105,12 @@ TEST(stuck_spawn, orphans_are_told_once_it_has_started)
     wait_until_zombie(orphan);
     expect_settled(x);
     alarm(0);
-    end(&stuck);
+    let_start(&stuck);
+    /* The started child lives on: no SIGCHLD of its own makes x look. */
+    wait_readable(exitfd_get_fd(x));
     struct exitfd_event event = wait_event(x);
     expect_exited(&event, orphan, 7, x);
+    let_end(&stuck);
     event = wait_event(spawner);
     expect_exited(&event, stuck.pid, 6, &stuck);
     expect_settled(x);
