@@ -3,7 +3,9 @@
 #include "life_support.h"
 #include "truth_inject.h"
 
+#include <malloc.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 
 extern char **environ;
 
@@ -189,4 +191,47 @@ TEST(spawn_adverse, without_signals_a_started_child_is_watched_also_without_a_pi
     }
     expect_quiet(x);
     exitfd_close(x);
+}
+
+/* mallinfo2 is of glibc 2.33; under a sanitizer it counts nothing. */
+static size_t allocated(void)
+{
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 33)
+    struct mallinfo2 info = mallinfo2();
+    return info.uordblks + info.hblkhd;
+#else
+    return 0;
+#endif
+}
+
+static void fail_to_fork(struct exitfd *x, int times)
+{
+    for (int i = 0; i < times; i++) {
+        pid_t pid = exitfd_fork(x, 0, x);
+        if (pid >= 0)
+            _exit(CHECK_SKIPPED);
+        CHECK(pid == -EAGAIN);
+    }
+}
+
+static void forks_that_fail(void)
+{
+    const struct rlimit none = { 0, 0 };
+    struct exitfd *x;
+    CHECK(exitfd_open(&x, 0) == 0);
+    if (setrlimit(RLIMIT_NPROC, &none) != 0 || (getuid() == 0 && setuid(65534) != 0))
+        _exit(CHECK_SKIPPED);
+    fail_to_fork(x, 100);
+    size_t before = allocated();
+    fail_to_fork(x, 10000);
+    CHECK(allocated() == before);
+    struct exitfd_event event;
+    CHECK(exitfd_wait(x, &event, 1, 0) == 0);
+    exitfd_close(x);
+}
+
+TEST(spawn_adverse, forks_that_fail_leave_nothing)
+{
+    exitfd_close(open_exitfd());
+    run_in_process(forks_that_fail, "RLIMIT_NPROC keeps nobody from forking here");
 }
