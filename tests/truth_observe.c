@@ -2,6 +2,10 @@
 /* EXITFD_OBSERVE of own children: reported, never reaped. */
 #include "life_support.h"
 
+#include <fcntl.h>
+#include <sched.h>
+#include <stdlib.h>
+
 enum {
     OBSERVERS = 3
 };
@@ -110,4 +114,84 @@ TEST(observe, after_the_close_of_an_observer_of_stops_each_stop_of_another_child
     exitfd_close(owner);
     kill_and_reap(observed);
     kill_and_reap(pid);
+}
+
+/* A megabyte through the disk, which a file system in memory counts as nothing. */
+static void write_and_read(int fd, char *buffer, size_t size)
+{
+    for (int i = 0; i < 16; i++)
+        if (write(fd, buffer, size) != (ssize_t)size)
+            _exit(97);
+    fsync(fd);
+    posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+    for (off_t i = 0; i < 8; i++)
+        if (pread(fd, buffer, size, i * (off_t)size) < 0)
+            _exit(97);
+}
+
+/* What is preempted for a thread of the same processor: the more of it, the less the counts can be equal by chance. */
+static void be_preempted(void)
+{
+    for (int i = 0; i < 200; i++)
+        sched_yield();
+}
+
+static pid_t start_busy_child(int fd, const struct gate *gate, int blockings)
+{
+    static char buffer[65536];
+    pid_t pid = fork_guarded();
+    if (pid != 0)
+        return pid;
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(sched_getcpu(), &one);
+    sched_setaffinity(0, sizeof(one), &one);
+    pid_t rival = fork();
+    be_preempted();
+    if (rival == 0)
+        _exit(0);
+    write_and_read(fd, buffer, sizeof(buffer));
+    for (int i = 0; i < blockings; i++)
+        wait_behind(gate);
+    waitpid(rival, NULL, 0);
+    _exit(64);
+}
+
+TEST(observe, own_child_with_all_of_its_rusage)
+{
+    enum {
+        BLOCKINGS = 7
+    };
+    if (build_is_posix())
+        SKIP("POSIX's waitid has no rusage");
+    char path[] = "/var/tmp/exitfd-rusage-XXXXXX";
+    int fd = mkostemp(path, O_CLOEXEC);
+    cr_assert_geq(fd, 0, "%s: %s", path, strerror(errno));
+    unlink(path);
+    struct exitfd *x = open_for_truth();
+    struct gate gate = open_gate();
+    pid_t pid = start_busy_child(fd, &gate, BLOCKINGS);
+    cr_assert_eq(exitfd_add(x, pid, EXITFD_OBSERVE, x), 0);
+    let_through(&gate, BLOCKINGS);
+    struct exitfd_event event = wait_event(x);
+    expect_event(&event, pid, CLD_EXITED, 64, EXITFD_PEEKED, x);
+    struct rusage wanted = { 0 };
+    cr_assert_eq(wait4(pid, NULL, 0, &wanted), pid);
+    cr_assert_gt(wanted.ru_nvcsw, 0);
+#define EXPECT_SAME(field) cr_assert_eq(event.rusage.field, wanted.field, #field)
+    EXPECT_SAME(ru_utime.tv_sec);
+    EXPECT_SAME(ru_utime.tv_usec);
+    EXPECT_SAME(ru_stime.tv_sec);
+    EXPECT_SAME(ru_stime.tv_usec);
+    EXPECT_SAME(ru_maxrss);
+    EXPECT_SAME(ru_minflt);
+    EXPECT_SAME(ru_majflt);
+    EXPECT_SAME(ru_inblock);
+    EXPECT_SAME(ru_oublock);
+    EXPECT_SAME(ru_nvcsw);
+    EXPECT_SAME(ru_nivcsw);
+#undef EXPECT_SAME
+    close(fd);
+    close_gate(&gate);
+    exitfd_close(x);
 }
