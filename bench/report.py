@@ -32,6 +32,8 @@ What a loop by hand does not do, and this costs:
 * An io_uring needs a pidfd for each child too, and `pidfd_open` is most of an add. A waitid request, which needs none, is
   added for a fifth of the cost, but makes each exit among 10,000 five times as expensive ([uring.md](uring.md)).
 * The SIGCHLD back ends ask the kernel for any child that has exited, and it looks through all children for that.
+* Wakes while idle are counted for 0.3 seconds. Where SIGCHLD is needed a wait that sleeps also looks once a second whether it
+  still gets through.
 """
 
 
