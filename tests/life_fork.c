@@ -272,7 +272,7 @@ TEST(fork, a_child_that_polls_the_fd_all_the_time_keeps_no_blocked_wait_asleep)
         struct exitfd_event event;
         int ret;
         pid_t watched = spawn_shell(x, "exit 18", 0, x);
-        while ((ret = exitfd_wait(x, &event, 1, DEADLINE_MS)) == -EINTR)
+        while ((ret = wait_blocked(x, &event)) == -EINTR)
             ;
         expect_result(ret, 1);
         expect_exited(&event, watched, 18, x);
@@ -307,7 +307,7 @@ TEST(fork, a_handler_that_forks_makes_the_blocked_wait_of_its_child_stale)
     expect_result(exitfd_add(x, watched, 0, x), 0);
     sigaction(SIGUSR1, &(struct sigaction){ .sa_handler = fork_in_the_handler }, NULL);
     struct helper helper = start_helper(interrupt_the_sleeper, &self);
-    int ret = exitfd_wait(x, &event, 1, DEADLINE_MS);
+    int ret = wait_blocked(x, &event);
     if (forked_pid == 0)
         _exit(ret == -ESTALE ? 0 : 90);
     join_helper(&helper);

@@ -129,7 +129,7 @@ TEST(deaf, a_blocked_wait_for_orphans_does_not_spin)
     cr_assert_leq(wait_calls, 20, "%d waits within 300 ms", wait_calls);
     pid_t pid = start_child_exit(9);
     int ret;
-    while ((ret = exitfd_wait(x, &event, 1, DEADLINE_MS)) == -EINTR)
+    while ((ret = wait_blocked(x, &event)) == -EINTR)
         ;
     expect_result(ret, 1);
     expect_exited(&event, pid, 9, x);

@@ -225,6 +225,14 @@ void wait_events(struct exitfd *x, struct exitfd_event *events, int n)
     }
 }
 
+int wait_blocked(struct exitfd *x, struct exitfd_event *event)
+{
+    unsigned before = alarm(DEADLINE_MS / 1000);
+    int ret = exitfd_wait(x, event, 1, -1);
+    alarm(before);
+    return ret;
+}
+
 struct exitfd_event wait_event(struct exitfd *x)
 {
     struct exitfd_event event;

@@ -102,6 +102,8 @@ int reap(pid_t pid);      /* its wait status */
 
 /* Exactly n events, by polling the fd. Fewer before the deadline is a failure; call expect_no_event for more. */
 void wait_events(struct exitfd *x, struct exitfd_event *events, int n);
+/* exitfd_wait of one event without a time-out, at which it would look once more by itself: killed if it does not return. */
+int wait_blocked(struct exitfd *x, struct exitfd_event *event);
 struct exitfd_event wait_event(struct exitfd *x);
 void expect_no_event(struct exitfd *x);
 /* expect_no_event, and the fd is not readable after it: nothing spins. */

@@ -206,7 +206,7 @@ static void expect_event_while_blocked(struct exitfd *x, void (*misuse)(void))
     cr_assert(ret == 0 || (ret == -EPIPE && backend_is("self-pipe")));
     cr_assert_eq(pthread_create(&doorman.thread, NULL, let_through_when_asleep, &doorman), 0);
     do
-        ret = exitfd_wait(x, &event, 1, DEADLINE_MS);
+        ret = wait_blocked(x, &event);
     while (ret == -EINTR);
     cr_assert_eq(ret, 1, "exitfd_wait: %d", ret);
     expect_exited(&event, pid, 47, x);
@@ -255,10 +255,9 @@ TEST(replaced, by_SIG_DFL_while_a_wait_sleeps)
     pid_t pid = start_without_an_fd(x, &doorman.gate, 47);
     struct exitfd_event event;
     int ret;
-    alarm(DEADLINE_MS / 1000);
     cr_assert_eq(pthread_create(&doorman.thread, NULL, let_through_when_asleep, &doorman), 0);
     do
-        ret = exitfd_wait(x, &event, 1, -1);
+        ret = wait_blocked(x, &event);
     while (ret == -EINTR || ret == -EPIPE);
     cr_assert_eq(ret, 1, "exitfd_wait: %d", ret);
     expect_exited(&event, pid, 47, x);

@@ -222,7 +222,7 @@ TEST(stolen, while_we_are_blocked)
     struct exitfd_event event;
     int ret;
     do
-        ret = exitfd_wait(x, &event, 1, DEADLINE_MS);
+        ret = wait_blocked(x, &event);
     while (ret == -EINTR);
     cr_assert_eq(ret, 1, "exitfd_wait: %d", ret);
     /* Who of the two was first is the kernel's affair, and only one of them was. */

@@ -168,7 +168,7 @@ TEST(uring_batch, blocking_waits_submit_first)
         cr_assert_eq(exitfd_add(x, start_child(&gate, 0), 0, NULL), 0);
     pid_t pid = start_child_that_awaits_sleep();
     cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
-    cr_assert_eq(exitfd_wait(x, &event, 1, DEADLINE_MS), 1);
+    cr_assert_eq(wait_blocked(x, &event), 1);
     cr_assert_eq(event.pid, pid);
     let_through(&gate, 60);
     for (int i = 0; i < 60; i++)
