@@ -245,8 +245,10 @@ class Own(InitTest):
         until(lambda: len(children_of(process.pid)) == 2, "the orphan is the child of init")
 
     def test_warns_of_orphans_with_their_status(self):
+        until_reaped = ("orphan=$( (sh -c 'echo $$; exec >&-; exit 5' &) ); "
+                        "while kill -0 $orphan 2> /dev/null; do sleep 0.01; done")
         for words in (["-w"], ["-v"]):
-            for _, _, errors in self.both_ways(*words, "--", "sh", "-c", "(sh -c 'exit 5' &) ; sleep 0.2"):
+            for _, _, errors in self.both_ways(*words, "--", "sh", "-c", until_reaped):
                 self.assertRegex(errors, r"exitfd init: orphan \d+ exited with status 5\n")
 
     def test_verbose_tells_of_signals_and_of_the_end(self):
