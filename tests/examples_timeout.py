@@ -90,7 +90,7 @@ class TimeoutTest(examples_support.UsageTest, examples_support.ExampleTest):
         self.assertEqual(self.status("60", "sh", "-c", hang_up, before=ignoring("HUP")), 5)
 
     def test_nothing_is_left_running(self):
-        process = self.start("0.2", "sh", "-c", "echo $$; exec sleep 1000")
+        process = self.start("3", "sh", "-c", "echo $$; exec sleep 1000")
         pid = int(process.stdout.readline())
         self.assertEqual(process.wait(PATIENCE), 124)
         until(lambda: state_of(pid) is None, f"the command, {pid}, is gone")
