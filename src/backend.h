@@ -46,8 +46,8 @@ struct backend {
     /* Whether it lives on SIGCHLD: then it listens from open to close, and EXITFD_NO_SIGNALS does not forbid that. */
     bool by_sigchld;
 
-    /* Optional: make the fd readable every so many milliseconds; 0: no longer. */
-    void (*tick)(struct exitfd *x, int period);
+    /* Optional: x->tick_period has changed. */
+    void (*tick)(struct exitfd *x);
 };
 
 extern const struct backend *const xfd_backends[]; /* of this build, in order of preference, NULL at the end */
@@ -67,7 +67,7 @@ struct exitfd {
     unsigned wake_size;          /* how much: 8 for an eventfd, 1 for a pipe */
     struct listener *listener;   /* whom the SIGCHLD handler writes to */
     bool listening, listening_to_stops, deaf, told_deaf;
-    int tick_period;
+    int tick_period;             /* every so many milliseconds fd is readable for a look; 0: not for that */
     uint32_t followed, job_watches; /* how many are in the ring without a pidfd, with stops or continues */
     uint32_t gone;                  /* how many of the ring can signal no more */
     uint32_t ring;               /* the watch of the ring to look at next */

@@ -32,12 +32,17 @@ static int flag_from_environment(unsigned *flag)
     return -EINVAL;
 }
 
+int xfd_not_here(int error)
+{
+    return error == ENOSYS || error == EPERM || error == EACCES || error == EINVAL ? -ENOTSUP : -error;
+}
+
 /* What the probe has not asked for may be forbidden too: the timerfd, the eventfd, the epoll set. */
 static int open_with(struct exitfd *x, const struct backend *backend, int (*open)(struct exitfd *))
 {
     x->backend = backend;
     int error = open(x);
-    return error == -ENOSYS || error == -EPERM || error == -EACCES || error == -EINVAL ? -ENOTSUP : error;
+    return error < 0 ? xfd_not_here(-error) : 0;
 }
 
 int xfd_dispatch(struct exitfd *x, int (*open)(struct exitfd *))

@@ -168,12 +168,10 @@ int exitfd_add(struct exitfd *x, pid_t pid, unsigned flags, void *data)
     return error;
 }
 
-static int remove_watch(struct exitfd *x, struct watch *w, int unused)
+void xfd_object_remove(struct exitfd *x, struct watch *w)
 {
-    (void)unused;
     x->backend->remove(x, w);
     xfd_watches_drop(&x->watches, w);
-    return 0;
 }
 
 /* Where no fd is left for the duplicate, the process is followed by its pid: its own if it is still there afterwards. */
@@ -186,7 +184,7 @@ static int add_duplicate(struct exitfd *x, int pidfd, unsigned flags, void *data
     int duplicate = fcntl(pidfd, F_DUPFD_CLOEXEC, 0);
     int error = add_locked(x, pid, duplicate, flags, data);
     if (error == 0 && duplicate < 0 && xfd_platform_kill(pidfd, 0) == -ESRCH) {
-        remove_watch(x, xfd_watches_find(&x->watches, pid), 0);
+        xfd_object_remove(x, xfd_watches_find(&x->watches, pid));
         error = -ESRCH;
     }
     if (error < 0 && duplicate >= 0)
@@ -232,6 +230,13 @@ static int with_watch(struct exitfd *x, pid_t pid, int (*function)(struct exitfd
     if (ended)
         xfd_orphans_look_again();
     return result;
+}
+
+static int remove_watch(struct exitfd *x, struct watch *w, int unused)
+{
+    (void)unused;
+    xfd_object_remove(x, w);
+    return 0;
 }
 
 int exitfd_remove(struct exitfd *x, pid_t pid)

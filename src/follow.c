@@ -130,7 +130,7 @@ static void sync_tick(struct exitfd *x)
     if (!x->backend->tick || period == x->tick_period)
         return;
     x->tick_period = period;
-    x->backend->tick(x, period);
+    x->backend->tick(x);
 }
 
 static void listen_to_stops_again(struct exitfd *x)

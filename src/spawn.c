@@ -51,10 +51,8 @@ static void give_up_newer(struct start *start, pid_t pid)
     struct exitfd *x = start->x;
     struct watch *w = xfd_watches_find(&x->watches, pid);
 
-    if (!w || xfd_orphans_is_older(w, start->number))
-        return;
-    x->backend->remove(x, w);
-    xfd_watches_drop(&x->watches, w);
+    if (w && !xfd_orphans_is_older(w, start->number))
+        xfd_object_remove(x, w);
 }
 
 static void started(struct start *start, pid_t pid)

@@ -6,15 +6,20 @@
 #include <stdlib.h>
 #include <sys/syscall.h>
 
-static void deny_pidfd_open(int error)
+static void deny(int call, int error)
 {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
     cr_assert_not_null(filter);
-    cr_assert_eq(seccomp_rule_add(filter, SCMP_ACT_ERRNO((uint32_t)error), SCMP_SYS(pidfd_open), 0), 0);
+    cr_assert_eq(seccomp_rule_add(filter, SCMP_ACT_ERRNO((uint32_t)error), call, 0), 0);
     int ret = seccomp_load(filter);
     seccomp_release(filter);
     if (ret < 0)
         SKIP("seccomp_load: %s", strerror(-ret));
+}
+
+static void deny_pidfd_open(int error)
+{
+    deny(SCMP_SYS(pidfd_open), error);
     cr_assert_eq(syscall(SYS_pidfd_open, getpid(), 0), -1);
     cr_assert_eq(errno, error);
 }
@@ -69,9 +74,9 @@ TEST(seccomp, EPERM_after_the_open)
 }
 
 /* Every child is followed then, on whatever back end, and still told truly. */
-static void filter_before_the_open(void (*deny)(int), int error)
+static void filter_before_the_open(void (*install_filter)(int), int error)
 {
-    deny(error);
+    install_filter(error);
     struct exitfd *x = NULL;
     int ret = exitfd_open(&x, 0);
     const char *forced = getenv("EXITFD_BACKEND");
@@ -139,13 +144,7 @@ TEST(seccomp, EPERM_for_the_record)
 /* The probe has seen pidfds, and then there is no timerfd. */
 static void filter_timerfd(int error)
 {
-    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
-    cr_assert_not_null(filter);
-    cr_assert_eq(seccomp_rule_add(filter, SCMP_ACT_ERRNO((uint32_t)error), SCMP_SYS(timerfd_create), 0), 0);
-    int ret = seccomp_load(filter);
-    seccomp_release(filter);
-    if (ret < 0)
-        SKIP("seccomp_load: %s", strerror(-ret));
+    deny(SCMP_SYS(timerfd_create), error);
     struct exitfd *x = NULL;
     cr_assert_eq(exitfd_open(&x, EXITFD_PIDFD), -ENOTSUP);
     cr_assert_null(x);

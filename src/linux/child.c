@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "linux/child.h"
 
+#include "dispatch.h"
 #include "follow.h"
 #include "jobs.h"
 #include "linux/record.h"
@@ -12,11 +13,6 @@
 #include <limits.h>
 #include <poll.h>
 #include <stdatomic.h>
-
-int xfd_not_here(int error)
-{
-    return error == ENOSYS || error == EPERM || error == EACCES || error == EINVAL ? -ENOTSUP : -error;
-}
 
 /* Both calls fail for want of such a process where they are there and let through: INT_MAX is above any pid_max. */
 static int ask_kernel(void)

@@ -5,9 +5,6 @@
 
 #include "backend.h"
 
-/* -ENOTSUP for the errnos of a call that is absent or forbidden here, else -error. */
-int xfd_not_here(int error);
-
 /* Whether there are pidfds: 0, -ENOTSUP or an error to report. Asks once. */
 int xfd_child_probe(void);
 

@@ -71,9 +71,9 @@ int xfd_set_wait(struct exitfd *x, struct epoll_event *ready, int max, int timeo
     return count > 0 ? take_ready(x, ready, max) : count;
 }
 
-void xfd_set_tick(struct exitfd *x, int period)
+void xfd_set_tick(struct exitfd *x)
 {
-    struct timespec time = { .tv_sec = period / 1000, .tv_nsec = period % 1000 * 1000000 };
+    struct timespec time = { .tv_sec = x->tick_period / 1000, .tv_nsec = x->tick_period % 1000 * 1000000 };
     timerfd_settime(x->timer_fd, 0, &(struct itimerspec){ time, time }, NULL);
 }
 

@@ -21,7 +21,7 @@ int xfd_set_add(struct exitfd *x, int fd, uint32_t events, uint64_t token);
 /* As epoll_wait(2), but a negative errno, and with timeout 0 never -EINTR. */
 int xfd_set_wait(struct exitfd *x, struct epoll_event *ready, int max, int timeout);
 
-void xfd_set_tick(struct exitfd *x, int period);
+void xfd_set_tick(struct exitfd *x);
 
 /* Reads away what made the fd of a TOKEN_WAKE or TOKEN_TIMER readable. False for any other token. */
 bool xfd_set_drain(struct exitfd *x, uint64_t token);

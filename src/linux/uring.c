@@ -9,6 +9,7 @@
  * the eventfd is read after the work. What came between the two is in the TASKRUN flag, which the kernel sets before it
  * signals. tests/uring_traps.c shows all of this.
  */
+#include "dispatch.h"
 #include "follow.h"
 #include "jobs.h"
 #include "linux/child.h"
@@ -111,7 +112,7 @@ static int start(struct exitfd *x)
     int error = io_uring_register_eventfd(&u->ring, x->fd);
 
     if (error < 0)
-        return xfd_not_here(-error);
+        return error;
     u->has_waitid = has_waitid(&u->ring);
     error = u->has_waitid ? 0 : xfd_child_probe();
     return error < 0 ? error : xfd_follow_start(x);
@@ -130,7 +131,7 @@ static int set_up(struct exitfd *x)
     int error = io_uring_queue_init(ENTRIES, &u->ring, SETUP_FLAGS);
 
     if (error < 0)
-        return xfd_not_here(-error);
+        return error;
     u->thread = this_thread();
     error = start(x);
     if (error == 0)
@@ -350,9 +351,8 @@ static bool is_tick_wanted(const struct exitfd *x)
     return x->tick_period > 0 && !x->uring->tick_armed;
 }
 
-static void tick(struct exitfd *x, int period)
+static void tick(struct exitfd *x)
 {
-    (void)period;
     if (is_tick_wanted(x)) {
         request_tick(x);
         hand_over(x);
