@@ -122,6 +122,16 @@ class Install(unittest.TestCase):
             run(*COMPILERS[language].split(), *SANITIZER.split(), source, "-o", "program-" + language, *flags, cwd=self.scratch)
             self.assert_runs("program-" + language, self.library_folder())
 
+    def test_pkg_config_all_in_one(self):
+        need("pkg-config")
+        if SANITIZER:
+            self.skipTest("a sanitizer's run-time library cannot be linked statically")
+        package = os.path.dirname(self.found("exitfd.pc")[0])
+        environment = dict(self.environment, PKG_CONFIG_PATH=package, PKG_CONFIG_SYSROOT_DIR=self.installed)
+        flags = run("pkg-config", "--static", "--cflags", "--libs", "exitfd", env=environment).split()
+        run(*COMPILERS["c"].split(), "-static", LANGUAGES["c"], "-o", "program-static", *flags, cwd=self.scratch)
+        self.assert_runs("program-static")
+
     def configure_with_cmake(self, version):
         need("cmake")
         self.write("CMakeLists.txt", CMAKE_PROJECT.format(version=version))
