@@ -16,6 +16,7 @@ import demo_tap
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 DEADLINE_S = 240
+NOBODY = 65534
 LANGUAGES = {"c": "program.c", "cpp": "program.cpp"}
 # C as well as C++.
 PROGRAM = """
@@ -66,6 +67,22 @@ def run(*command, **options):
 def need(program):
     if not shutil.which(program):
         raise unittest.SkipTest(program + " is not installed")
+
+
+def set_group_id(test, program):
+    """Has exec start the program in secure mode (AT_SECURE in getauxval(3)); skips the test where that cannot be had."""
+    others = {NOBODY} if os.geteuid() == 0 else set(os.getgroups())
+    others -= {os.getgid(), os.getegid()}
+    with open("/proc/self/status", encoding="utf-8") as status:
+        if "NoNewPrivs:\t1\n" in status.read() or os.statvfs(program).f_flag & os.ST_NOSUID:
+            test.skipTest("no_new_privs or nosuid: the set-group-ID bit has no effect here")
+    if not others:
+        test.skipTest("this user has no second group to give a program to")
+    try:
+        os.chown(program, -1, others.pop())
+    except OSError as error:
+        test.skipTest(f"a program cannot be given to another group here: {error.strerror}")
+    os.chmod(program, 0o2755)
 
 
 class Install(unittest.TestCase):
@@ -122,7 +139,7 @@ class Install(unittest.TestCase):
             run(*COMPILERS[language].split(), *SANITIZER.split(), source, "-o", "program-" + language, *flags, cwd=self.scratch)
             self.assert_runs("program-" + language, self.library_folder())
 
-    def test_pkg_config_all_in_one(self):
+    def static_program(self):
         need("pkg-config")
         if SANITIZER:
             self.skipTest("a sanitizer's run-time library cannot be linked statically")
@@ -130,6 +147,18 @@ class Install(unittest.TestCase):
         environment = dict(self.environment, PKG_CONFIG_PATH=package, PKG_CONFIG_SYSROOT_DIR=self.installed)
         flags = run("pkg-config", "--static", "--cflags", "--libs", "exitfd", env=environment).split()
         run(*COMPILERS["c"].split(), "-static", LANGUAGES["c"], "-o", "program-static", *flags, cwd=self.scratch)
+        return os.path.join(self.scratch, "program-static")
+
+    def test_pkg_config_all_in_one(self):
+        self.static_program()
+        self.assert_runs("program-static")
+
+    def test_a_set_group_id_program_takes_no_back_end_from_its_environment(self):
+        program = self.static_program()  # the loader would find no $ORIGIN there
+        self.environment["EXITFD_BACKEND"] = "none-such"
+        with self.assertRaisesRegex(AssertionError, "exit status 1"):
+            self.assert_runs("program-static")
+        set_group_id(self, program)
         self.assert_runs("program-static")
 
     def configure_with_cmake(self, version):
