@@ -39,7 +39,7 @@
  *   -ECHILD   exists, but is not a child of this process, and EXITFD_OBSERVE was not given
  *   -EBUSY    the any-other-child watch is already held
  *   -ENOTSUP  the forced back end, or what the flags ask for, is not in this build or this kernel, or EXITFD_NO_SIGNALS
- *             forbids it; exitfd_get_pidfd: this child is followed without one
+ *             forbids it; exitfd_get_pidfd: this child is followed without one; exitfd_wait: see there
  *   -ESTALE   the exitfd was opened before a fork, and this is the child
  *   -EBADF    not an open fd, or not a pidfd; exitfd_install_handler: not open for writing
  *   -EXDEV    an io_uring exitfd was used from a thread other than the one that opened it
@@ -332,6 +332,8 @@ int exitfd_get_pidfd(struct exitfd *x, pid_t pid);
  * swallow the caller's SIGTERM.
  *
  * -EINVAL   x or events is NULL, or max < 1
+ * -ENOTSUP  an io_uring exitfd that has no event to give: a seccomp filter put on after the open forbids
+ *           io_uring_enter(2). The fd stays readable; remove the children, or close.
  * -EINTR, -EPIPE, -ESTALE, -EXDEV
  */
 int exitfd_wait(struct exitfd *x, struct exitfd_event *events, int max, int timeout_ms);

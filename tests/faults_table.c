@@ -113,7 +113,7 @@ const struct call fault_calls[] = {
     { "io_uring_queue_exit", NULL, { 0 }, NEVER_FAILS },
     { "io_uring_submit", NULL, { EAGAIN, EBUSY, EINTR }, NULL },
     { "io_uring_submit", "request", { ENOMEM }, NULL }, /* one is taken by the kernel, and answered with this */
-    { "io_uring_submit_and_get_events", NULL, { EAGAIN, EBUSY, EINTR }, NULL },
+    { "io_uring_submit_and_get_events", NULL, { EAGAIN, EBUSY, EINTR, EPERM, ENOSYS }, NULL },
     { "__io_uring_get_cqe", NULL, { 0 }, "is called for a completion that is there" },
 };
 

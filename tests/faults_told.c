@@ -21,7 +21,7 @@ static const struct {
     { "exitfd_add_pidfd", { ESRCH, ENOMEM, EMFILE, ENFILE } },
     { "exitfd_add without signals", { EMFILE, ENFILE, ENOSPC, EPERM, EACCES, ENOSYS, EAGAIN } },
     { "exitfd_kill", { EPERM, ESRCH } },
-    { "exitfd_wait", { EINTR } },
+    { "exitfd_wait", { EINTR, ENOTSUP } },
     { "exitfd_spawn", { ENOENT, EACCES, ENOMEM, EMFILE, EAGAIN } },
     { "exitfd_fork", { ENOMEM, EAGAIN } },
     { "exitfd_install_handler", { ENOMEM, EAGAIN } },

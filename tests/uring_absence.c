@@ -130,6 +130,24 @@ TEST(uring_absence, seccomp_that_forbids_entering)
     expect_open(-ENOTSUP);
 }
 
+TEST(uring_absence, seccomp_that_forbids_entering_after_the_open)
+{
+    struct exitfd *x = open_exitfd();
+    struct exitfd_event event;
+    struct gate gate = open_gate();
+    pid_t pid = start_child(&gate, 7);
+    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+    answer_system_call(SYS_io_uring_enter, EPERM);
+    let_through(&gate, 1);
+    cr_assert_eq(exitfd_wait(x, &event, 1, -1), -ENOTSUP);
+    cr_assert(is_readable(exitfd_get_fd(x)), "told once, and silent from then on");
+    cr_assert_eq(exitfd_wait(x, &event, 1, 0), -ENOTSUP);
+    cr_assert_eq(exitfd_remove(x, pid), 0);
+    reap(pid);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
 /* Without pidfds the ring's own waitid carries all children, without signals. */
 TEST(uring_absence, seccomp_that_forbids_pidfds)
 {

@@ -9,10 +9,10 @@
  * the eventfd is read after the work. What came between the two is in the TASKRUN flag, which the kernel sets before it
  * signals. tests/uring_traps.c shows all of this.
  */
-#include "dispatch.h"
 #include "follow.h"
 #include "jobs.h"
 #include "linux/child.h"
+#include "linux/ring.h"
 #include "linux/set.h"
 #include "object.h"
 #include "platform.h"
@@ -20,19 +20,13 @@
 #include "wake.h"
 
 #include <errno.h>
-#include <liburing.h>
 #include <poll.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <sys/utsname.h>
 
-#define ENTRIES 128
 #define SINGLE_ADDS 16 /* so many between two waits are handed to the kernel one by one, further ones together */
-#define TEAR_DOWN_NANOSECONDS 200000000
-#define OP_WAITID 50 /* IORING_OP_WAITID, absent from liburing 2.3 */
-#define SETUP_FLAGS (IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG)
+#define OP_WAITID 50   /* IORING_OP_WAITID, absent from liburing 2.3 */
 
 /* No slot has these numbers (watches.h). */
 #define TOKEN_NONE UINT64_MAX
@@ -64,80 +58,32 @@ static int check_thread(const struct exitfd *x)
     return x->uring->thread == this_thread() ? 0 : -EXDEV;
 }
 
-/* Seen on 6.12.118, by a bare ring as well: work is left, TASKRUN is set, and the eventfd is not signalled. Not so on 6.1,
-   nor from 6.16 on; those between were not tried. */
-static bool may_lose_a_wake_up(void)
-{
-    struct utsname name;
-    unsigned major, minor;
-
-    uname(&name);
-    return sscanf(name.release, "%u.%u", &major, &minor) == 2 && major == 6 && minor > 1 && minor < 16;
-}
-
 static int probe(unsigned flags, bool forced)
 {
     (void)flags;
-    return forced && !may_lose_a_wake_up() ? 0 : -ENOTSUP;
+    return forced && !xfd_ring_may_lose_a_wake_up() ? 0 : -ENOTSUP;
 }
 
-static bool has_waitid(struct io_uring *ring)
-{
-    struct io_uring_probe *operations = io_uring_get_probe_ring(ring);
-    bool has = operations && io_uring_opcode_supported(operations, OP_WAITID);
-
-    io_uring_free_probe(operations);
-    return has;
-}
-
-/* Some ten milliseconds after the last copy of a ring is closed the kernel interrupts its thread once more, as a signal
-   would. Sleep until then with all signals blocked, so that it is not the host who gets that EINTR. */
-static void tear_down(struct uring *u)
-{
-    const struct timespec limit = { .tv_nsec = TEAR_DOWN_NANOSECONDS };
-    sigset_t all, none, before;
-
-    sigfillset(&all);
-    sigemptyset(&none);
-    pthread_sigmask(SIG_BLOCK, &all, &before);
-    io_uring_queue_exit(&u->ring);
-    sigtimedwait(&none, NULL, &limit);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-}
-
-/* gVisor has a ring, which nothing can be registered with. */
 static int start(struct exitfd *x)
 {
     struct uring *u = x->uring;
-    int error = io_uring_register_eventfd(&u->ring, x->fd);
 
-    if (error < 0)
-        return error;
-    u->has_waitid = has_waitid(&u->ring);
-    error = u->has_waitid ? 0 : xfd_child_probe();
+    u->thread = this_thread();
+    u->has_waitid = xfd_ring_knows(&u->ring, OP_WAITID);
+    int error = u->has_waitid ? 0 : xfd_child_probe();
     return error < 0 ? error : xfd_follow_start(x);
-}
-
-/* A seccomp filter may allow all calls of a ring but this one. Any other error passes. */
-static int try_to_enter(struct uring *u)
-{
-    int error = io_uring_submit_and_get_events(&u->ring);
-    return error < 0 && xfd_not_here(-error) == -ENOTSUP ? -ENOTSUP : 0;
 }
 
 static int set_up(struct exitfd *x)
 {
     struct uring *u = x->uring;
-    int error = io_uring_queue_init(ENTRIES, &u->ring, SETUP_FLAGS);
+    int error = xfd_ring_open(&u->ring, x->fd);
 
     if (error < 0)
         return error;
-    u->thread = this_thread();
     error = start(x);
-    if (error == 0)
-        error = try_to_enter(u);
     if (error < 0)
-        tear_down(u);
+        xfd_ring_close(&u->ring);
     return error;
 }
 
@@ -166,20 +112,11 @@ static void close_uring(struct exitfd *x)
     xfd_child_close_all(x);
     xfd_follow_stop(x);
     if (xfd_object_check(x) == 0)
-        tear_down(u);
+        xfd_ring_close(&u->ring);
     else
         io_uring_queue_exit(&u->ring);
     free(u);
     xfd_close_fd(&x->wake_fd);
-}
-
-static struct io_uring_sqe *get_sqe(struct uring *u)
-{
-    struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
-
-    if (!sqe && io_uring_submit(&u->ring) > 0)
-        sqe = io_uring_get_sqe(&u->ring);
-    return sqe;
 }
 
 /* What is held back makes the fd readable, so the host calls exitfd_wait, which submits it: nothing is told late. */
@@ -197,7 +134,7 @@ static void hand_over(struct exitfd *x)
 
 static bool request_poll(struct exitfd *x, const struct watch *w, int pidfd, unsigned flags)
 {
-    struct io_uring_sqe *sqe = get_sqe(x->uring);
+    struct io_uring_sqe *sqe = xfd_ring_sqe(&x->uring->ring);
 
     if (!sqe)
         return false;
@@ -210,7 +147,7 @@ static bool request_poll(struct exitfd *x, const struct watch *w, int pidfd, uns
 /* No siginfo, to which the kernel might write when we no longer expect it: waitid(2) is asked at the delivery anyway. */
 static bool request_waitid(struct exitfd *x, const struct watch *w)
 {
-    struct io_uring_sqe *sqe = get_sqe(x->uring);
+    struct io_uring_sqe *sqe = xfd_ring_sqe(&x->uring->ring);
 
     if (!sqe)
         return false;
@@ -251,7 +188,7 @@ static int add(struct exitfd *x, struct watch *w, int given, bool known_child)
 /* Held back without a word to the host: what completes before it is of a watch that no longer exists. */
 static void cancel_request(struct exitfd *x, const struct watch *w)
 {
-    struct io_uring_sqe *sqe = get_sqe(x->uring);
+    struct io_uring_sqe *sqe = xfd_ring_sqe(&x->uring->ring);
 
     if (!sqe)
         return;
@@ -335,7 +272,7 @@ static int complete(struct exitfd *x, struct exitfd_event *events, int max)
 static void request_tick(struct exitfd *x)
 {
     struct uring *u = x->uring;
-    struct io_uring_sqe *sqe = get_sqe(u);
+    struct io_uring_sqe *sqe = xfd_ring_sqe(&u->ring);
 
     if (!sqe)
         return;
@@ -359,35 +296,30 @@ static void tick(struct exitfd *x)
     }
 }
 
-/* False: the kernel has no memory for what we ask. */
-static bool turn(struct exitfd *x)
+static int turn(struct exitfd *x)
 {
-    struct uring *u = x->uring;
-
     if (is_tick_wanted(x))
         request_tick(x);
-    return io_uring_submit_and_get_events(&u->ring) >= 0;
+    return xfd_ring_enter(&x->uring->ring);
 }
 
 static bool is_more_due(const struct exitfd *x)
 {
-    const struct uring *u = x->uring;
-    return *(volatile unsigned *)u->ring.sq.kflags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW) ||
-           io_uring_sq_ready(&u->ring) > 0 || is_tick_wanted(x);
+    return xfd_ring_is_more_due(&x->uring->ring) || is_tick_wanted(x);
 }
 
 static int take(struct exitfd *x, struct exitfd_event *events, int max)
 {
     struct uring *u = x->uring;
-    int count = 0;
-    bool room = true, drained = false;
+    int count = 0, error;
+    bool room, drained = false;
 
     u->adds = 0;
     u->told_to_wait = false;
     do {
-        room = turn(x);
+        error = turn(x);
         count += complete(x, events + count, max - count);
-        room = room && io_uring_cq_ready(&u->ring) == 0;
+        room = error == 0 && io_uring_cq_ready(&u->ring) == 0;
         if (room)
             drained |= wake_drain(x->wake_fd);
     } while (room && is_more_due(x));
@@ -395,7 +327,7 @@ static int take(struct exitfd *x, struct exitfd_event *events, int max)
         wake(x);
     if (room && (x->ring_size > 0 || x->any_child))
         count += xfd_follow_collect(x, events + count, max - count, x->deaf, 0);
-    return count;
+    return count == 0 && error == -ENOTSUP ? error : count;
 }
 
 static int wait_uring(struct exitfd *x, struct exitfd_event *events, int max, int timeout)

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+#include "linux/ring.h"
+
+#include "dispatch.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/utsname.h>
+
+#define ENTRIES 128
+#define TEAR_DOWN_NANOSECONDS 200000000
+#define SETUP_FLAGS (IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG)
+
+/* Seen on 6.12.118, by a bare ring as well: work is left, TASKRUN is set, and the eventfd is not signalled. Not so on 6.1,
+   nor from 6.16 on; those between were not tried. */
+bool xfd_ring_may_lose_a_wake_up(void)
+{
+    struct utsname name;
+    unsigned major, minor;
+
+    uname(&name);
+    return sscanf(name.release, "%u.%u", &major, &minor) == 2 && major == 6 && minor > 1 && minor < 16;
+}
+
+/* gVisor has a ring, which nothing can be registered with; a seccomp filter may allow all calls of a ring but the one that
+   enters it. */
+static int try_out(struct io_uring *ring, int eventfd)
+{
+    int error = io_uring_register_eventfd(ring, eventfd);
+
+    if (error == 0 && xfd_ring_enter(ring) == -ENOTSUP)
+        error = -ENOTSUP;
+    return error;
+}
+
+int xfd_ring_open(struct io_uring *ring, int eventfd)
+{
+    int error = io_uring_queue_init(ENTRIES, ring, SETUP_FLAGS);
+
+    if (error < 0)
+        return error;
+    error = try_out(ring, eventfd);
+    if (error < 0)
+        xfd_ring_close(ring);
+    return error;
+}
+
+/* Some ten milliseconds after the last copy of a ring is closed the kernel interrupts its thread once more, as a signal
+   would. Sleep until then with all signals blocked, so that it is not the host who gets that EINTR. */
+void xfd_ring_close(struct io_uring *ring)
+{
+    const struct timespec limit = { .tv_nsec = TEAR_DOWN_NANOSECONDS };
+    sigset_t all, none, before;
+
+    sigfillset(&all);
+    sigemptyset(&none);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    io_uring_queue_exit(ring);
+    sigtimedwait(&none, NULL, &limit);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+bool xfd_ring_knows(struct io_uring *ring, int operation)
+{
+    struct io_uring_probe *operations = io_uring_get_probe_ring(ring);
+    bool known = operations && io_uring_opcode_supported(operations, operation);
+
+    io_uring_free_probe(operations);
+    return known;
+}
+
+struct io_uring_sqe *xfd_ring_sqe(struct io_uring *ring)
+{
+    struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
+
+    if (!sqe && io_uring_submit(ring) > 0)
+        sqe = io_uring_get_sqe(ring);
+    return sqe;
+}
+
+int xfd_ring_enter(struct io_uring *ring)
+{
+    int submitted = io_uring_submit_and_get_events(ring);
+    return submitted < 0 ? xfd_not_here(-submitted) : 0;
+}
+
+bool xfd_ring_is_more_due(const struct io_uring *ring)
+{
+    return *(volatile unsigned *)ring->sq.kflags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW) ||
+           io_uring_sq_ready(ring) > 0;
+}
