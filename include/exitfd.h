@@ -191,7 +191,8 @@ enum exitfd_watch_flags {
  * other. It holds at most four fds besides those of the children.
  *
  * -EINVAL   ret is NULL, unknown flag bits, two back ends, or an unknown name in EXITFD_BACKEND
- * -ENOTSUP  the forced back end does not work here, or none does that EXITFD_NO_SIGNALS allows
+ * -ENOTSUP  the forced back end does not work here, or none does that EXITFD_NO_SIGNALS allows, or none at all, for want of
+ *           waitid(2)
  * -ENOMEM, -EMFILE, -ENFILE, -ENOSPC, -EAGAIN
  */
 int exitfd_open(struct exitfd **ret, unsigned flags);
@@ -332,8 +333,8 @@ int exitfd_get_pidfd(struct exitfd *x, pid_t pid);
  * swallow the caller's SIGTERM.
  *
  * -EINVAL   x or events is NULL, or max < 1
- * -ENOTSUP  an io_uring exitfd that has no event to give: a seccomp filter put on after the open forbids
- *           io_uring_enter(2). The fd stays readable; remove the children, or close.
+ * -ENOTSUP  there is no event to give, and a seccomp filter put on after the open forbids what a wait needs: waitid(2),
+ *           epoll_wait(2), io_uring_enter(2), or poll(2) to block. The fd may stay readable, and no child is reaped.
  * -EINTR, -EPIPE, -ESTALE, -EXDEV
  */
 int exitfd_wait(struct exitfd *x, struct exitfd_event *events, int max, int timeout_ms);

@@ -63,16 +63,16 @@ struct exitfd {
     struct watches watches;
 
     /* Children that SIGCHLD tells of, follow.c */
-    int wake_fd;                 /* what is written here makes fd readable */
-    unsigned wake_size;          /* how much: 8 for an eventfd, 1 for a pipe */
-    struct listener *listener;   /* whom the SIGCHLD handler writes to */
+    int wake_fd;               /* what is written here makes fd readable */
+    unsigned wake_size;        /* how much: 8 for an eventfd, 1 for a pipe */
+    struct listener *listener; /* whom the SIGCHLD handler writes to */
     bool listening, listening_to_stops, deaf, told_deaf;
-    int tick_period;             /* every so many milliseconds fd is readable for a look; 0: not for that */
+    int tick_period;                /* every so many milliseconds fd is readable for a look; 0: not for that */
     uint32_t followed, job_watches; /* how many are in the ring without a pidfd, with stops or continues */
     uint32_t gone;                  /* how many of the ring can signal no more */
-    uint32_t ring;               /* the watch of the ring to look at next */
-    uint32_t ring_size, unchecked; /* how many from ring on must still be looked at */
-    unsigned long foreign_reaps; /* as they were at the last look; and how many of our own were seen then */
+    uint32_t ring;                  /* the watch of the ring to look at next */
+    uint32_t ring_size, unchecked;  /* how many from ring on must still be looked at */
+    unsigned long foreign_reaps;    /* as they were at the last look; and how many of our own were seen then */
     uint64_t own_reaps;
 
     /* The any-other-child watch, orphans.c */

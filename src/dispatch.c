@@ -2,6 +2,7 @@
 #include "dispatch.h"
 
 #include "posix/environment.h"
+#include "status.h"
 
 #include <errno.h>
 #include <string.h>
@@ -52,6 +53,8 @@ int xfd_dispatch(struct exitfd *x, int (*open)(struct exitfd *))
     if (forced & (forced - 1))
         return -EINVAL;
     int error = forced ? 0 : flag_from_environment(&forced);
+    if (error == 0)
+        error = xfd_status_probe();
     if (error < 0)
         return error;
     for (const struct backend *const *backend = xfd_backends; *backend; backend++) {

@@ -9,6 +9,7 @@
 #include "platform.h"
 #include "process.h"
 #include "status.h"
+#include "wake.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -333,6 +334,10 @@ static int wait_once(struct exitfd *x, struct exitfd_event *events, int max, int
         count = x->backend->wait(x, events, max, 0);
     if (count >= 0)
         count += see_to_orphans(x, events + count, max - count);
+    if (count == 0 && xfd_status_is_forbidden()) {
+        wake(x);
+        return -ENOTSUP;
+    }
     return count == 0 && interrupted ? -EINTR : count;
 }
 
@@ -361,7 +366,7 @@ int exitfd_wait(struct exitfd *x, struct exitfd_event *events, int max, int time
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
     int count = wait_until(x, events, max, timeout_ms);
     pthread_setcancelstate(cancel_state, &cancel_state);
-    return count;
+    return count < 0 ? xfd_not_here(-count) : count;
 }
 
 const char *exitfd_version(void)

@@ -8,7 +8,7 @@
 #define REAPS_KEPT 256
 
 static _Atomic unsigned long own_faults;
-static _Atomic unsigned reaping; /* threads between their wait and their note of it */
+static _Atomic unsigned reaping;                      /* threads between their wait and their note of it */
 static _Atomic uint64_t own_reaps, reaps[REAPS_KEPT]; /* each the number of the reap, and the pid in the lower half */
 
 /* Other exitfds of this process may follow the same child. The faults go last: who finds them counted finds the reap. */
@@ -36,13 +36,18 @@ void xfd_status_forked(void)
     atomic_store(&reaping, 0);
 }
 
+/* By a seccomp filter, of which each thread has its own. */
+static _Thread_local bool forbidden;
+
 static int wait_for(idtype_t type, id_t id, int options, struct wait_result *ret)
 {
     siginfo_t info = { 0 };
 
     memset(ret, 0, sizeof *ret);
-    if (xfd_platform_waitid(type, id, options | WNOHANG, &info, &ret->rusage) < 0)
-        return -errno;
+    int error = xfd_platform_waitid(type, id, options | WNOHANG, &info, &ret->rusage) < 0 ? errno : 0;
+    forbidden = error == EPERM || error == EACCES || error == ENOSYS;
+    if (error != 0 && !forbidden)
+        return -error;
     if (info.si_pid == 0)
         return 0;
     ret->pid = info.si_pid;
@@ -61,6 +66,19 @@ int xfd_status_wait(idtype_t type, id_t id, int options, struct wait_result *ret
         note_reap(ret);
     atomic_fetch_sub(&reaping, 1);
     return found;
+}
+
+bool xfd_status_is_forbidden(void)
+{
+    return forbidden;
+}
+
+int xfd_status_probe(void)
+{
+    struct wait_result ignored;
+
+    xfd_status_wait(P_ALL, 0, WEXITED | WNOWAIT, &ignored);
+    return forbidden ? -ENOTSUP : 0;
 }
 
 bool xfd_status_is_exit(const struct wait_result *result)

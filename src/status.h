@@ -23,6 +23,12 @@ int xfd_status_wait(idtype_t type, id_t id, int options, struct wait_result *ret
 /* By its pidfd if it has one. -ECHILD also where its pid names another child by now. */
 int xfd_status_wait_watch(const struct watch *w, int options, struct wait_result *ret);
 
+/* Whether the kernel did not let this thread wait when it last tried, and that 0 was no answer. */
+bool xfd_status_is_forbidden(void);
+
+/* -ENOTSUP: it does not, so no back end can work. */
+int xfd_status_probe(void);
+
 bool xfd_status_is_exit(const struct wait_result *result);
 
 /* A wait with WEXITED also takes the ptrace stops of a child that this process traces itself. This one looks first, and

@@ -12,19 +12,19 @@ enum {
     WATCH_REARMED = 1 << 17,   /* its pidfd was reported and must be taken out of the epoll set by hand */
     WATCH_STOP_SEEN = 1 << 18, /* an observed child's stop, or continue, was reported: peeking shows it again */
     WATCH_CONTINUE_SEEN = 1 << 19,
-    WATCH_GONE = 1 << 20,      /* somebody reaped it, and its pid names another child by now */
-    WATCH_SHARED = 1 << 21     /* its pidfd is a duplicate, whose entry in the epoll set our close does not end */
+    WATCH_GONE = 1 << 20,  /* somebody reaped it, and its pid names another child by now */
+    WATCH_SHARED = 1 << 21 /* its pidfd is a duplicate, whose entry in the epoll set our close does not end */
 };
 
 struct watch {
     void *data;
-    pid_t pid;             /* 0 while the slot is taken but names no process yet */
-    int pidfd;             /* -1 where SIGCHLD takes its place */
+    pid_t pid; /* 0 while the slot is taken but names no process yet */
+    int pidfd; /* -1 where SIGCHLD takes its place */
     uint32_t flags;
-    uint32_t generation;   /* tells this use of the slot from earlier ones */
-    uint32_t chain;        /* next of the same bucket, or next free slot */
-    uint32_t next, prev;   /* ring of those that SIGCHLD is needed for; next == SLOT_NONE: not among them */
-    uint32_t age;          /* how many starts of children had begun when it was bound (orphans.h) */
+    uint32_t generation; /* tells this use of the slot from earlier ones */
+    uint32_t chain;      /* next of the same bucket, or next free slot */
+    uint32_t next, prev; /* ring of those that SIGCHLD is needed for; next == SLOT_NONE: not among them */
+    uint32_t age;        /* how many starts of children had begun when it was bound (orphans.h) */
 };
 
 #define SLOT_NONE UINT32_MAX
@@ -33,9 +33,9 @@ struct watches {
     struct watch *slots;
     uint32_t *buckets;
     uint32_t capacity, bucket_count;
-    uint32_t free_slot;    /* head of the free list through chain */
-    uint32_t fresh;        /* slots from here on were never used */
-    bool ended;            /* some watch has, since somebody set this to false */
+    uint32_t free_slot; /* head of the free list through chain */
+    uint32_t fresh;     /* slots from here on were never used */
+    bool ended;         /* some watch has, since somebody set this to false */
 };
 
 /* A token names one use of one slot, for ever: a stale one finds nothing. */

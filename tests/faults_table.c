@@ -18,7 +18,7 @@ const struct call fault_calls[] = {
     { "epoll_ctl", "add", { ENOMEM, ENOSPC }, NULL },
     { "epoll_ctl", "modify", { 0 }, "allocates nothing in the kernel, and the entry is there" },
     { "epoll_ctl", "delete", { ENOENT }, NULL }, /* a forked child has taken it out of the set */
-    { "epoll_wait", NULL, { EINTR }, NULL },
+    { "epoll_wait", NULL, { EINTR, EPERM }, NULL },
     { "eventfd", NULL, { EMFILE, ENFILE, ENOMEM }, NULL },
     { "pipe2", NULL, { EMFILE, ENFILE }, NULL },
     { "signalfd", NULL, { EMFILE, ENFILE, ENOMEM }, NULL },
@@ -29,9 +29,9 @@ const struct call fault_calls[] = {
     { "close", NULL, { EINTR, EIO }, NULL }, /* ignored: the fd is gone either way */
     { "read", NULL, { 0 }, "EAGAIN is the ordinary end of a drain; eventfd, timerfd, signalfd and pipe know no other" },
     { "write", NULL, { EAGAIN }, NULL }, /* ignored: what is full is readable */
-    { "poll", NULL, { EINTR }, NULL },   /* one fd needs no memory */
+    { "poll", NULL, { EINTR, EPERM }, NULL }, /* two fds need no memory */
 
-    { "syscall", "waitid", { EINTR, ECHILD }, NULL }, /* ECHILD: somebody else has just reaped it */
+    { "syscall", "waitid", { EINTR, ECHILD, EPERM, ENOSYS }, NULL }, /* ECHILD: somebody else has just reaped it */
     { "syscall", "waitid probe", { ENOSYS, EPERM, EACCES, EINVAL, ENOMEM }, NULL },
     { "syscall", "pidfd_open", { EMFILE, ENFILE, ENOMEM, EPERM, EACCES, ENOSYS, ESRCH }, NULL }, /* ESRCH: as above */
     { "syscall", "pidfd_open probe", { ENOSYS, EPERM, EACCES, EINVAL, EMFILE }, NULL },
@@ -39,7 +39,7 @@ const struct call fault_calls[] = {
     { "syscall", "tgkill", { EPERM }, NULL },
     { "ioctl", NULL, { ENOTTY, EINVAL }, NULL }, /* before Linux 6.13, and before 6.15 for the record */
     { "fstatfs", NULL, { ENOMEM, EINTR }, NULL },
-    { "waitid", NULL, { EINTR, ECHILD }, NULL },
+    { "waitid", NULL, { EINTR, ECHILD, EPERM, ENOSYS }, NULL },
     { "wait4", NULL, { EINTR, ECHILD }, NULL },
     { "kill", NULL, { EPERM }, NULL },
     { "getrusage", NULL, { 0 }, ONLY_BAD_ARGUMENTS },

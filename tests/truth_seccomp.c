@@ -2,17 +2,24 @@
 /* What truth_fallback.c injects, for real: filters that deny pidfds to this process. */
 #include "truth_support.h"
 
+#include <pthread.h>
 #include <seccomp.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 
-static void deny(int call, int error)
+static int load_filter(int call, int error)
 {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
     cr_assert_not_null(filter);
     cr_assert_eq(seccomp_rule_add(filter, SCMP_ACT_ERRNO((uint32_t)error), call, 0), 0);
     int ret = seccomp_load(filter);
     seccomp_release(filter);
+    return ret;
+}
+
+static void deny(int call, int error)
+{
+    int ret = load_filter(call, error);
     if (ret < 0)
         SKIP("seccomp_load: %s", strerror(-ret));
 }
@@ -113,6 +120,116 @@ TEST(seccomp, ENOSYS_for_every_pidfd_before_the_open)
 TEST(seccomp, EPERM_for_every_pidfd_before_the_open)
 {
     filter_before_the_open(deny_pidfds, EPERM);
+}
+
+/* In a thread: a filter is of one thread alone, and the checks after a test sleep and wait for children too. */
+struct filtered {
+    int error;
+    pid_t pid;
+    int loaded, opened[2], blocked[2], polled, removed;
+    bool readable;
+};
+
+static struct filtered in_a_thread(void *(*run)(void *), int error, pid_t pid)
+{
+    struct filtered f = { .error = error, .pid = pid };
+    pthread_t thread;
+    cr_assert_eq(pthread_create(&thread, NULL, run, &f), 0);
+    cr_assert_eq(pthread_join(thread, NULL), 0);
+    if (pid > 0)
+        cr_assert_eq(reap(pid), 120 << 8);
+    if (f.loaded < 0)
+        SKIP("seccomp_load: %s", strerror(-f.loaded));
+    return f;
+}
+
+static void *wait_without_waitid(void *argument)
+{
+    struct filtered *f = argument;
+    struct exitfd_event event;
+    struct exitfd *x;
+    f->opened[0] = exitfd_open(&x, 0);
+    if (f->opened[0] < 0)
+        return NULL;
+    exitfd_add(x, f->pid, 0, NULL);
+    f->loaded = load_filter(SCMP_SYS(waitid), f->error);
+    for (int i = 0; f->loaded == 0 && i < 2; i++)
+        f->blocked[i] = exitfd_wait(x, &event, 1, -1);
+    f->polled = exitfd_wait(x, &event, 1, 0);
+    f->readable = is_readable(exitfd_get_fd(x));
+    f->removed = exitfd_remove(x, f->pid);
+    exitfd_close(x);
+    return NULL;
+}
+
+/* No status can be had, but the child is not gone: neither silence nor UNKNOWN would be true. */
+static void filter_waitid_after_the_open(int error)
+{
+    exitfd_close(open_for_truth());
+    struct filtered f = in_a_thread(wait_without_waitid, error, start_child_exit(120));
+    cr_assert_eq(f.opened[0], 0);
+    cr_assert_eq(f.blocked[0], -ENOTSUP);
+    cr_assert_eq(f.blocked[1], -ENOTSUP);
+    cr_assert_eq(f.polled, -ENOTSUP);
+    cr_assert(f.readable, "told, and silent from then on");
+    cr_assert_eq(f.removed, 0);
+}
+
+TEST(seccomp, EPERM_for_waitid_after_the_open)
+{
+    filter_waitid_after_the_open(EPERM);
+}
+
+TEST(seccomp, ENOSYS_for_waitid_after_the_open)
+{
+    filter_waitid_after_the_open(ENOSYS);
+}
+
+static void *open_without_waitid(void *argument)
+{
+    struct filtered *f = argument;
+    struct exitfd *x;
+    f->loaded = load_filter(SCMP_SYS(waitid), f->error);
+    if (f->loaded < 0)
+        return NULL;
+    f->opened[0] = exitfd_open(&x, 0);
+    f->opened[1] = exitfd_open(&x, EXITFD_SELFPIPE);
+    return NULL;
+}
+
+/* Also where another thread was let through, and pidfds were found to be there. */
+TEST(seccomp, EPERM_for_waitid_before_the_open)
+{
+    exitfd_close(open_for_truth());
+    struct filtered f = in_a_thread(open_without_waitid, EPERM, 0);
+    cr_assert_eq(f.opened[0], -ENOTSUP);
+    cr_assert_eq(f.opened[1], -ENOTSUP);
+}
+
+static void *wait_without_poll(void *argument)
+{
+    struct filtered *f = argument;
+    struct exitfd_event event;
+    struct exitfd *x;
+    f->opened[0] = exitfd_open(&x, 0);
+    if (f->opened[0] < 0)
+        return NULL;
+    f->loaded = load_filter(SCMP_SYS(poll), f->error);
+    load_filter(SCMP_SYS(ppoll), f->error);
+    if (f->loaded == 0)
+        f->blocked[0] = exitfd_wait(x, &event, 1, -1);
+    f->polled = exitfd_wait(x, &event, 1, 0);
+    exitfd_close(x);
+    return NULL;
+}
+
+TEST(seccomp, EPERM_for_poll_after_the_open)
+{
+    exitfd_close(open_for_truth());
+    struct filtered f = in_a_thread(wait_without_poll, EPERM, 0);
+    cr_assert_eq(f.opened[0], 0);
+    cr_assert_eq(f.blocked[0], -ENOTSUP);
+    cr_assert_eq(f.polled, 0, "what needs no sleep goes on");
 }
 
 /* The record is out of reach: the stolen child is UNKNOWN, not silent and not made up. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#include "status.h"
 #include "linux/sys.h"
+#include "status.h"
 
 #include <errno.h>
 

@@ -13,15 +13,15 @@ int xfd_disposition_install(bool stops, bool newcomer);
 void xfd_disposition_restore(void);
 
 enum sigchld_state {
-    SIGCHLD_OURS,       /* the handler is ours */
-    SIGCHLD_OTHER,      /* it is somebody else's or the default: whether ours is called, only they know */
-    SIGCHLD_IGNORED     /* the kernel sends no signal, and reaps */
+    SIGCHLD_OURS,   /* the handler is ours */
+    SIGCHLD_OTHER,  /* it is somebody else's or the default: whether ours is called, only they know */
+    SIGCHLD_IGNORED /* the kernel sends no signal, and reaps */
 };
 
 struct sigchld_disposition {
     enum sigchld_state state;
-    bool no_zombies;    /* the kernel reaps by itself (SIG_IGN or SA_NOCLDWAIT) */
-    bool hides_stops;   /* SA_NOCLDSTOP: also of ours, where somebody has put it back as he had once found it */
+    bool no_zombies;  /* the kernel reaps by itself (SIG_IGN or SA_NOCLDWAIT) */
+    bool hides_stops; /* SA_NOCLDSTOP: also of ours, where somebody has put it back as he had once found it */
 };
 struct sigchld_disposition xfd_disposition_get(void);
 

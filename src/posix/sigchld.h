@@ -12,9 +12,9 @@ struct listener *xfd_sigchld_reserve(void);
 void xfd_sigchld_release(struct listener *l);
 
 enum listen_to {
-    LISTEN_EXITS,       /* the handler is installed, with SA_NOCLDSTOP if nobody minds */
-    LISTEN_STOPS,       /* the handler is installed, without */
-    LISTEN_TO_SIBLINGS  /* no handler: only sigchld_tell_siblings is heard */
+    LISTEN_EXITS,      /* the handler is installed, with SA_NOCLDSTOP if nobody minds */
+    LISTEN_STOPS,      /* the handler is installed, without */
+    LISTEN_TO_SIBLINGS /* no handler: only sigchld_tell_siblings is heard */
 };
 
 /* From now on each SIGCHLD writes so many bytes (at most 8) to fd. May be called again with another `to`. -EAGAIN: the
