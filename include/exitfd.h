@@ -45,8 +45,8 @@
  *   -EXDEV    an io_uring exitfd was used from a thread other than the one that opened it
  *   -EINTR    exitfd_wait only: one of the caller's own signal handlers ran while it was blocked, or might have
  *   -EPIPE    exitfd_wait only: somebody replaced the handler of this self-pipe exitfd, see EXITFD_SELFPIPE
- *   -EPERM, -EACCES, -ENOSYS  the kernel, or a seccomp filter, does not let this process signal that one (exitfd_kill)
- *             or open its pidfd (exitfd_add); exitfd_spawn: the file may not be executed (-EACCES)
+ *   -EPERM, -EACCES, -ENOSYS  the kernel, or a seccomp filter, does not let this process signal that one (exitfd_kill),
+ *             open its pidfd or wait for it (exitfd_add); exitfd_spawn: the file may not be executed (-EACCES)
  *   -ENOMEM, -EMFILE, -ENFILE, -ENOSPC, -EAGAIN: the kernel or the allocator said so
  */
 #ifndef EXITFD_H
@@ -249,7 +249,7 @@ const char *exitfd_get_backend(const struct exitfd *x);
  * -ENOTSUP  EXITFD_NO_SIGNALS forbids what this needs; EXITFD_OBSERVE of a process that is no child on a SIGCHLD back
  *           end; EXITFD_STOPPED or EXITFD_CONTINUED of a process that is no child
  * -EMFILE, -ENFILE, -ENOSPC, -EPERM, -EACCES, -ENOSYS: pidfd_open or epoll_ctl said so, and SIGCHLD is no way out
- *           (EXITFD_NO_SIGNALS, or a process that is no child)
+ *           (EXITFD_NO_SIGNALS, or a process that is no child); -EPERM also where a seccomp filter forbids waitid(2)
  * -EAGAIN   the io_uring could not take the request, and SIGCHLD is no way out, as above
  * -ENOMEM
  */
@@ -303,7 +303,8 @@ int exitfd_discard(struct exitfd *x, pid_t pid);
  * -EINVAL   also for pid -1 and a signal that does not exist
  * -ENOENT   not watched, or its exit was already returned by exitfd_wait
  * -ESRCH    somebody else reaped it
- * -EPERM, -EACCES, -ENOSYS: may not send it signals, or a seccomp filter refuses pidfd_send_signal(2)
+ * -EPERM, -EACCES, -ENOSYS: may not send it signals, or a seccomp filter refuses pidfd_send_signal(2) or, without a
+ *           pidfd, waitid(2)
  * -ESTALE, -EXDEV
  */
 int exitfd_kill(struct exitfd *x, pid_t pid, int sig);
@@ -333,8 +334,10 @@ int exitfd_get_pidfd(struct exitfd *x, pid_t pid);
  * swallow the caller's SIGTERM.
  *
  * -EINVAL   x or events is NULL, or max < 1
- * -ENOTSUP  there is no event to give, and a seccomp filter put on after the open forbids what a wait needs: waitid(2),
- *           epoll_wait(2), io_uring_enter(2), or poll(2) to block. The fd may stay readable, and no child is reaped.
+ * -ENOTSUP  there is no event to give, and a seccomp filter put on after the open forbids this thread what a wait needs:
+ *           waitid(2) (on systems other than Linux wait4(2) too), epoll_wait(2), io_uring_enter(2), or, to block, poll(2),
+ *           which an RLIMIT_NOFILE below 1 (signalfd: 2) forbids as well. Children stay what they are, for a thread that
+ *           may wait; the fd may stay readable until then.
  * -EINTR, -EPIPE, -ESTALE, -EXDEV
  */
 int exitfd_wait(struct exitfd *x, struct exitfd_event *events, int max, int timeout_ms);

@@ -273,8 +273,9 @@ static int kill_watch(struct exitfd *x, struct watch *w, int signum)
     if (w->pidfd >= 0)
         return xfd_platform_kill(w->pidfd, signum);
     /* x->lock keeps us from reaping it meanwhile, and as long as nobody has, the pid is its own. */
-    if (xfd_status_wait_watch(w, WEXITED | WNOWAIT, &ignored) < 0)
-        return -ESRCH;
+    int found = xfd_status_wait_watch(w, WEXITED | WNOWAIT, &ignored);
+    if (found < 0)
+        return found == -EPERM ? found : -ESRCH;
     return kill(w->pid, signum) < 0 ? -errno : 0;
 }
 
@@ -324,6 +325,7 @@ static int see_to_orphans(struct exitfd *x, struct exitfd_event *events, int max
 
 static int wait_once(struct exitfd *x, struct exitfd_event *events, int max, int timeout)
 {
+    xfd_status_was_refused();
     atomic_fetch_add(&x->sleepers, timeout != 0);
     int count = x->backend->wait(x, events, max, timeout);
     atomic_fetch_sub(&x->sleepers, timeout != 0);
@@ -334,9 +336,9 @@ static int wait_once(struct exitfd *x, struct exitfd_event *events, int max, int
         count = x->backend->wait(x, events, max, 0);
     if (count >= 0)
         count += see_to_orphans(x, events + count, max - count);
-    if (count == 0 && xfd_status_is_forbidden()) {
+    if (xfd_status_was_refused() && count == 0) {
         wake(x);
-        return -ENOTSUP;
+        return -EPERM;
     }
     return count == 0 && interrupted ? -EINTR : count;
 }

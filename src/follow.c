@@ -261,7 +261,7 @@ static bool settle(struct exitfd *x, struct watch *w, struct exitfd_event *event
     struct wait_result result;
     int found = xfd_status_settle(w, &result);
 
-    if (found == 0)
+    if (found == 0 || found == -EPERM)
         return false;
     settle_as(x, w, found == 1 ? &result : NULL, events, count);
     return true;
@@ -284,7 +284,7 @@ static bool peek(struct exitfd *x, struct exitfd_event *events, int max, int *co
         if (!w || w->pidfd >= 0 || w->flags & EXITFD_OBSERVE)
             return true;
         found = xfd_status_wait_watch(w, WEXITED, &result);
-        if (found == 0)
+        if (found == 0 || found == -EPERM)
             return true;
         settle_as(x, w, found == 1 ? &result : NULL, events, count);
     }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <unistd.h>
 
 #define REAPS_KEPT 256
 
@@ -37,17 +38,23 @@ void xfd_status_forked(void)
 }
 
 /* By a seccomp filter, of which each thread has its own. */
-static _Thread_local bool forbidden;
+static _Thread_local bool refused;
+
+static int why_no_wait(int error)
+{
+    if (error != EPERM && error != EACCES && error != ENOSYS)
+        return -error;
+    refused = true;
+    return -EPERM;
+}
 
 static int wait_for(idtype_t type, id_t id, int options, struct wait_result *ret)
 {
     siginfo_t info = { 0 };
 
     memset(ret, 0, sizeof *ret);
-    int error = xfd_platform_waitid(type, id, options | WNOHANG, &info, &ret->rusage) < 0 ? errno : 0;
-    forbidden = error == EPERM || error == EACCES || error == ENOSYS;
-    if (error != 0 && !forbidden)
-        return -error;
+    if (xfd_platform_waitid(type, id, options | WNOHANG, &info, &ret->rusage) < 0)
+        return why_no_wait(errno);
     if (info.si_pid == 0)
         return 0;
     ret->pid = info.si_pid;
@@ -68,17 +75,19 @@ int xfd_status_wait(idtype_t type, id_t id, int options, struct wait_result *ret
     return found;
 }
 
-bool xfd_status_is_forbidden(void)
+bool xfd_status_was_refused(void)
 {
-    return forbidden;
+    bool was = refused;
+
+    refused = false;
+    return was;
 }
 
+/* Nobody is a child of its own: this is about the call alone. */
 int xfd_status_probe(void)
 {
     struct wait_result ignored;
-
-    xfd_status_wait(P_ALL, 0, WEXITED | WNOWAIT, &ignored);
-    return forbidden ? -ENOTSUP : 0;
+    return xfd_status_wait(P_PID, (id_t)getpid(), WEXITED | WNOWAIT, &ignored) == -EPERM ? -ENOTSUP : 0;
 }
 
 bool xfd_status_is_exit(const struct wait_result *result)

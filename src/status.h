@@ -17,22 +17,22 @@ struct wait_result {
     struct rusage rusage;
 };
 
-/* 1: found, and reaped unless options has WNOWAIT; 0: nothing yet; -ECHILD: nothing to wait for, now or later. Adds
-   WNOHANG itself. */
+/* 1: found, and reaped unless options has WNOWAIT; 0: nothing yet; -ECHILD: nothing to wait for, now or later; -EPERM: the
+   kernel does not let this thread wait. Adds WNOHANG itself. */
 int xfd_status_wait(idtype_t type, id_t id, int options, struct wait_result *ret);
 /* By its pidfd if it has one. -ECHILD also where its pid names another child by now. */
 int xfd_status_wait_watch(const struct watch *w, int options, struct wait_result *ret);
 
-/* Whether the kernel did not let this thread wait when it last tried, and that 0 was no answer. */
-bool xfd_status_is_forbidden(void);
+/* Whether there was an -EPERM in this thread since this was last asked. */
+bool xfd_status_was_refused(void);
 
-/* -ENOTSUP: it does not, so no back end can work. */
+/* 0, or -ENOTSUP: no wait is allowed, and no back end can work. */
 int xfd_status_probe(void);
 
 bool xfd_status_is_exit(const struct wait_result *result);
 
 /* A wait with WEXITED also takes the ptrace stops of a child that this process traces itself. This one looks first, and
-   gives what a reap gives: 1, 0 or -ECHILD. With EXITFD_OBSERVE nothing is reaped. */
+   gives what a reap gives. With EXITFD_OBSERVE nothing is reaped. */
 int xfd_status_settle(const struct watch *w, struct wait_result *ret);
 
 #define WAIT_PIDFD ((idtype_t)3) /* P_PIDFD: an enumerator in glibc 2.36, absent from musl 1.2.3 and from BSDs */
@@ -52,7 +52,7 @@ pid_t xfd_status_reaped(uint64_t number);
 /* -ECHILD if the process exists, -ESRCH if not: why a wait for it by pid gave ECHILD. */
 int xfd_status_why_no_child(pid_t pid);
 
-/* Whether the pid is a child of ours, dead or alive: 1, 0, -ECHILD or -ESRCH, 1 if it is already dead. */
+/* Whether the pid is a child of ours, dead or alive: 1, 0, -ECHILD, -ESRCH or -EPERM, 1 if it is already dead. */
 int xfd_status_is_child(pid_t pid);
 
 void xfd_event_fill(struct exitfd_event *event, const struct watch *w, const struct wait_result *result);

@@ -41,7 +41,8 @@ static inline bool wake_drain(int fd)
 static inline int wake_sleep(const struct exitfd *x, int timeout)
 {
     struct pollfd items[] = { { .fd = x->fd, .events = POLLIN }, { .fd = x->signal_fd, .events = POLLIN } };
-    int ready = poll(items, 2, timeout) < 0 ? -errno : items[0].revents || items[1].revents;
+    nfds_t count = x->signal_fd < 0 ? 1 : 2; /* no more than there are: RLIMIT_NOFILE counts them */
+    int ready = poll(items, count, timeout) < 0 ? -errno : items[0].revents || items[1].revents;
 
     return x->epoch == xfd_process_epoch() ? ready : -ESTALE;
 }

@@ -31,7 +31,7 @@ const struct call fault_calls[] = {
     { "write", NULL, { EAGAIN }, NULL }, /* ignored: what is full is readable */
     { "poll", NULL, { EINTR, EPERM }, NULL }, /* two fds need no memory */
 
-    { "syscall", "waitid", { EINTR, ECHILD, EPERM, ENOSYS }, NULL }, /* ECHILD: somebody else has just reaped it */
+    { "syscall", "waitid", { EINTR, ECHILD, EPERM, EACCES, ENOSYS }, NULL }, /* ECHILD: somebody else has just reaped it */
     { "syscall", "waitid probe", { ENOSYS, EPERM, EACCES, EINVAL, ENOMEM }, NULL },
     { "syscall", "pidfd_open", { EMFILE, ENFILE, ENOMEM, EPERM, EACCES, ENOSYS, ESRCH }, NULL }, /* ESRCH: as above */
     { "syscall", "pidfd_open probe", { ENOSYS, EPERM, EACCES, EINVAL, EMFILE }, NULL },
@@ -40,7 +40,7 @@ const struct call fault_calls[] = {
     { "ioctl", NULL, { ENOTTY, EINVAL }, NULL }, /* before Linux 6.13, and before 6.15 for the record */
     { "fstatfs", NULL, { ENOMEM, EINTR }, NULL },
     { "waitid", NULL, { EINTR, ECHILD, EPERM, ENOSYS }, NULL },
-    { "wait4", NULL, { EINTR, ECHILD }, NULL },
+    { "wait4", NULL, { EINTR, ECHILD, EPERM, ENOSYS }, NULL },
     { "kill", NULL, { EPERM }, NULL },
     { "getrusage", NULL, { 0 }, ONLY_BAD_ARGUMENTS },
     { "getpid", NULL, { 0 }, NEVER_FAILS },

@@ -17,8 +17,8 @@ static const struct {
     int errnos[9];
 } documented[] = {
     { "exitfd_open", { ENOTSUP, ENOMEM, EMFILE, ENFILE, ENOSPC, EAGAIN } },
-    { "exitfd_add", { ESRCH, ENOMEM } },
-    { "exitfd_add_pidfd", { ESRCH, ENOMEM, EMFILE, ENFILE } },
+    { "exitfd_add", { ESRCH, ENOMEM, EPERM } },
+    { "exitfd_add_pidfd", { ESRCH, ENOMEM, EMFILE, ENFILE, EPERM } },
     { "exitfd_add without signals", { EMFILE, ENFILE, ENOSPC, EPERM, EACCES, ENOSYS, EAGAIN } },
     { "exitfd_kill", { EPERM, ESRCH } },
     { "exitfd_wait", { EINTR, ENOTSUP } },

@@ -139,3 +139,25 @@ TEST(limits, RLIMIT_NOFILE_and_no_fd_for_the_open_is_EMFILE)
     cr_assert_eq(ret, -EMFILE);
     cr_assert_null(x);
 }
+
+/* Set after the open by sandboxes. poll(2) takes no more fds than that, whatever their numbers. */
+static int wait_with_a_limit_of(struct exitfd *x, rlim_t fds)
+{
+    struct exitfd_event event;
+    struct rlimit before, limit;
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+    limit = before;
+    limit.rlim_cur = fds;
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    int ret = exitfd_wait(x, &event, 1, 1);
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+    return ret;
+}
+
+TEST(limits, RLIMIT_NOFILE_of_no_more_than_a_wait_polls)
+{
+    struct exitfd *x = open_for_truth();
+    cr_assert_eq(wait_with_a_limit_of(x, backend_is("signalfd") ? 2 : 1), 0);
+    cr_assert_eq(wait_with_a_limit_of(x, 0), -ENOTSUP);
+    exitfd_close(x);
+}

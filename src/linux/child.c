@@ -59,9 +59,12 @@ static int check_child(const struct watch *w, int pidfd, bool opened)
     int found = opened ? xfd_status_wait(P_PID, (id_t)w->pid, WEXITED | WNOWAIT | __WALL, &ignored)
                        : xfd_status_wait(WAIT_PIDFD, (id_t)pidfd, WEXITED | WNOWAIT, &ignored);
 
+    bool observes = w->flags & EXITFD_OBSERVE; /* which can do without, by the record */
+    if (found == -EPERM && !observes)
+        return found;
     if (found != -ECHILD)
         return 0;
-    if (!(w->flags & EXITFD_OBSERVE))
+    if (!observes)
         return why_no_child(w, pidfd);
     return w->flags & JOB_FLAGS ? -ENOTSUP : 0;
 }
@@ -108,17 +111,17 @@ int xfd_child_add(struct exitfd *x, struct watch *w, int given, bool known_child
     return error;
 }
 
-/* Nothing to wait for: no child of ours, or reaped by somebody else. 1: the event; 0: the kernel has yet to tell. */
-static int learn(const struct watch *w, bool reaped, struct exitfd_event *event)
+/* No child of ours, or reaped by somebody else, or (-EPERM) we may not wait. 1: the event; 0: the kernel has yet to tell. */
+static int learn(const struct watch *w, int why, bool reaped, struct exitfd_event *event)
 {
     int wait_status;
 
     if (xfd_record_get_status(w->pidfd, &wait_status))
         xfd_event_recorded(event, w, wait_status);
-    else if (reaped || !xfd_record_reap_is_shown(w->pidfd))
+    else if (reaped || (why != -EPERM && !xfd_record_reap_is_shown(w->pidfd)))
         xfd_event_unknown(event, w);
     else
-        return 0;
+        return why == -EPERM ? why : 0;
     return 1;
 }
 
@@ -128,7 +131,7 @@ int xfd_child_take(const struct watch *w, bool reaped, struct exitfd_event *even
     int found = xfd_status_wait_watch(w, WEXITED | (w->flags & EXITFD_OBSERVE ? WNOWAIT : 0), &result);
 
     if (found < 0)
-        return learn(w, reaped, event);
+        return learn(w, found, reaped, event);
     /* Or a stop of a child that we trace ourselves, whose pidfd was readable nevertheless: before Linux 6.15 it is when the
        leading thread exits, and another one may take its place by an exec, and stop there. */
     if (found == 0 || !xfd_status_is_exit(&result))

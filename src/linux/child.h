@@ -15,7 +15,7 @@ int xfd_child_add(struct exitfd *x, struct watch *w, int given, bool known_child
                   int (*follow)(struct exitfd *x, struct watch *w, int why, bool known_child));
 
 /* After its pidfd turned readable. reaped: with POLLHUP. 1: it has exited, and is reaped unless observed; 0: it has not,
-   or the kernel has yet to tell. */
+   or the kernel has yet to tell; -EPERM: it does not let this thread wait. */
 int xfd_child_take(const struct watch *w, bool reaped, struct exitfd_event *event);
 
 /* Closes the pidfds of all watches. */

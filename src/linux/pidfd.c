@@ -75,51 +75,62 @@ static void remove_watch(struct exitfd *x, struct watch *w)
     let_go(x, w, true);
 }
 
-/* From now on an edge for each change, and at once if it is readable: nothing since the last look is missed. */
-static void rearm(struct exitfd *x, struct watch *w)
+/* From now on an edge for each change, and at once if it is readable: nothing since the last look is missed. Again each time
+   that this thread may not wait: another one may. */
+static void rearm(struct exitfd *x, struct watch *w, bool refused)
 {
     struct epoll_event event = { .events = EPOLLIN | EPOLLET, .data.u64 = xfd_watches_token(&x->watches, w) };
 
-    if (w->flags & WATCH_REARMED)
+    if (w->flags & WATCH_REARMED && !refused)
         return;
     w->flags |= WATCH_REARMED;
     epoll_ctl(x->fd, EPOLL_CTL_MOD, w->pidfd, &event);
 }
 
+/* How many events, or -EPERM. */
 static int settle(struct exitfd *x, struct watch *w, uint32_t ready, struct exitfd_event *event)
 {
     struct exitfd_event untold;
     int count = w->flags & WATCH_DISCARDED ? 0 : 1;
 
-    if (xfd_child_take(w, ready & EPOLLHUP, count ? event : &untold) == 0) {
-        rearm(x, w);
-        return 0;
+    int taken = xfd_child_take(w, ready & EPOLLHUP, count ? event : &untold);
+    if (taken <= 0) {
+        rearm(x, w, taken < 0);
+        return taken;
     }
     let_go(x, w, w->flags & (WATCH_REARMED | WATCH_SHARED));
     xfd_watches_drop(&x->watches, w);
     return count;
 }
 
+/* How many events; -EPERM: none, and what could not be waited for is ready again. */
 static int take(struct exitfd *x, const struct epoll_event *ready, int ready_count, struct exitfd_event *events,
                 int max)
 {
     bool woken = false;
-    int count = 0;
+    int count = 0, error = 0;
 
     for (int i = 0; i < ready_count; i++) {
         struct watch *w = xfd_watches_by_token(&x->watches, ready[i].data.u64);
         if (xfd_set_drain(x, ready[i].data.u64))
             woken = true;
-        else if (w && w->pidfd >= 0)
-            count += settle(x, w, ready[i].events, &events[count]);
+        else if (w && w->pidfd >= 0) {
+            int settled = settle(x, w, ready[i].events, &events[count]);
+            if (settled < 0)
+                error = settled;
+            else
+                count += settled;
+        }
     }
-    return woken ? count + xfd_follow_collect(x, events + count, max - count, x->deaf, 0) : count;
+    if (woken)
+        count += xfd_follow_collect(x, events + count, max - count, x->deaf, 0);
+    return count > 0 ? count : error;
 }
 
 static int wait_pidfd(struct exitfd *x, struct exitfd_event *events, int max, int timeout)
 {
     struct epoll_event ready[BATCH];
-    int count, ready_count, room;
+    int count, taken, ready_count, room;
 
     pthread_mutex_lock(&x->lock);
     xfd_follow_check(x);
@@ -134,10 +145,11 @@ static int wait_pidfd(struct exitfd *x, struct exitfd_event *events, int max, in
         if (ready_count <= 0)
             return count ? count : ready_count;
         pthread_mutex_lock(&x->lock);
-        count += take(x, ready, ready_count, events + count, max - count);
+        taken = take(x, ready, ready_count, events + count, max - count);
         pthread_mutex_unlock(&x->lock);
+        count += taken > 0 ? taken : 0;
         timeout = 0;
-    } while (count < max && ready_count == room);
+    } while (taken >= 0 && count < max && ready_count == room);
     return count;
 }
 

@@ -218,6 +218,8 @@ static int take_waited(const struct watch *w, int answer, struct exitfd_event *e
 
     if (found == 1)
         xfd_event_fill(event, w, &result);
+    else if (found == -EPERM)
+        return found;
     else if (found < 0)
         xfd_event_unknown(event, w);
     return found != 0;
@@ -241,7 +243,10 @@ static int settle(struct exitfd *x, struct watch *w, const struct io_uring_cqe *
     int count = w->flags & WATCH_DISCARDED ? 0 : 1;
 
     event = count ? event : &untold;
-    if ((w->pidfd >= 0 ? xfd_child_take(w, reaped, event) : take_waited(w, cqe->res, event)) == 0)
+    int taken = w->pidfd >= 0 ? xfd_child_take(w, reaped, event) : take_waited(w, cqe->res, event);
+    if (taken < 0)
+        return -EAGAIN;
+    if (taken == 0)
         return ask_again(x, w, requested);
     let_go(x, w, requested);
     xfd_watches_drop(&x->watches, w);
