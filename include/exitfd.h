@@ -249,7 +249,8 @@ const char *exitfd_get_backend(const struct exitfd *x);
  * -ENOTSUP  EXITFD_NO_SIGNALS forbids what this needs; EXITFD_OBSERVE of a process that is no child on a SIGCHLD back
  *           end; EXITFD_STOPPED or EXITFD_CONTINUED of a process that is no child
  * -EMFILE, -ENFILE, -ENOSPC, -EPERM, -EACCES, -ENOSYS: pidfd_open or epoll_ctl said so, and SIGCHLD is no way out
- *           (EXITFD_NO_SIGNALS, or a process that is no child); -EPERM also where a seccomp filter forbids waitid(2)
+ *           (EXITFD_NO_SIGNALS, or a process that is no child); -EPERM also where a seccomp filter forbids waitid(2), but
+ *           for EXITFD_OBSERVE on pidfd and io_uring
  * -EAGAIN   the io_uring could not take the request, and SIGCHLD is no way out, as above
  * -ENOMEM
  */
@@ -266,7 +267,7 @@ int exitfd_add(struct exitfd *x, pid_t pid, unsigned flags, void *data);
  * -EBADF    not an open fd, or not a pidfd of a process (also one of a thread: PIDFD_THREAD, Linux 6.9)
  * -ESRCH    reaped before the add, or not visible from this pid namespace
  * -EMFILE, -ENFILE  no fd to learn its pid (before Linux 6.13); else as exitfd_add
- * -ENOTSUP  a system without pidfds; else as exitfd_add
+ * -ENOTSUP  a system without pidfds, or a seccomp filter forbids waitid(2); else as exitfd_add
  * and as exitfd_add.
  */
 int exitfd_add_pidfd(struct exitfd *x, int pidfd, unsigned flags, void *data);
@@ -334,10 +335,11 @@ int exitfd_get_pidfd(struct exitfd *x, pid_t pid);
  * swallow the caller's SIGTERM.
  *
  * -EINVAL   x or events is NULL, or max < 1
- * -ENOTSUP  there is no event to give, and a seccomp filter put on after the open forbids this thread what a wait needs:
+ * -ENOTSUP  no event can be given, for a seccomp filter put on after the open forbids this thread what a wait needs:
  *           waitid(2) (on systems other than Linux wait4(2) too), epoll_wait(2), io_uring_enter(2), or, to block, poll(2),
  *           which an RLIMIT_NOFILE below 1 (signalfd: 2) forbids as well. Children stay what they are, for a thread that
- *           may wait; the fd may stay readable until then.
+ *           may wait; the fd may stay readable until then. (On io_uring, where there is one thread, events behind one
+ *           that cannot be given wait as well.)
  * -EINTR, -EPIPE, -ESTALE, -EXDEV
  */
 int exitfd_wait(struct exitfd *x, struct exitfd_event *events, int max, int timeout_ms);

@@ -325,7 +325,7 @@ static int see_to_orphans(struct exitfd *x, struct exitfd_event *events, int max
 
 static int wait_once(struct exitfd *x, struct exitfd_event *events, int max, int timeout)
 {
-    xfd_status_was_refused();
+    xfd_status_forget_refusal();
     atomic_fetch_add(&x->sleepers, timeout != 0);
     int count = x->backend->wait(x, events, max, timeout);
     atomic_fetch_sub(&x->sleepers, timeout != 0);
@@ -336,9 +336,10 @@ static int wait_once(struct exitfd *x, struct exitfd_event *events, int max, int
         count = x->backend->wait(x, events, max, 0);
     if (count >= 0)
         count += see_to_orphans(x, events + count, max - count);
-    if (xfd_status_was_refused() && count == 0) {
+    if (xfd_status_is_refused()) {
         wake(x);
-        return -EPERM;
+        if (count == 0)
+            return -EPERM;
     }
     return count == 0 && interrupted ? -EINTR : count;
 }

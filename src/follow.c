@@ -370,5 +370,8 @@ int xfd_follow_collect(struct exitfd *x, struct exitfd_event *events, int max, b
         count += collect_exits(x, events + count, max - count, all, hint);
     if (count == max)
         wake(x);
+    /* What this thread may not wait for is looked at by the next one that may. */
+    if (xfd_status_is_refused())
+        x->unchecked = x->ring_size;
     return count;
 }

@@ -4,6 +4,7 @@
 #include "process.h"
 #include "status.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 
 static _Atomic unsigned job_observers; /* of all exitfds of this process */
@@ -41,6 +42,8 @@ static bool job_changed(struct watch *w, struct wait_result *result)
     int found = xfd_status_wait_watch(w, options | WNOWAIT, result);
     if (found == 1 && !peeks && seen_flag(result->code))
         found = xfd_status_wait_watch(w, options, result);
+    if (found == -EPERM)
+        return false;
     uint32_t seen = found == 1 ? seen_flag(result->code) : 0;
     bool is_new = seen && !(w->flags & seen);
 

@@ -173,10 +173,10 @@ static int reap(struct exitfd *x, pid_t pid, struct exitfd_event *event)
     struct watch orphan = { .pid = pid, .pidfd = -1, .data = x->any_data };
     struct wait_result result;
 
-    if (xfd_status_settle(&orphan, &result) != 1)
-        return 0;
-    xfd_event_fill(event, &orphan, &result);
-    return 1;
+    int found = xfd_status_settle(&orphan, &result);
+    if (found == 1)
+        xfd_event_fill(event, &orphan, &result);
+    return found;
 }
 
 static int look_behind(struct exitfd *x, struct exitfd_event *events, int max)
@@ -185,8 +185,8 @@ static int look_behind(struct exitfd *x, struct exitfd_event *events, int max)
     int count = 0, number = xfd_platform_list_children(&children);
 
     for (int i = 0; i < number && count < max; i++)
-        if (!is_watched(x, children[i]))
-            count += reap(x, children[i], &events[count]);
+        if (!is_watched(x, children[i]) && reap(x, children[i], &events[count]) == 1)
+            count++;
     free(children);
     return count;
 }
@@ -194,15 +194,20 @@ static int look_behind(struct exitfd *x, struct exitfd_event *events, int max)
 static int collect(struct exitfd *x, struct exitfd_event *events, int max)
 {
     struct wait_result result;
-    int count = 0;
+    int found = 1, count = 0;
 
     /* Set before the tables are asked, so that a watch that ends just after that is not missed. */
     atomic_store(&hidden, true);
-    while (count < max && xfd_status_wait(P_ALL, 0, WEXITED | WNOWAIT, &result) == 1) {
+    while (count < max && (found = xfd_status_wait(P_ALL, 0, WEXITED | WNOWAIT, &result)) == 1) {
         if (!xfd_status_is_exit(&result) || is_watched(x, result.pid))
             return count + look_behind(x, events + count, max - count);
-        count += reap(x, result.pid, &events[count]);
+        found = reap(x, result.pid, &events[count]);
+        if (found == -EPERM)
+            return count;
+        count += found == 1;
     }
+    if (found == -EPERM && xfd_status_probe() == 0)
+        return count + look_behind(x, events + count, max - count);
     atomic_store(&hidden, false);
     return count;
 }

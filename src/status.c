@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "status.h"
 
+#include "dispatch.h"
+
 #include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -40,11 +42,12 @@ void xfd_status_forked(void)
 /* By a seccomp filter, of which each thread has its own. */
 static _Thread_local bool refused;
 
-static int why_no_wait(int error)
+/* Whoever is refused all children can still ask for each, and counts as refused only then. */
+static int why_no_wait(idtype_t type, int error)
 {
-    if (error != EPERM && error != EACCES && error != ENOSYS)
+    if (xfd_not_here(error) != -ENOTSUP)
         return -error;
-    refused = true;
+    refused |= type != P_ALL;
     return -EPERM;
 }
 
@@ -54,7 +57,7 @@ static int wait_for(idtype_t type, id_t id, int options, struct wait_result *ret
 
     memset(ret, 0, sizeof *ret);
     if (xfd_platform_waitid(type, id, options | WNOHANG, &info, &ret->rusage) < 0)
-        return why_no_wait(errno);
+        return why_no_wait(type, errno);
     if (info.si_pid == 0)
         return 0;
     ret->pid = info.si_pid;
@@ -75,12 +78,14 @@ int xfd_status_wait(idtype_t type, id_t id, int options, struct wait_result *ret
     return found;
 }
 
-bool xfd_status_was_refused(void)
+void xfd_status_forget_refusal(void)
 {
-    bool was = refused;
-
     refused = false;
-    return was;
+}
+
+bool xfd_status_is_refused(void)
+{
+    return refused;
 }
 
 /* Nobody is a child of its own: this is about the call alone. */

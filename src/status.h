@@ -23,8 +23,9 @@ int xfd_status_wait(idtype_t type, id_t id, int options, struct wait_result *ret
 /* By its pidfd if it has one. -ECHILD also where its pid names another child by now. */
 int xfd_status_wait_watch(const struct watch *w, int options, struct wait_result *ret);
 
-/* Whether there was an -EPERM in this thread since this was last asked. */
-bool xfd_status_was_refused(void);
+/* Whether there was an -EPERM in this thread since it was forgotten, other than for P_ALL. */
+bool xfd_status_is_refused(void);
+void xfd_status_forget_refusal(void);
 
 /* 0, or -ENOTSUP: no wait is allowed, and no back end can work. */
 int xfd_status_probe(void);

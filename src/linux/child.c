@@ -59,8 +59,8 @@ static int check_child(const struct watch *w, int pidfd, bool opened)
     int found = opened ? xfd_status_wait(P_PID, (id_t)w->pid, WEXITED | WNOWAIT | __WALL, &ignored)
                        : xfd_status_wait(WAIT_PIDFD, (id_t)pidfd, WEXITED | WNOWAIT, &ignored);
 
-    bool observes = w->flags & EXITFD_OBSERVE; /* which can do without, by the record */
-    if (found == -EPERM && !observes)
+    bool observes = w->flags & EXITFD_OBSERVE;
+    if (found == -EPERM && (!observes || w->flags & JOB_FLAGS)) /* an observer can do with the record */
         return found;
     if (found != -ECHILD)
         return 0;

@@ -3,6 +3,7 @@
 #include "posix/disposition.h"
 #include "posix/pipe.h"
 #include "posix/sigchld.h"
+#include "status.h"
 #include "wake.h"
 
 #include <errno.h>
@@ -83,7 +84,7 @@ static int wait_selfpipe(struct exitfd *x, struct exitfd_event *events, int max,
 {
     struct found found = take(x, events, max, timeout);
 
-    if (found.count != 0 || found.orphans_due || timeout == 0)
+    if (found.count != 0 || found.orphans_due || timeout == 0 || xfd_status_is_refused())
         return found.count;
     int ready = wake_sleep(x, found.patience);
     return ready < 0 ? ready : take(x, events, max, 0).count;
