@@ -251,6 +251,34 @@ TEST(refused, of_a_stop_that_was_told)
     kill_and_reap(pid);
 }
 
+static void *wait_for_nothing(void *argument)
+{
+    struct refused *r = argument;
+    struct exitfd *x;
+    r->opened = exitfd_open(&x, 0);
+    if (r->opened < 0)
+        return NULL;
+    exitfd_add(x, r->pid, 0, r);
+    deny_waitid(r);
+    r->waited[0] = exitfd_wait(x, &r->event, 1, 0);
+    exitfd_remove(x, r->pid);
+    r->waited[1] = exitfd_wait(x, &r->event, 1, 0);
+    r->readable = is_readable(exitfd_get_fd(x));
+    exitfd_close(x);
+    waitpid(r->pid, NULL, 0);
+    return NULL;
+}
+
+TEST(refused, until_there_is_nothing_to_wait_for)
+{
+    struct refused r = { .type = ANY_TYPE, .error = EPERM, .pid = start_child_exit(0) };
+    wait_until_zombie(r.pid);
+    in_a_thread(wait_for_nothing, &r);
+    expect_result(r.waited[0], -ENOTSUP);
+    expect_result(r.waited[1], 0);
+    cr_assert_not(r.readable);
+}
+
 static void *wait_for_what_was_stolen(void *argument)
 {
     struct refused *r = argument;
