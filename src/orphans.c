@@ -203,12 +203,13 @@ static int collect(struct exitfd *x, struct exitfd_event *events, int max)
             return count + look_behind(x, events + count, max - count);
         found = reap(x, result.pid, &events[count]);
         if (found == -EPERM)
-            return count;
+            break;
         count += found == 1;
     }
-    if (found == -EPERM && xfd_status_probe() == 0)
-        return count + look_behind(x, events + count, max - count);
-    atomic_store(&hidden, false);
+    if (found == -EPERM)
+        xfd_status_note_refusal();
+    else
+        atomic_store(&hidden, false);
     return count;
 }
 

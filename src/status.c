@@ -78,6 +78,11 @@ int xfd_status_wait(idtype_t type, id_t id, int options, struct wait_result *ret
     return found;
 }
 
+void xfd_status_note_refusal(void)
+{
+    refused = true;
+}
+
 void xfd_status_forget_refusal(void)
 {
     refused = false;

@@ -25,6 +25,7 @@ int xfd_status_wait_watch(const struct watch *w, int options, struct wait_result
 
 /* Whether there was an -EPERM in this thread since it was forgotten, other than for P_ALL. */
 bool xfd_status_is_refused(void);
+void xfd_status_note_refusal(void);
 void xfd_status_forget_refusal(void);
 
 /* 0, or -ENOTSUP: no wait is allowed, and no back end can work. */

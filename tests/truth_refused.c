@@ -221,6 +221,11 @@ TEST(refused, of_any_other_child)
     refuse_any_other(ANY_TYPE);
 }
 
+TEST(refused, of_any_other_child_among_all)
+{
+    refuse_any_other(P_ALL);
+}
+
 TEST(refused, of_any_other_child_that_was_found)
 {
     refuse_any_other(P_PID);

@@ -289,6 +289,7 @@ TEST(uring_without_fds, a_stop_of_our_own_tracee_is_no_exit_and_makes_no_spin)
     cr_assert_eq(ptrace(PTRACE_INTERRUPT, pid, NULL, NULL), 0);
     siginfo_t info;
     cr_assert_eq(waitid(P_PID, (id_t)pid, &info, WSTOPPED | WNOWAIT), 0);
+    wait_readable(exitfd_get_fd(x)); /* the stop shows before the kernel tells of it */
     expect_no_event(x);
     int status;
     cr_assert_eq(waitpid(pid, &status, WNOHANG), pid, "the stop was taken away");
