@@ -13,10 +13,10 @@ enum {
 /* For a thread of its own: a filter is of one thread alone, and the checks after a test sleep and wait as well. */
 struct refused {
     int type, error; /* which waitid is denied, and how */
-    pid_t pid, other;
+    pid_t pid, other, watched;
     struct gate gate;
     struct exitfd *x;
-    int opened, loaded, added, killed, waited[2], polled, wait_status;
+    int opened, loaded, added, observed, killed, waited[2], polled, wait_status;
     bool readable;
     struct exitfd_event event;
 };
@@ -36,6 +36,16 @@ static void deny_waitid(struct refused *r)
     r->loaded = deny(SCMP_SYS(waitid), r->error, r->type);
 }
 
+/* What most threads begin with. NULL: it was not opened. */
+static struct exitfd *open_and_watch(struct refused *r, pid_t pid)
+{
+    struct exitfd *x = NULL;
+    r->opened = exitfd_open(&x, 0);
+    if (r->opened == 0)
+        r->added = exitfd_add(x, pid, 0, r);
+    return x;
+}
+
 static void in_a_thread(void *(*run)(void *), struct refused *r)
 {
     exitfd_close(open_for_truth());
@@ -50,15 +60,16 @@ static void in_a_thread(void *(*run)(void *), struct refused *r)
 static void *wait_for_one(void *argument)
 {
     struct refused *r = argument;
-    r->opened = exitfd_open(&r->x, 0);
-    if (r->opened < 0)
+    r->x = open_and_watch(r, r->pid);
+    if (r->x == NULL)
         return NULL;
-    exitfd_add(r->x, r->pid, 0, r);
     deny_waitid(r);
     for (int i = 0; r->loaded == 0 && i < 2; i++)
         r->waited[i] = exitfd_wait(r->x, &r->event, 1, -1);
     r->killed = exitfd_kill(r->x, r->pid, 0);
     r->added = exitfd_add(r->x, getppid(), 0, r);
+    r->observed = exitfd_add(r->x, getppid(), EXITFD_OBSERVE, r);
+    exitfd_remove(r->x, getppid());
     r->polled = exitfd_wait(r->x, &r->event, 1, 0);
     r->readable = is_readable(exitfd_get_fd(r->x));
     if (r->loaded < 0 || backend_is("io_uring")) {
@@ -77,8 +88,10 @@ static void refuse_every_wait(int error)
     expect_result(r.waited[1], -ENOTSUP);
     expect_result(r.polled, -ENOTSUP);
     cr_assert(r.readable, "told, and silent from then on");
+    bool has_pidfd = backend_is("pidfd") || backend_is("io_uring");
     expect_result(r.added, -EPERM);
-    expect_result(r.killed, backend_is("pidfd") || backend_is("io_uring") ? 0 : -EPERM);
+    expect_result(r.observed, has_pidfd ? 0 : -EPERM);
+    expect_result(r.killed, has_pidfd ? 0 : -EPERM);
     if (r.x == NULL) {
         cr_assert_eq(r.wait_status, 120 << 8);
         return;
@@ -127,14 +140,12 @@ TEST(refused, before_the_open)
     expect_result(r.waited[1], -ENOTSUP);
 }
 
-static void *wait_with_a_call_between(void *argument)
+static void *wait_twice(void *argument)
 {
     struct refused *r = argument;
-    struct exitfd *x;
-    r->opened = exitfd_open(&x, 0);
-    if (r->opened < 0)
+    struct exitfd *x = open_and_watch(r, r->watched);
+    if (x == NULL)
         return NULL;
-    r->added = exitfd_add(x, r->pid, 0, r);
     deny_waitid(r);
     for (int i = 0; r->loaded == 0 && i < 2; i++) {
         r->waited[i] = exitfd_wait(x, &r->event, 1, -1);
@@ -149,7 +160,8 @@ TEST(refused, of_pidfds_alone)
 {
     skip_without_pidfds();
     struct refused r = { .type = OF_PIDFDS, .error = EPERM, .pid = start_child_exit(120) };
-    in_a_thread(wait_with_a_call_between, &r);
+    r.watched = r.pid;
+    in_a_thread(wait_twice, &r);
     expect_result(r.added, 0);
     expect_result(r.waited[0], -ENOTSUP);
     expect_result(r.waited[1], -ENOTSUP);
@@ -159,11 +171,9 @@ TEST(refused, of_pidfds_alone)
 static void *wait_beside_an_exit_of_no_interest(void *argument)
 {
     struct refused *r = argument;
-    struct exitfd *x;
-    r->opened = exitfd_open(&x, 0);
-    if (r->opened < 0)
+    struct exitfd *x = open_and_watch(r, r->pid);
+    if (x == NULL)
         return NULL;
-    r->added = exitfd_add(x, r->pid, 0, r);
     deny_waitid(r);
     r->polled = exitfd_wait(x, &r->event, 1, 1);
     let_through(&r->gate, 1);
@@ -189,27 +199,11 @@ TEST(refused, of_all_alone)
     close_gate(&r.gate);
 }
 
-static void *wait_for_any_other(void *argument)
-{
-    struct refused *r = argument;
-    struct exitfd *x;
-    r->opened = exitfd_open(&x, 0);
-    if (r->opened < 0)
-        return NULL;
-    r->added = exitfd_add(x, -1, 0, r);
-    deny_waitid(r);
-    for (int i = 0; r->loaded == 0 && i < 2; i++)
-        r->waited[i] = exitfd_wait(x, &r->event, 1, -1);
-    exitfd_close(x);
-    waitpid(r->pid, &r->wait_status, 0);
-    return NULL;
-}
-
 static void refuse_any_other(int type)
 {
-    struct refused r = { .type = type, .error = EPERM, .pid = start_child_exit(120) };
+    struct refused r = { .type = type, .error = EPERM, .pid = start_child_exit(120), .watched = -1 };
     wait_until_zombie(r.pid);
-    in_a_thread(wait_for_any_other, &r);
+    in_a_thread(wait_twice, &r);
     expect_result(r.added, 0);
     expect_result(r.waited[0], -ENOTSUP);
     expect_result(r.waited[1], -ENOTSUP);
@@ -259,11 +253,9 @@ TEST(refused, of_a_stop_that_was_told)
 static void *wait_for_nothing(void *argument)
 {
     struct refused *r = argument;
-    struct exitfd *x;
-    r->opened = exitfd_open(&x, 0);
-    if (r->opened < 0)
+    struct exitfd *x = open_and_watch(r, r->pid);
+    if (x == NULL)
         return NULL;
-    exitfd_add(x, r->pid, 0, r);
     deny_waitid(r);
     r->waited[0] = exitfd_wait(x, &r->event, 1, 0);
     exitfd_remove(x, r->pid);
@@ -288,11 +280,9 @@ static void *wait_for_what_was_stolen(void *argument)
 {
     struct refused *r = argument;
     struct exitfd_event events[2] = { 0 };
-    struct exitfd *x;
-    r->opened = exitfd_open(&x, 0);
-    if (r->opened < 0)
+    struct exitfd *x = open_and_watch(r, r->pid);
+    if (x == NULL)
         return NULL;
-    exitfd_add(x, r->pid, 0, r);
     exitfd_add(x, -1, 0, NULL);
     waitpid(r->pid, NULL, 0);
     deny_waitid(r);
@@ -339,4 +329,31 @@ TEST(refused, the_sleep)
     in_a_thread(sleep_only, &r);
     expect_result(r.waited[0], -ENOTSUP);
     expect_result(r.polled, 0);
+}
+
+static void *wait_without_wait4(void *argument)
+{
+    struct refused *r = argument;
+    struct exitfd *x = open_and_watch(r, r->pid);
+    if (x == NULL)
+        return NULL;
+    r->loaded = deny(SCMP_SYS(wait4), EPERM, ANY_TYPE);
+    r->waited[0] = r->loaded < 0 ? 0 : exitfd_wait(x, &r->event, 1, -1);
+    exitfd_close(x);
+    return NULL;
+}
+
+/* The posix build reaps by it, Linux does not. */
+TEST(refused, of_wait4)
+{
+    struct refused r = { .pid = start_child_exit(120) };
+    wait_until_zombie(r.pid);
+    in_a_thread(wait_without_wait4, &r);
+    if (build_is_posix()) {
+        expect_result(r.waited[0], -ENOTSUP);
+        cr_assert_eq(reap(r.pid), 120 << 8);
+        return;
+    }
+    expect_result(r.waited[0], 1);
+    expect_exited(&r.event, r.pid, 120, &r);
 }
