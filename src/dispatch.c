@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "dispatch.h"
 
+#include "errnos.h"
 #include "posix/environment.h"
 #include "status.h"
 
@@ -31,11 +32,6 @@ static int flag_from_environment(unsigned *flag)
         }
     }
     return -EINVAL;
-}
-
-int xfd_not_here(int error)
-{
-    return error == ENOSYS || error == EPERM || error == EACCES || error == EINVAL ? -ENOTSUP : -error;
 }
 
 /* What the probe has not asked for may be forbidden too: the timerfd, the eventfd, the epoll set. */

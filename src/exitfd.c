@@ -2,8 +2,8 @@
 /* The public calls: check the arguments, the fork, the thread; lock; hand on to the back end. */
 #include "backend.h"
 #include "dispatch.h"
+#include "errnos.h"
 #include "follow.h"
-#include "jobs.h"
 #include "object.h"
 #include "orphans.h"
 #include "platform.h"
@@ -18,34 +18,6 @@
 #include <unistd.h>
 
 #define ANY_CHILD ((pid_t)-1)
-
-int xfd_object_check(const struct exitfd *x)
-{
-    if (!x)
-        return -EINVAL;
-    if (x->epoch != xfd_process_epoch())
-        return -ESTALE;
-    return x->backend->check ? x->backend->check(x) : 0;
-}
-
-int xfd_object_check_flags(const struct exitfd *x, unsigned flags)
-{
-    if (flags & ~(unsigned)(EXITFD_OBSERVE | JOB_FLAGS))
-        return -EINVAL;
-    return flags & JOB_FLAGS && x->flags & EXITFD_NO_SIGNALS ? -ENOTSUP : 0;
-}
-
-void xfd_object_lock(struct exitfd *x, int *cancel_state)
-{
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, cancel_state);
-    pthread_mutex_lock(&x->lock);
-}
-
-void xfd_object_unlock(struct exitfd *x, int cancel_state)
-{
-    pthread_mutex_unlock(&x->lock);
-    pthread_setcancelstate(cancel_state, &cancel_state);
-}
 
 static int open_backend(struct exitfd *x)
 {
@@ -167,12 +139,6 @@ int exitfd_add(struct exitfd *x, pid_t pid, unsigned flags, void *data)
     error = add_locked(x, pid, -1, flags, data);
     xfd_object_unlock(x, cancel_state);
     return error;
-}
-
-void xfd_object_remove(struct exitfd *x, struct watch *w)
-{
-    x->backend->remove(x, w);
-    xfd_watches_drop(&x->watches, w);
 }
 
 /* Where no fd is left for the duplicate, the process is followed by its pid: its own if it is still there afterwards. */

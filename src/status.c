@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "status.h"
 
-#include "dispatch.h"
+#include "errnos.h"
 
 #include <errno.h>
 #include <stdatomic.h>

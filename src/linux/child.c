@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "linux/child.h"
 
-#include "dispatch.h"
+#include "errnos.h"
 #include "follow.h"
 #include "jobs.h"
 #include "linux/record.h"

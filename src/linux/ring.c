@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "linux/ring.h"
 
-#include "dispatch.h"
+#include "errnos.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -8,7 +8,7 @@
 #include "posix/disposition.h"
 
 #include "exitfd.h"
-#include "posix/sigchld.h"
+#include "posix/listeners.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -71,7 +71,7 @@ static void handle(struct trampoline *t, int signum, siginfo_t *info, void *cont
 {
     int saved_errno = errno;
 
-    xfd_sigchld_tell_siblings(NULL);
+    xfd_listeners_write(NULL);
     errno = saved_errno;
     chain(t, signum, info, context);
     errno = saved_errno;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The handler's registry, src/posix/sigchld.c itself, with handlers in other threads running beside those who listen and
+ * The handler's registry, the source of src/posix itself, with handlers in other threads running beside those who listen and
  * stop listening, in every order:
  *
  *   - no byte is written to an fd after xfd_sigchld_unlisten returned, nor after a call that failed: it may have been
@@ -76,9 +76,6 @@ static void model_mask(const sigset_t *set, sigset_t *old);
 #undef sigfillset
 #define sigfillset(set) memset(set, 0, sizeof(*(set)))
 
-#ifndef REGISTRY
-#define REGISTRY "../../src/posix/sigchld.c"
-#endif
 #include REGISTRY
 
 #undef calloc
@@ -187,7 +184,7 @@ static void reset(void)
     pool_used = 0;
     locked = false;
     listeners = NULL;
-    primitive = NULL;
+    user_fd = NULL;
 }
 
 static uint64_t hash_bytes(uint64_t hash, const void *start, size_t size)
@@ -208,7 +205,7 @@ static uint64_t hash_shared(uint64_t hash)
     }
     hash = hash_bytes(hash, files, sizeof(files));
     hash = explore_mix(hash, (uintptr_t)listeners);
-    return explore_mix(hash, (uintptr_t)primitive ^ (uintptr_t)locked);
+    return explore_mix(hash, (uintptr_t)user_fd ^ (uintptr_t)locked);
 }
 
 /* The lowest number that is free, as the kernel gives it: what was closed is used again. */
@@ -250,7 +247,7 @@ static void handler(void)
     }
     explore_keep(kept);
     explore_forget_all_but(0);
-    write_to_all(NULL);
+    xfd_listeners_write(NULL);
     explore_point();
     for (int fd = 0; fd < FDS; fd++)
         explore_expect(before[fd] == 0 || files[fd].state != LISTENING || files[fd].listens != before[fd] ||
@@ -316,7 +313,7 @@ static void live_side_by_side(void)
 }
 
 /* One fd, another in its place, none; what fails or is replaced is closed at once. */
-static void use_primitive(void)
+static void use_user_fd(void)
 {
     int registered = -1;
 
@@ -354,12 +351,12 @@ static const struct {
       true,
       false },
     { { "two side by side and a handler", reset, { live_side_by_side, handler }, hash_shared }, false, false },
-    { { "the primitive beside a handler, which may not be had", reset, { use_primitive, handler }, hash_shared },
+    { { "the user's fd beside a handler, which may not be had", reset, { use_user_fd, handler }, hash_shared },
       true,
       false },
     { { "one lives twice beside two handlers", reset, { live_twice, handler, handler }, hash_shared }, false, true },
     { { "two live beside a handler", reset, { live_once, live_once, handler }, hash_shared }, false, true },
-    { { "the primitive beside a life and a handler", reset, { use_primitive, live_once, handler }, hash_shared },
+    { { "the user's fd beside a life and a handler", reset, { use_user_fd, live_once, handler }, hash_shared },
       false,
       true },
 };

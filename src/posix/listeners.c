@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The handler walks a list of listeners without a lock. Listeners are never freed, only reused, so the walk is always
+ * over valid memory. `users` counts the handlers that are between reading a listener's fd and having written to it: who
+ * takes the fd away waits for it to become 0, so that no byte can land in a file that got the same number meanwhile.
+ */
+#include "posix/listeners.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static _Atomic(struct listener *) listeners;
+
+static void write_to(struct listener *l)
+{
+    static const uint64_t one = 1;
+
+    atomic_fetch_add(&l->users, 1);
+    int fd = atomic_load(&l->fd);
+    if (fd >= 0)
+        (void)!write(fd, &one, atomic_load(&l->size));
+    atomic_fetch_sub(&l->users, 1);
+}
+
+/* In a forked child that shares our pipes getpid() differs from the pid of who listens. */
+static struct listener *skip(struct listener *l, const struct listener *except, pid_t self)
+{
+    while (l && (l == except || atomic_load(&l->fd) < 0 || atomic_load(&l->pid) != self))
+        l = l->next;
+    return l;
+}
+
+/*
+ * Who is counted in `users` must come back, or others wait for ever. So it must not be cancelled (write(2) is a
+ * cancellation point, and the signal may have found the thread in the middle of malloc), and no other handler may run that
+ * leaves by siglongjmp(3), or that forks.
+ */
+void xfd_listeners_write(const struct listener *except)
+{
+    pid_t self = getpid();
+    struct listener *l = skip(atomic_load(&listeners), except, self);
+    sigset_t all, before;
+    int cancel_state;
+
+    if (!l)
+        return;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    for (; l; l = skip(l->next, except, self))
+        write_to(l);
+    pthread_setcancelstate(cancel_state, &cancel_state);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+bool xfd_listener_is_active(const struct listener *l)
+{
+    return atomic_load(&l->fd) >= 0 && atomic_load(&l->pid) == getpid() && l->to != LISTEN_TO_SIBLINGS;
+}
+
+bool xfd_listeners_want_handler(bool *to_stops)
+{
+    bool any = false;
+
+    *to_stops = false;
+    for (struct listener *l = atomic_load(&listeners); l; l = l->next) {
+        if (xfd_listener_is_active(l)) {
+            any = true;
+            *to_stops |= l->to == LISTEN_STOPS;
+        }
+    }
+    return any;
+}
+
+struct listener *xfd_listeners_reserve(void)
+{
+    struct listener *l = atomic_load(&listeners);
+
+    while (l && (l->reserved || atomic_load(&l->users) != 0))
+        l = l->next;
+    if (!l) {
+        l = calloc(1, sizeof *l);
+        if (!l)
+            return NULL;
+        atomic_store(&l->fd, -1);
+        l->next = atomic_load(&listeners);
+        atomic_store(&listeners, l);
+    }
+    l->reserved = true;
+    return l;
+}
+
+void xfd_listener_wait_for_users(const struct listener *l)
+{
+    while (atomic_load(&l->users) > 0)
+        poll(NULL, 0, 1);
+}
+
+void xfd_listener_silence(struct listener *l)
+{
+    atomic_store(&l->fd, -1);
+    xfd_listener_wait_for_users(l);
+}
+
+void xfd_listeners_forked(void)
+{
+    for (struct listener *l = atomic_load(&listeners); l; l = l->next) {
+        atomic_store(&l->fd, -1);
+        atomic_store(&l->users, 0);
+    }
+}
