@@ -71,12 +71,15 @@ struct exitfd {
     uint32_t followed, job_watches; /* how many are in the ring without a pidfd, with stops or continues */
     uint32_t gone;                  /* how many of the ring can signal no more */
     uint32_t ring;                  /* the watch of the ring to look at next */
+    uint32_t jobs_next;             /* the one whose stops are to be looked at next */
+    bool exits_first;               /* whose turn it is where max leaves no room for both exits and stops */
     uint32_t ring_size, unchecked;  /* how many from ring on must still be looked at */
     unsigned long foreign_reaps;    /* as they were at the last look; and how many of our own were seen then */
     uint64_t own_reaps;
 
     /* The any-other-child watch, orphans.c */
     bool any_child, orphans_due;
+    bool orphans_first; /* there was no room for them at the last call */
     void *any_data;
     struct exitfd *next_open;
 

@@ -281,6 +281,7 @@ static int see_to_orphans(struct exitfd *x, struct exitfd_event *events, int max
 {
     pthread_mutex_lock(&x->lock);
     bool ended = take_ended(x), due = x->orphans_due;
+    x->orphans_first = due && max == 0;
     pthread_mutex_unlock(&x->lock);
     if (due)
         return xfd_orphans_collect(x, events, max);
@@ -289,9 +290,22 @@ static int see_to_orphans(struct exitfd *x, struct exitfd_event *events, int max
     return 0;
 }
 
+/* Those for which the last call had no room. Otherwise children that exit all the time would hide them for ever. */
+static int see_to_late_orphans(struct exitfd *x, struct exitfd_event *events, int max)
+{
+    pthread_mutex_lock(&x->lock);
+    bool first = x->orphans_first;
+    x->orphans_first = false;
+    pthread_mutex_unlock(&x->lock);
+    return first ? xfd_orphans_collect(x, events, max) : 0;
+}
+
 static int wait_once(struct exitfd *x, struct exitfd_event *events, int max, int timeout)
 {
     xfd_status_forget_refusal();
+    int late = see_to_late_orphans(x, events, max);
+    if (late > 0)
+        return late;
     atomic_fetch_add(&x->sleepers, timeout != 0);
     int count = x->backend->wait(x, events, max, timeout);
     atomic_fetch_sub(&x->sleepers, timeout != 0);

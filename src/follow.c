@@ -34,7 +34,7 @@ static void ring_insert(struct exitfd *x, struct watch *w)
 
     x->gone += is_gone(w);
     if (x->ring_size++ == 0) {
-        x->ring = w->next = w->prev = number;
+        x->ring = x->jobs_next = w->next = w->prev = number;
         return;
     }
     struct watch *first = slot(x, x->ring);
@@ -53,6 +53,8 @@ static void ring_remove(struct exitfd *x, struct watch *w)
     slot(x, w->next)->prev = w->prev;
     if (x->ring == number)
         x->ring = w->next;
+    if (x->jobs_next == number)
+        x->jobs_next = w->next;
     w->next = w->prev = SLOT_NONE;
     if (x->unchecked > --x->ring_size)
         x->unchecked = x->ring_size;
@@ -359,15 +361,26 @@ static int collect_exits(struct exitfd *x, struct exitfd_event *events, int max,
     return count;
 }
 
-int xfd_follow_collect(struct exitfd *x, struct exitfd_event *events, int max, bool all, pid_t hint)
+/* In turn: children that stop and go on all the time must not hide that another one has exited, nor the reverse. */
+static int collect_in_turn(struct exitfd *x, struct exitfd_event *events, int max, bool all, pid_t hint)
 {
     int count = 0;
+    bool exits_first = x->exits_first;
 
-    x->orphans_due = x->any_child;
-    if (max > 0)
+    x->exits_first = !exits_first;
+    if (!exits_first)
         count = xfd_jobs_collect(x, events, max);
     if (count < max && x->followed > 0)
         count += collect_exits(x, events + count, max - count, all, hint);
+    if (exits_first)
+        count += xfd_jobs_collect(x, events + count, max - count);
+    return count;
+}
+
+int xfd_follow_collect(struct exitfd *x, struct exitfd_event *events, int max, bool all, pid_t hint)
+{
+    x->orphans_due = x->any_child;
+    int count = collect_in_turn(x, events, max, all, hint);
     if (count == max)
         wake(x);
     /* What this thread may not wait for is looked at by the next one that may. */

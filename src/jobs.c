@@ -58,9 +58,9 @@ int xfd_jobs_collect(struct exitfd *x, struct exitfd_event *events, int max)
 
     if (x->job_watches == 0)
         return 0;
-    for (uint32_t left = x->ring_size, number = x->ring; left > 0 && count < max; left--) {
-        struct watch *w = &x->watches.slots[number];
-        number = w->next;
+    for (uint32_t left = x->ring_size; left > 0 && count < max; left--) {
+        struct watch *w = &x->watches.slots[x->jobs_next];
+        x->jobs_next = w->next;
         if (w->flags & JOB_FLAGS && job_changed(w, &result))
             xfd_event_fill(&events[count++], w, &result);
     }

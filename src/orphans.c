@@ -3,6 +3,7 @@
 
 #include "follow.h"
 #include "object.h"
+#include "platform.h"
 #include "process.h"
 #include "status.h"
 #include "wake.h"
@@ -19,7 +20,7 @@
 static pthread_rwlock_t naming = PTHREAD_RWLOCK_INITIALIZER;
 static pthread_mutex_t listing = PTHREAD_MUTEX_INITIALIZER;
 static struct exitfd *first_open, *holder;
-static _Atomic uint32_t starts;
+static _Atomic uint64_t starts;
 static atomic_bool refused; /* somebody could not look, because a child was being started */
 static atomic_bool hidden;  /* a watched child was passed over at the last look, and others may be behind it */
 
@@ -64,7 +65,7 @@ static void wake_holder(void)
     pthread_setcancelstate(cancel_state, &cancel_state);
 }
 
-uint32_t xfd_orphans_hold(void)
+uint64_t xfd_orphans_hold(void)
 {
     pthread_rwlock_rdlock(&naming);
     return atomic_fetch_add(&starts, 1) + 1;
@@ -86,20 +87,28 @@ static bool nobody_is_being_started(void)
     return pthread_rwlock_trywrlock(&naming) == 0;
 }
 
-uint32_t xfd_orphans_starts(void)
+uint64_t xfd_orphans_starts(void)
 {
     return atomic_load(&starts);
 }
 
-bool xfd_orphans_is_older(const struct watch *w, uint32_t start)
+bool xfd_orphans_is_older(const struct watch *w, uint64_t start)
 {
-    return (int32_t)(w->age - start) < 0;
+    return w->age < start;
+}
+
+/* A start has one child. Only while that child lives, or is a zombie, can no other process have its pid. */
+static bool has_later_child(const struct watch *w, uint64_t start)
+{
+    bool is_later = w->flags & WATCH_STARTED && w->age > start && !(w->flags & WATCH_GONE);
+    return is_later && (w->pidfd < 0 || xfd_platform_kill(w->pidfd, 0) != -ESRCH);
 }
 
 /* Another thread may have learned the pid from the child itself and have added it by now. */
-void xfd_orphans_reborn(const struct exitfd *x, pid_t pid, uint32_t start)
+bool xfd_orphans_reborn(const struct exitfd *x, pid_t pid, uint64_t start)
 {
     int cancel_state;
+    bool is_gone = false;
 
     pthread_mutex_lock(&listing);
     for (struct exitfd *other = first_open; other; other = other->next_open) {
@@ -109,9 +118,11 @@ void xfd_orphans_reborn(const struct exitfd *x, pid_t pid, uint32_t start)
         struct watch *earlier = xfd_watches_find(&other->watches, pid);
         if (earlier && earlier->pidfd < 0 && xfd_orphans_is_older(earlier, start))
             xfd_follow_gone(other, earlier);
+        is_gone |= earlier && has_later_child(earlier, start);
         xfd_object_unlock(other, cancel_state);
     }
     pthread_mutex_unlock(&listing);
+    return is_gone;
 }
 
 int xfd_orphans_claim(struct exitfd *x, void *data)

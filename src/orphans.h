@@ -9,15 +9,18 @@ void xfd_orphans_enlist(struct exitfd *x);
 void xfd_orphans_delist(struct exitfd *x);
 
 /* Around starting a child and naming it in a table: meanwhile nobody takes it for an orphan. */
-uint32_t xfd_orphans_hold(void); /* the number of this start */
+uint64_t xfd_orphans_hold(void); /* the number of this start */
 void xfd_orphans_release(void);
 
 /* How many starts have begun: a watch bound now is of no child that a later start will bring forth. */
-uint32_t xfd_orphans_starts(void);
+uint64_t xfd_orphans_starts(void);
 
-/* This start has brought forth pid: an older watch by that pid alone is of a child that somebody else has reaped. */
-void xfd_orphans_reborn(const struct exitfd *x, pid_t pid, uint32_t start);
-bool xfd_orphans_is_older(const struct watch *w, uint32_t start);
+/*
+ * This start has returned pid. An older watch by that pid alone is of a child that other code has reaped, and is marked
+ * so. True: a later start has a living child with that pid, so other code has reaped the child of this one.
+ */
+bool xfd_orphans_reborn(const struct exitfd *x, pid_t pid, uint64_t start);
+bool xfd_orphans_is_older(const struct watch *w, uint64_t start);
 
 int xfd_orphans_claim(struct exitfd *x, void *data); /* 0 or -EBUSY */
 int xfd_orphans_give_up(struct exitfd *x);           /* 0 or -ENOENT */

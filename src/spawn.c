@@ -11,7 +11,7 @@
 struct start {
     struct exitfd *x;
     uint64_t token;
-    uint32_t number; /* orphans.h */
+    uint64_t number; /* orphans.h */
     int cancel_state;
 };
 
@@ -51,7 +51,7 @@ static void give_up_newer(struct start *start, pid_t pid)
     struct exitfd *x = start->x;
     struct watch *w = xfd_watches_find(&x->watches, pid);
 
-    if (w && !xfd_orphans_is_older(w, start->number))
+    if (w && !xfd_orphans_is_older(w, start->number) && !(w->flags & WATCH_STARTED))
         xfd_object_remove(x, w);
 }
 
@@ -59,11 +59,12 @@ static void started(struct start *start, pid_t pid)
 {
     struct exitfd *x = start->x;
 
-    xfd_orphans_reborn(x, pid, start->number);
+    bool is_gone = xfd_orphans_reborn(x, pid, start->number);
     xfd_object_lock(x, &start->cancel_state);
     give_up_newer(start, pid);
     struct watch *w = xfd_watches_by_token(&x->watches, start->token);
     w->age = start->number;
+    w->flags |= WATCH_STARTED | (is_gone ? WATCH_GONE : 0);
     xfd_watches_bind(&x->watches, w, pid);
     x->backend->add(x, w, -1, true);
     xfd_object_unlock(x, start->cancel_state);

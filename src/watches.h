@@ -12,8 +12,9 @@ enum {
     WATCH_REARMED = 1 << 17,   /* its pidfd was reported and must be taken out of the epoll set by hand */
     WATCH_STOP_SEEN = 1 << 18, /* an observed child's stop, or continue, was reported: peeking shows it again */
     WATCH_CONTINUE_SEEN = 1 << 19,
-    WATCH_GONE = 1 << 20,  /* somebody reaped it, and its pid names another child by now */
-    WATCH_SHARED = 1 << 21 /* its pidfd is a duplicate, whose entry in the epoll set our close does not end */
+    WATCH_GONE = 1 << 20,   /* somebody reaped it, and its pid names another child by now */
+    WATCH_SHARED = 1 << 21, /* its pidfd is a duplicate, whose entry in the epoll set our close does not end */
+    WATCH_STARTED = 1 << 22 /* bound by exitfd_spawn or exitfd_fork, so no other start has the same child */
 };
 
 struct watch {
@@ -24,7 +25,7 @@ struct watch {
     uint32_t generation; /* tells this use of the slot from earlier ones */
     uint32_t chain;      /* next of the same bucket, or next free slot */
     uint32_t next, prev; /* ring of those that SIGCHLD is needed for; next == SLOT_NONE: not among them */
-    uint32_t age;        /* how many starts of children had begun when it was bound (orphans.h) */
+    uint64_t age;        /* how many starts of children had begun when it was bound (orphans.h) */
 };
 
 #define SLOT_NONE UINT32_MAX

@@ -82,6 +82,8 @@ int xfd_child_add(struct exitfd *x, struct watch *w, int given, bool known_child
                   int (*arm)(struct exitfd *, struct watch *, int),
                   int (*follow)(struct exitfd *, struct watch *, int, bool))
 {
+    if (w->flags & WATCH_GONE) /* a later child has the pid */
+        return follow(x, w, -ESRCH, known_child);
     int pidfd = given >= 0 ? given : sys_pidfd_open(w->pid);
     int error = pidfd < 0 ? -errno : 0;
 

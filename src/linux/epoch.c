@@ -14,6 +14,7 @@
 
 static _Atomic(_Atomic uint64_t *) wiped_page;
 static _Atomic uint64_t last_epoch;
+static _Atomic uint64_t forks; /* where there is no such page: a later process may have the pid of an earlier one */
 
 /* Several threads may be here at once: one page stays. */
 int xfd_epoch_init(void)
@@ -38,13 +39,14 @@ void xfd_epoch_forked(void)
     _Atomic uint64_t *mark = atomic_load(&wiped_page);
     if (mark)
         atomic_store(mark, 0);
+    atomic_fetch_add(&forks, 1);
 }
 
 uint64_t xfd_process_epoch(void)
 {
     _Atomic uint64_t *mark = atomic_load_explicit(&wiped_page, memory_order_acquire);
     if (!mark)
-        return (uint64_t)getpid();
+        return atomic_load(&forks) << 32 | (uint32_t)getpid();
     uint64_t epoch = atomic_load_explicit(mark, memory_order_relaxed);
     if (epoch == 0) {
         uint64_t wiped = 0;

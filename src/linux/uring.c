@@ -39,7 +39,8 @@ struct uring {
     bool has_waitid;
     struct __kernel_timespec tick_time;
     bool tick_armed;
-    bool told_to_wait; /* the fd was made readable for what is held back */
+    bool told_to_wait;   /* the fd was made readable for what is held back */
+    bool followed_first; /* the last call had no room for children without a pidfd, stops and orphans */
 };
 
 /* Neither a pthread_t nor a thread id will do: both are used again. */
@@ -172,7 +173,8 @@ static bool is_child(pid_t pid)
 
 static int follow(struct exitfd *x, struct watch *w, int why, bool known_child)
 {
-    bool waitable = x->uring->has_waitid && !(w->flags & JOB_FLAGS);
+    /* -ESRCH: it was reaped, and a request by its pid would be about whatever process gets that next. */
+    bool waitable = x->uring->has_waitid && !(w->flags & JOB_FLAGS) && why != -ESRCH;
 
     if (!waitable || (!known_child && !is_child(w->pid)) || !request_waitid(x, w))
         return xfd_follow_add(x, w, why, known_child);
@@ -313,10 +315,16 @@ static bool is_more_due(const struct exitfd *x)
     return xfd_ring_is_more_due(&x->uring->ring) || is_tick_wanted(x);
 }
 
+static int collect_followed(struct exitfd *x, struct exitfd_event *events, int max)
+{
+    bool any = x->ring_size > 0 || x->any_child;
+    return any ? xfd_follow_collect(x, events, max, x->deaf, 0) : 0;
+}
+
 static int take(struct exitfd *x, struct exitfd_event *events, int max)
 {
     struct uring *u = x->uring;
-    int count = 0, error;
+    int count = u->followed_first ? collect_followed(x, events, max) : 0, error;
     bool room, drained = false;
 
     u->adds = 0;
@@ -330,8 +338,9 @@ static int take(struct exitfd *x, struct exitfd_event *events, int max)
     } while (room && is_more_due(x));
     if (!room && drained)
         wake(x);
-    if (room && (x->ring_size > 0 || x->any_child))
-        count += xfd_follow_collect(x, events + count, max - count, x->deaf, 0);
+    if (room && !u->followed_first)
+        count += collect_followed(x, events + count, max - count);
+    u->followed_first = !room;
     return count == 0 && error == -ENOTSUP ? error : count;
 }
 

@@ -94,9 +94,10 @@ struct listener *xfd_listeners_reserve(void)
     return l;
 }
 
+/* In a forked child that shares the listener with its parent, `users` counts threads that exist in the parent only. */
 void xfd_listener_wait_for_users(const struct listener *l)
 {
-    while (atomic_load(&l->users) > 0)
+    while (atomic_load(&l->pid) == getpid() && atomic_load(&l->users) > 0)
         poll(NULL, 0, 1);
 }
 

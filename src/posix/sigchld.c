@@ -82,6 +82,8 @@ static int listen_to(struct listener *l, int fd, unsigned size, enum listen_to t
     int before = xfd_listener_is_active(l) ? atomic_load(&l->fd) : -1;
 
     l->to = to;
+    if (atomic_load(&l->pid) != getpid()) /* a copy from the parent, whose handlers are not here */
+        atomic_store(&l->users, 0);
     atomic_store(&l->pid, getpid());
     atomic_store(&l->size, size);
     atomic_store(&l->fd, fd);

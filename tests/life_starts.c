@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/* Two starts at once whose children have one pid, one after the other. Each gives its own event. */
+#include "life_support.h"
+
+#include <fcntl.h>
+#include <stdatomic.h>
+
+static struct exitfd *first_exitfd, *second_exitfd;
+static int pid_of_first[2];
+static atomic_bool armed;
+static int first_data, second_data;
+
+static void *start_second(void *wanted)
+{
+    set_next_pid(*(pid_t *)wanted);
+    pid_t pid = exitfd_fork(second_exitfd, 0, &second_data);
+    while (pid == 0)
+        pause();
+    CHECK(pid == *(pid_t *)wanted);
+    return NULL;
+}
+
+/* Before exitfd_fork has returned, its child exits, other code reaps it, and another start gets the pid. */
+static void steal_and_start_another(void)
+{
+    pthread_t thread;
+    pid_t pid;
+    int status;
+
+    if (!atomic_exchange(&armed, false))
+        return;
+    CHECK(read(pid_of_first[0], &pid, sizeof pid) == sizeof pid);
+    CHECK(waitpid(pid, &status, 0) == pid && WEXITSTATUS(status) == 3);
+    CHECK(pthread_create(&thread, NULL, start_second, &pid) == 0);
+    CHECK(pthread_join(thread, NULL) == 0);
+}
+
+static pid_t start_both(void)
+{
+    CHECK(pipe2(pid_of_first, O_CLOEXEC) == 0);
+    CHECK(pthread_atfork(NULL, steal_and_start_another, NULL) == 0);
+    set_next_pid(1000);
+    atomic_store(&armed, true);
+    pid_t pid = exitfd_fork(first_exitfd, 0, &first_data);
+    if (pid == 0) {
+        pid = getpid();
+        _exit(write(pid_of_first[1], &pid, sizeof pid) == sizeof pid ? 3 : 4);
+    }
+    CHECK(pid > 0);
+    return pid;
+}
+
+static struct exitfd_event next_event(struct exitfd *x)
+{
+    struct exitfd_event event;
+    CHECK(exitfd_wait(x, &event, 1, DEADLINE_MS) == 1);
+    return event;
+}
+
+static void expect_both(pid_t pid)
+{
+    struct exitfd_event event = next_event(first_exitfd);
+    CHECK(event.data == &first_data && event.pid == pid);
+    CHECK(event.origin == EXITFD_UNKNOWN || (event.origin == EXITFD_RECORDED && event.status == 3));
+    CHECK(kill(pid, SIGTERM) == 0);
+    event = next_event(second_exitfd);
+    CHECK(event.data == &second_data && event.pid == pid);
+    CHECK(event.origin == EXITFD_REAPED && event.code == CLD_KILLED && event.status == SIGTERM);
+}
+
+static void in_one_exitfd(void)
+{
+    CHECK(exitfd_open(&first_exitfd, 0) == 0);
+    second_exitfd = first_exitfd;
+    expect_both(start_both());
+}
+
+static void in_two_exitfds(void)
+{
+    CHECK(exitfd_open(&first_exitfd, 0) == 0);
+    CHECK(exitfd_open(&second_exitfd, 0) == 0);
+    expect_both(start_both());
+}
+
+static void run(void (*body)(void))
+{
+    exitfd_close(open_exitfd());
+    run_as_pid_1(body, "unshare(CLONE_NEWPID) or writing to /proc/sys/kernel/ns_last_pid is not permitted here");
+}
+
+TEST(starts, a_later_start_with_the_pid_of_a_stolen_child_has_its_own_event)
+{
+    run(in_one_exitfd);
+}
+
+TEST(starts, a_later_start_by_another_exitfd_has_its_own_event)
+{
+    run(in_two_exitfds);
+}
