@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/* Children that change all the time do not hide what became of another one, however few events a call may return. */
+#include "life_support.h"
+
+enum {
+    BUSY = 6,
+    WATCHES = BUSY + 1,
+    CALLS = 3 * WATCHES
+};
+
+static pid_t busy[BUSY];
+static bool stopped;
+
+static void watch_busy(struct exitfd *x)
+{
+    for (int i = 0; i < BUSY; i++) {
+        busy[i] = start_paused();
+        expect_result(exitfd_add(x, busy[i], EXITFD_STOPPED | EXITFD_CONTINUED, NULL), 0);
+    }
+}
+
+static void kill_busy(struct exitfd *x)
+{
+    for (int i = 0; i < BUSY; i++) {
+        expect_result(exitfd_remove(x, busy[i]), 0);
+        kill_and_reap(busy[i]);
+    }
+}
+
+/* All of them change before each call. How many calls until the event with this data, or CALLS. */
+static int calls_until(struct exitfd *x, const void *data, int max)
+{
+    struct exitfd_event events[WATCHES];
+
+    for (int call = 0; call < CALLS; call++) {
+        for (int i = 0; i < BUSY; i++)
+            (stopped ? continue_child : stop_child)(busy[i]);
+        stopped = !stopped;
+        int count = exitfd_wait(x, events, max, 0);
+        cr_assert_geq(count, 0);
+        for (int i = 0; i < count; i++)
+            if (events[i].data == data)
+                return call;
+    }
+    return CALLS;
+}
+
+static void expect_exit_within_calls(int max)
+{
+    int data;
+    struct exitfd *x = open_exitfd();
+
+    watch_busy(x);
+    pid_t other = start_paused();
+    expect_result(exitfd_add(x, other, EXITFD_STOPPED, &data), 0);
+    cr_assert_eq(calls_until(x, x, max), CALLS);
+    kill(other, SIGKILL);
+    wait_until_zombie(other);
+    cr_assert_lt(calls_until(x, &data, max), CALLS, "the exit is not reported");
+    kill_busy(x);
+    exitfd_close(x);
+}
+
+TEST(fairness, an_exit_is_reported_beside_busy_children_one_event_a_call)
+{
+    expect_exit_within_calls(1);
+}
+
+TEST(fairness, an_exit_is_reported_beside_busy_children_some_events_a_call)
+{
+    expect_exit_within_calls(BUSY - 2);
+}
+
+TEST(fairness, a_stop_is_reported_beside_busy_children)
+{
+    int data;
+    struct exitfd *x = open_exitfd();
+
+    watch_busy(x);
+    pid_t other = start_paused();
+    expect_result(exitfd_add(x, other, EXITFD_STOPPED, &data), 0);
+    stop_child(other);
+    cr_assert_lt(calls_until(x, &data, 1), CALLS, "the stop is not reported");
+    expect_result(exitfd_remove(x, other), 0);
+    kill_and_reap(other);
+    kill_busy(x);
+    exitfd_close(x);
+}
+
+TEST(fairness, an_orphan_is_reported_beside_busy_children)
+{
+    int data;
+    struct gate gate = open_gate();
+
+    become_subreaper();
+    struct exitfd *x = open_exitfd();
+    watch_busy(x);
+    expect_result(exitfd_add(x, -1, 0, &data), 0);
+    pid_t orphan = start_orphan(&gate, 5);
+    let_through(&gate, 1);
+    wait_until_zombie(orphan);
+    cr_assert_lt(calls_until(x, &data, 1), CALLS, "the orphan is not reported");
+    kill_busy(x);
+    close_gate(&gate);
+    exitfd_close(x);
+}
