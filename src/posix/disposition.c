@@ -133,14 +133,17 @@ static void remember(struct trampoline *t, const struct sigaction *found)
             atomic_store(&t->found_function[way], 0);
 }
 
-/* What the handler found expects of the kernel goes on: its mask, stops if it had them, no zombies if it wanted none.
-   SIG_IGN counts as an accident, inherited from whoever started us: with it no child would leave a status. */
+enum { HOW_IT_RUNS = SA_RESTART | SA_ONSTACK | SA_NODEFER };
+
+/* What the handler found expects of the kernel goes on: its mask, its stack, whether it nests, whether calls of the
+   application are restarted, stops if it had them, no zombies if it wanted none. SIG_IGN counts as an accident, inherited from whoever started us: with it no child would leave a status. */
 static struct sigaction our_action(const struct trampoline *t, bool stops)
 {
     bool chained = is_function(function_of(&t->found));
-    struct sigaction action = { .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK };
+    struct sigaction action = { .sa_flags = SA_SIGINFO };
 
     action.sa_sigaction = t->entry;
+    action.sa_flags |= chained ? t->found.sa_flags & HOW_IT_RUNS : SA_RESTART | SA_ONSTACK;
     if (chained)
         action.sa_mask = t->found.sa_mask;
     else
@@ -172,8 +175,17 @@ static int install(const struct sigaction *current, bool stops)
     return 0;
 }
 
+/* A runtime that is loaded later (Go) adds SA_ONSTACK to the handler it finds, which is ours, and means the one below. */
+static void keep_stack(struct trampoline *t, const struct sigaction *current)
+{
+    if (is_function(function_of(&t->found)))
+        t->found.sa_flags |= current->sa_flags & SA_ONSTACK;
+}
+
 static void update(struct trampoline *t, const struct sigaction *current, bool stops)
 {
+    keep_stack(t, current);
+
     struct sigaction action = our_action(t, stops), replaced;
 
     if (!((action.sa_flags ^ current->sa_flags) & SA_NOCLDSTOP))
@@ -217,6 +229,7 @@ void xfd_disposition_restore(void)
 
     sigaction(SIGCHLD, NULL, &current);
     while ((t = ours(&current))) {
+        keep_stack(t, &current);
         take_back(t);
         sigaction(SIGCHLD, NULL, &current);
     }

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* The handler that the application had keeps what it asked the kernel for. */
+#include "signals.h"
+#include "support.h"
+
+static void ignore(int sig)
+{
+    (void)sig;
+}
+
+static int flags_in_force(int flags_found)
+{
+    set_sigchld(ignore, flags_found);
+    unblock_sigchld();
+    struct exitfd *x = open_exitfd_flags(EXITFD_SELFPIPE);
+    int flags = current_disposition().sa_flags & (SA_RESTART | SA_ONSTACK | SA_NODEFER);
+    exitfd_close(x);
+    cr_assert_eq(current_disposition().sa_flags & (SA_RESTART | SA_ONSTACK | SA_NODEFER), flags_found);
+    return flags;
+}
+
+TEST(host_handler, its_flags_are_in_force)
+{
+    static const int all[] = { 0, SA_RESTART, SA_ONSTACK, SA_NODEFER, SA_RESTART | SA_ONSTACK | SA_NODEFER };
+
+    for (unsigned i = 0; i < sizeof(all) / sizeof(*all); i++)
+        cr_assert_eq(flags_in_force(all[i]), all[i], "found with %#x", (unsigned)all[i]);
+}
+
+TEST(host_handler, the_stack_it_was_given_meanwhile_is_kept_at_close)
+{
+    set_sigchld(ignore, SA_RESTART);
+    unblock_sigchld();
+    struct exitfd *x = open_exitfd_flags(EXITFD_SELFPIPE);
+    struct sigaction action = current_disposition();
+    action.sa_flags |= SA_ONSTACK;
+    cr_assert_eq(sigaction(SIGCHLD, &action, NULL), 0);
+    exitfd_close(x);
+    cr_assert_eq(current_disposition().sa_flags & SA_ONSTACK, SA_ONSTACK);
+}
