@@ -3,6 +3,8 @@
 #include "signals.h"
 #include "support.h"
 
+#include <unistd.h>
+
 static void ignore(int sig)
 {
     (void)sig;
@@ -37,4 +39,44 @@ TEST(host_handler, the_stack_it_was_given_meanwhile_is_kept_at_close)
     cr_assert_eq(sigaction(SIGCHLD, &action, NULL), 0);
     exitfd_close(x);
     cr_assert_eq(current_disposition().sa_flags & SA_ONSTACK, SA_ONSTACK);
+}
+
+static struct sigaction below;
+static int calls;
+
+static void chaining(int sig, siginfo_t *info, void *context)
+{
+    if (++calls > 100)
+        _exit(1); /* an endless chain */
+    if (below.sa_flags & SA_SIGINFO)
+        below.sa_sigaction(sig, info, context);
+}
+
+/* Around system(3): the default for a moment, in which somebody opens and closes. */
+static void set_default_for_a_moment(void)
+{
+    struct sigaction saved, none = { .sa_handler = SIG_DFL };
+
+    sigaction(SIGCHLD, &none, &saved);
+    exitfd_close(open_exitfd_flags(EXITFD_SELFPIPE));
+    sigaction(SIGCHLD, &saved, NULL);
+}
+
+TEST(host_handler, put_back_over_ours_it_is_called_once_a_thousand_times)
+{
+    struct sigaction action = { .sa_sigaction = chaining, .sa_flags = SA_SIGINFO | SA_RESTART };
+
+    unblock_sigchld();
+    struct exitfd *x = open_exitfd_flags(EXITFD_SELFPIPE);
+    sigemptyset(&action.sa_mask);
+    cr_assert_eq(sigaction(SIGCHLD, &action, &below), 0);
+    exitfd_close(x);
+    for (int round = 0; round < 1000; round++) {
+        set_default_for_a_moment();
+        x = open_exitfd_flags(EXITFD_SELFPIPE);
+        calls = 0;
+        send_sigchld();
+        cr_assert_eq(calls, 1, "called %d times in round %d", calls, round);
+        exitfd_close(x);
+    }
 }

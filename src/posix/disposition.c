@@ -4,6 +4,9 @@
  * as long as the process lives, even when we have no more use for it; and when we come to install a handler again, over
  * theirs, it must not be the same one, or theirs and ours would call each other for ever. Hence several trampolines,
  * each with its predecessor. Of four, three may be buried like that.
+ *
+ * The application may also take such a handler away for a moment and put it back (signal(3) around system(3)). So what is
+ * buried stays buried, and is used again only over the very handler it chains to: that changes no chain.
  */
 #include "posix/disposition.h"
 
@@ -34,7 +37,9 @@ struct trampoline {
     action_function *entry;
     struct sigaction found;                 /* for the lock's holder */
     _Atomic uintptr_t found_function[WAYS]; /* 0: none; one at most is set */
-    bool taken;
+    bool used;                              /* ever: found is valid */
+    bool installed;                         /* and not taken back */
+    bool taken;                             /* it may be in a chain of the application: for good */
 };
 
 static uintptr_t function_of(const struct sigaction *action)
@@ -114,8 +119,19 @@ static struct trampoline *ours(const struct sigaction *action)
     return NULL;
 }
 
-static struct trampoline *take_trampoline(void)
+static struct trampoline *take_trampoline(const struct sigaction *current)
 {
+    uintptr_t function = function_of(current);
+
+    for (unsigned i = 0; i < sizeof trampolines / sizeof *trampolines; i++)
+        if (trampolines[i].used && function_of(&trampolines[i].found) == function)
+            return &trampolines[i];
+    for (unsigned i = 0; i < sizeof trampolines / sizeof *trampolines; i++)
+        if (!trampolines[i].used)
+            return &trampolines[i];
+    for (unsigned i = 0; i < sizeof trampolines / sizeof *trampolines; i++)
+        if (!trampolines[i].taken)
+            return &trampolines[i];
     for (unsigned i = 0; i < sizeof trampolines / sizeof *trampolines; i++)
         if (!trampolines[i].taken)
             return &trampolines[i];
@@ -133,7 +149,9 @@ static void remember(struct trampoline *t, const struct sigaction *found)
             atomic_store(&t->found_function[way], 0);
 }
 
-enum { HOW_IT_RUNS = SA_RESTART | SA_ONSTACK | SA_NODEFER };
+enum {
+    HOW_IT_RUNS = SA_RESTART | SA_ONSTACK | SA_NODEFER
+};
 
 /* What the handler found expects of the kernel goes on: its mask, its stack, whether it nests, whether calls of the
    application are restarted, stops if it had them, no zombies if it wanted none. SIG_IGN counts as an accident, inherited from whoever started us: with it no child would leave a status. */
@@ -157,14 +175,13 @@ static struct sigaction our_action(const struct trampoline *t, bool stops)
 
 static int install(const struct sigaction *current, bool stops)
 {
-    /* With no function installed there is none that could call a buried trampoline of ours. */
-    for (unsigned i = 0; i < sizeof trampolines / sizeof *trampolines && !is_function(function_of(current)); i++)
-        trampolines[i].taken = false;
+    for (unsigned i = 0; i < sizeof trampolines / sizeof *trampolines; i++)
+        trampolines[i].taken |= trampolines[i].installed;
 
-    struct trampoline *t = take_trampoline();
+    struct trampoline *t = take_trampoline(current);
     if (!t)
         return -EAGAIN;
-    t->taken = true;
+    t->used = t->installed = true;
     remember(t, current);
 
     struct sigaction action = our_action(t, stops), replaced;
@@ -203,7 +220,7 @@ static void take_back(struct trampoline *t)
         t->found = (struct sigaction){ .sa_handler = SIG_DFL };
     sigaction(SIGCHLD, &t->found, &replaced);
     if (function_of(&replaced) == (uintptr_t)t->entry)
-        t->taken = false;
+        t->installed = false;
     else /* another thread's, which may chain to ours: it stays */
         sigaction(SIGCHLD, &replaced, NULL);
 }
