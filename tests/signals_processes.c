@@ -27,14 +27,14 @@ static void note_frame(int sig)
     handler_frame = (uintptr_t)&local;
 }
 
-TEST(processes, the_handler_runs_on_the_alternate_stack_and_takes_its_guests_with_it)
+TEST(processes, the_handler_runs_on_the_alternate_stack_where_the_one_found_does)
 {
     const size_t size = 1 << 16;
     char *memory = malloc(size);
     stack_t alternate = { .ss_sp = memory, .ss_size = size };
     stack_t none = { .ss_flags = SS_DISABLE };
     cr_assert_eq(sigaltstack(&alternate, NULL), 0);
-    set_sigchld(note_frame, 0);
+    set_sigchld(note_frame, SA_ONSTACK);
     struct exitfd *x = open_exitfd_flags(EXITFD_SELFPIPE);
 
     send_sigchld();
