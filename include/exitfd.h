@@ -127,9 +127,9 @@ struct exitfd_event {
  *                   child may poll the fd: the kernel shows it signals of its own there, and makes its parent's epoll
  *                   set forget that SIGCHLD is pending until the next exitfd_wait.
  * EXITFD_SELFPIPE   A SA_RESTART handler that writes to a pipe: every POSIX system. The handler chains to the one it
- *                   found, and exitfd_close puts that back unless somebody else has replaced ours since. SA_RESTART
- *                   does not cover every call: docs/eintr.md in the source lists those that the kernel interrupts
- *                   nevertheless. When somebody replaces the handler, exitfd neither fights nor overwrites it: the next
+ *                   found, and runs with the SA_RESTART, SA_ONSTACK, SA_NODEFER and mask of that one. exitfd_close puts
+ *                   the found one back unless somebody else has replaced ours since. SA_RESTART does not cover every
+ *                   call: docs/eintr.md in the source lists those that the kernel interrupts nevertheless. When somebody replaces the handler, exitfd neither fights nor overwrites it: the next
  *                   exitfd_wait that has no event to give says -EPIPE, once. If theirs chains to ours all goes on as
  *                   before, which only they know; if not, or if all threads block SIGCHLD, children are still reported
  *                   by every exitfd_wait, one that sleeps included, but nothing makes the fd readable: call exitfd_wait
@@ -376,7 +376,7 @@ pid_t exitfd_fork(struct exitfd *x, unsigned flags, void *data);
  *
  * From now on one byte is written to fd whenever SIGCHLD is delivered to any thread of this process, also one sent by
  * kill(2) (two, where this was called again over a handler that chains to ours). System calls are restarted
- * (SA_RESTART). The handler saves errno, writes, chains to the handler it found (with its siginfo), takes no lock and
+ * (SA_RESTART), unless the handler that it found was without. The handler saves errno, writes, chains to the handler it found (with its siginfo), takes no lock and
  * allocates nothing; in a forked child it does not write. fd is made non-blocking (a full pipe in a handler must not
  * block: one unread byte is enough) and stays the caller's: uninstall before you close it, for a number that is closed
  * and reused gets the bytes, and keep its reader open, or the write raises SIGPIPE. *ret_old_fd, if not NULL, is the fd
@@ -387,7 +387,8 @@ pid_t exitfd_fork(struct exitfd *x, unsigned flags, void *data);
  *
  * -EBADF    fd is neither -1 nor open for writing
  * -ENOMEM
- * -EAGAIN   somebody has put a handler of their own over ours four times: there is no way to chain further
+ * -EAGAIN   other code has put its handlers over all four of exitfd's. Setting SIG_DFL does not free them. None is
+ *           left that can chain to the handler found now.
  */
 int exitfd_install_handler(int fd, int *ret_old_fd);
 

@@ -79,7 +79,7 @@ struct exitfd {
 
     /* The any-other-child watch, orphans.c */
     bool any_child, orphans_due;
-    bool orphans_first; /* there was no room for them at the last call */
+    atomic_bool orphans_first; /* there was no room for them at the last call */
     void *any_data;
     struct exitfd *next_open;
 

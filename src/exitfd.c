@@ -281,8 +281,9 @@ static int see_to_orphans(struct exitfd *x, struct exitfd_event *events, int max
 {
     pthread_mutex_lock(&x->lock);
     bool ended = take_ended(x), due = x->orphans_due;
-    x->orphans_first = due && max == 0;
     pthread_mutex_unlock(&x->lock);
+    if (due && max == 0)
+        atomic_store(&x->orphans_first, true);
     if (due)
         return xfd_orphans_collect(x, events, max);
     if (ended)
@@ -293,10 +294,8 @@ static int see_to_orphans(struct exitfd *x, struct exitfd_event *events, int max
 /* Those for which the last call had no room. Otherwise children that exit all the time would hide them for ever. */
 static int see_to_late_orphans(struct exitfd *x, struct exitfd_event *events, int max)
 {
-    pthread_mutex_lock(&x->lock);
-    bool first = x->orphans_first;
-    x->orphans_first = false;
-    pthread_mutex_unlock(&x->lock);
+    /* Read first: this is asked at each call, and a write costs more. */
+    bool first = atomic_load(&x->orphans_first) && atomic_exchange(&x->orphans_first, false);
     return first ? xfd_orphans_collect(x, events, max) : 0;
 }
 

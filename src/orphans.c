@@ -115,10 +115,10 @@ bool xfd_orphans_reborn(const struct exitfd *x, pid_t pid, uint64_t start)
         if (other->epoch != x->epoch)
             continue;
         xfd_object_lock(other, &cancel_state);
-        struct watch *earlier = xfd_watches_find(&other->watches, pid);
-        if (earlier && earlier->pidfd < 0 && xfd_orphans_is_older(earlier, start))
-            xfd_follow_gone(other, earlier);
-        is_gone |= earlier && has_later_child(earlier, start);
+        struct watch *found = xfd_watches_find(&other->watches, pid);
+        if (found && found->pidfd < 0 && xfd_orphans_is_older(found, start))
+            xfd_follow_gone(other, found);
+        is_gone |= found && has_later_child(found, start);
         xfd_object_unlock(other, cancel_state);
     }
     pthread_mutex_unlock(&listing);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Two starts at once whose children have one pid, one after the other. Each gives its own event. */
+/* Processes that have one pid, one after the other: two children of two starts, and the opener and a later process. */
 #include "life_support.h"
 
 #include <fcntl.h>
@@ -82,6 +82,58 @@ static void in_two_exitfds(void)
     expect_both(start_both());
 }
 
+/* The number may be taken for a moment yet, by work of the kernel for a process that has ended. */
+static void expect_stale_in_process(pid_t wanted)
+{
+    for (int attempt = 0; attempt < 100; attempt++) {
+        set_next_pid(wanted);
+        pid_t pid = fork();
+        if (pid == 0)
+            _exit(getpid() != wanted ? 77 : exitfd_get_fd(first_exitfd) == -ESTALE ? 0 : 1);
+        int status;
+        CHECK(waitpid(pid, &status, 0) == pid);
+        if (pid == wanted) {
+            CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+            return;
+        }
+        poll(NULL, 0, 10);
+    }
+    CHECK(!"the pid can be had again");
+}
+
+/* The opener ends. Its child goes on with the copy, and has a child of its own that gets the opener's pid. */
+static void open_and_leave_a_copy(const int *opener_is_reaped, const int *result)
+{
+    char byte;
+    pid_t self = getpid();
+
+    CHECK(exitfd_open(&first_exitfd, 0) == 0);
+    pid_t copy = fork();
+    CHECK(copy >= 0);
+    if (copy != 0)
+        _exit(0);
+    CHECK(read(opener_is_reaped[0], &byte, 1) == 1);
+    expect_stale_in_process(self);
+    CHECK(write(result[1], "", 1) == 1);
+    _exit(0);
+}
+
+static void in_a_process_with_the_pid_of_the_opener(void)
+{
+    int opener_is_reaped[2], result[2];
+    char byte;
+
+    CHECK(pipe(opener_is_reaped) == 0 && pipe(result) == 0);
+    set_next_pid(1000);
+    pid_t opener = fork();
+    if (opener == 0)
+        open_and_leave_a_copy(opener_is_reaped, result);
+    CHECK(opener > 0 && waitpid(opener, NULL, 0) == opener);
+    close(result[1]);
+    CHECK(write(opener_is_reaped[1], "", 1) == 1);
+    CHECK(read(result[0], &byte, 1) == 1);
+}
+
 static void run(void (*body)(void))
 {
     exitfd_close(open_exitfd());
@@ -96,4 +148,9 @@ TEST(starts, a_later_start_with_the_pid_of_a_stolen_child_has_its_own_event)
 TEST(starts, a_later_start_by_another_exitfd_has_its_own_event)
 {
     run(in_two_exitfds);
+}
+
+TEST(starts, a_copy_in_a_process_with_the_pid_of_the_opener_is_stale)
+{
+    run(in_a_process_with_the_pid_of_the_opener);
 }

@@ -119,6 +119,7 @@ static struct trampoline *ours(const struct sigaction *action)
     return NULL;
 }
 
+/* One that chains to this handler already; else one that no chain can hold; else one that was never seen buried. */
 static struct trampoline *take_trampoline(const struct sigaction *current)
 {
     uintptr_t function = function_of(current);
@@ -128,9 +129,6 @@ static struct trampoline *take_trampoline(const struct sigaction *current)
             return &trampolines[i];
     for (unsigned i = 0; i < sizeof trampolines / sizeof *trampolines; i++)
         if (!trampolines[i].used)
-            return &trampolines[i];
-    for (unsigned i = 0; i < sizeof trampolines / sizeof *trampolines; i++)
-        if (!trampolines[i].taken)
             return &trampolines[i];
     for (unsigned i = 0; i < sizeof trampolines / sizeof *trampolines; i++)
         if (!trampolines[i].taken)
@@ -154,7 +152,8 @@ enum {
 };
 
 /* What the handler found expects of the kernel goes on: its mask, its stack, whether it nests, whether calls of the
-   application are restarted, stops if it had them, no zombies if it wanted none. SIG_IGN counts as an accident, inherited from whoever started us: with it no child would leave a status. */
+   application are restarted, stops if it had them, no zombies if it wanted none. SIG_IGN counts as an accident, inherited
+   from whoever started us: with it no child would leave a status. */
 static struct sigaction our_action(const struct trampoline *t, bool stops)
 {
     bool chained = is_function(function_of(&t->found));
