@@ -129,11 +129,12 @@ struct exitfd_event {
  * EXITFD_SELFPIPE   A SA_RESTART handler that writes to a pipe: every POSIX system. The handler chains to the one it
  *                   found, and runs with the SA_RESTART, SA_ONSTACK, SA_NODEFER and mask of that one. exitfd_close puts
  *                   the found one back unless somebody else has replaced ours since. SA_RESTART does not cover every
- *                   call: docs/eintr.md in the source lists those that the kernel interrupts nevertheless. When somebody replaces the handler, exitfd neither fights nor overwrites it: the next
- *                   exitfd_wait that has no event to give says -EPIPE, once. If theirs chains to ours all goes on as
- *                   before, which only they know; if not, or if all threads block SIGCHLD, children are still reported
- *                   by every exitfd_wait, one that sleeps included, but nothing makes the fd readable: call exitfd_wait
- *                   from a timer.
+ *                   call: docs/eintr.md in the source lists those that the kernel interrupts nevertheless. When
+ *                   somebody replaces the handler, exitfd neither fights nor overwrites it: the next exitfd_wait that
+ *                   has no event to give says -EPIPE, once. If theirs chains to ours all goes on as before, which
+ *                   only they know; if not, or if all threads block SIGCHLD, children are still reported by every
+ *                   exitfd_wait, one that sleeps included, but nothing makes the fd readable: call exitfd_wait from a
+ *                   timer.
  * EXITFD_NO_SIGNALS Fail rather than touch SIGCHLD's handler or mask, now or later: no self-pipe, no signalfd unless
  *                   SIGCHLD is blocked already, no SIGCHLD for a child without a pidfd (exitfd_add gives the errno of
  *                   pidfd_open, nothing is watched), no EXITFD_STOPPED or _CONTINUED, no any-other-child watch.
@@ -376,14 +377,15 @@ pid_t exitfd_fork(struct exitfd *x, unsigned flags, void *data);
  *
  * From now on one byte is written to fd whenever SIGCHLD is delivered to any thread of this process, also one sent by
  * kill(2) (two, where this was called again over a handler that chains to ours). System calls are restarted
- * (SA_RESTART), unless the handler that it found was without. The handler saves errno, writes, chains to the handler it found (with its siginfo), takes no lock and
- * allocates nothing; in a forked child it does not write. fd is made non-blocking (a full pipe in a handler must not
- * block: one unread byte is enough) and stays the caller's: uninstall before you close it, for a number that is closed
- * and reused gets the bytes, and keep its reader open, or the write raises SIGPIPE. *ret_old_fd, if not NULL, is the fd
- * registered before, -1 if there was none. fd -1 uninstalls: nothing is written to the old fd after the return, and
- * once no exitfd needs the handler either, the disposition found at the first install is put back, unless somebody has
- * replaced ours since. One fd per process; any number of self-pipe exitfds beside it. SIG_IGN found at the install is
- * replaced by the handler, so that children leave statuses again; SA_NOCLDWAIT found with a handler is kept.
+ * (SA_RESTART), unless the handler that it found was without. The handler saves errno, writes, chains to the handler
+ * it found (with its siginfo), takes no lock and allocates nothing; in a forked child it does not write. fd is made
+ * non-blocking (a full pipe in a handler must not block: one unread byte is enough) and stays the caller's: uninstall
+ * before you close it, for a number that is closed and reused gets the bytes, and keep its reader open, or the write
+ * raises SIGPIPE. *ret_old_fd, if not NULL, is the fd registered before, -1 if there was none. fd -1 uninstalls:
+ * nothing is written to the old fd after the return, and once no exitfd needs the handler either, the disposition
+ * found at the first install is put back, unless somebody has replaced ours since. One fd per process; any number of
+ * self-pipe exitfds beside it. SIG_IGN found at the install is replaced by the handler, so that children leave
+ * statuses again; SA_NOCLDWAIT found with a handler is kept.
  *
  * -EBADF    fd is neither -1 nor open for writing
  * -ENOMEM
