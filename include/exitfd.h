@@ -104,7 +104,8 @@ struct exitfd_event {
  * SIGCHLD is already blocked in the calling thread, else self-pipe. "Works" is asked of the running kernel, never of
  * the one it was built on: a system call that answers ENOSYS, EPERM, EACCES or EINVAL is taken for absent (seccomp
  * answers any of these). The environment variable EXITFD_BACKEND (ignored in a set-user-ID program), holding a name
- * that exitfd_get_backend gives (the empty string is none), forces one; a back end named in flags wins over it.
+ * that exitfd_get_backend gives, forces one. The empty string is the same as not set; a back end named in flags wins
+ * over it.
  *
  * EXITFD_PIDFD      One pidfd per child in a private epoll set. O(1) per exit, no signals. Linux 5.4: pidfd_open(2),
  *                   waitid(2) with P_PIDFD. A child for which the kernel gives no pidfd (EMFILE, ENFILE, ENOMEM, the

@@ -23,7 +23,7 @@ static int flag_from_environment(unsigned *flag)
 {
     const char *name = xfd_secure_environment("EXITFD_BACKEND");
 
-    if (!name)
+    if (!name || !*name)
         return 0;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (strcmp(name, names[i].name) == 0) {

@@ -131,6 +131,16 @@ TEST(errors, environment_names_the_back_end)
     cr_assert_eq(open_error(0), open_error(EXITFD_URING));
 }
 
+TEST(errors, an_empty_environment_variable_is_as_good_as_none)
+{
+    char automatic[32];
+
+    unsetenv("EXITFD_BACKEND");
+    snprintf(automatic, sizeof(automatic), "%s", opened_backend(0));
+    setenv("EXITFD_BACKEND", "", 1);
+    cr_assert_str_eq(opened_backend(0), automatic);
+}
+
 TEST(errors, environment_with_an_unknown_name)
 {
     const char *const names[] = { "kqueue", "PIDFD", "pidfd ", "self_pipe", "selfpipe", "pidf" };
