@@ -97,6 +97,9 @@ struct exitfd_event {
     struct rusage rusage; /* of that process and the children it waited for; all zero unless EXITFD_REAPED or _PEEKED.
                              Zero for EXITFD_PEEKED on systems other than Linux: waitid has no rusage there. On Linux
                              ru_maxrss is also that of the time before exec, as a copy of the parent. */
+    int           crash_signal; /* the signal that started a core dump during which another one killed it (Linux
+                                   6.19), else 0. This version of the library always gives 0. */
+    int           reserved[7];  /* 0. Room for what kernels learn to tell. */
 };
 
 /*
@@ -399,6 +402,26 @@ int exitfd_install_handler(int fd, int *ret_old_fd);
  * exitfd_is_default_handler - 1 if SIGCHLD's disposition is SIG_DFL, else 0 (SIG_IGN is not SIG_DFL)
  */
 int exitfd_is_default_handler(void);
+
+/*
+ * exitfd_get_wait_status - what waitpid(2) would have given
+ *
+ * For code that has macros such as WIFEXITED to work with. Returns -1 for NULL, and for an event with origin
+ * EXITFD_UNKNOWN.
+ */
+int exitfd_get_wait_status(const struct exitfd_event *e);
+
+/*
+ * exitfd_describe - an event in words
+ *
+ * Like snprintf(3): writes at most size bytes, the terminating 0 included, and returns the length of the whole text.
+ * buffer may be NULL if size is 0. The text does not depend on the locale: "exited 3", "killed by SIGTERM", "killed by
+ * SIGSEGV (core dumped)", "stopped by SIGTSTP", "continued", "ended, status unknown". Real-time signals are "SIGRTMIN"
+ * and "SIGRTMIN+1" onwards. A signal that has no name is "signal 32".
+ *
+ * -EINVAL   e is NULL, or buffer is NULL and size is not 0
+ */
+int exitfd_describe(const struct exitfd_event *e, char *buffer, size_t size);
 
 /*
  * exitfd_version - "MAJOR.MINOR.PATCH" of the library that runs, a constant string

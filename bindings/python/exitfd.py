@@ -70,7 +70,8 @@ def _event_type(musl: bool) -> Any:
 
     class RawEvent(ctypes.Structure):
         _fields_ = [("pid", ctypes.c_int), ("code", ctypes.c_int), ("status", ctypes.c_int), ("origin", ctypes.c_int),
-                    ("data", ctypes.c_void_p), ("rusage", Rusage)]
+                    ("data", ctypes.c_void_p), ("rusage", Rusage), ("crash_signal", ctypes.c_int),
+                    ("reserved", ctypes.c_int * 7)]
 
     return RawEvent
 
