@@ -88,6 +88,20 @@ enum exitfd_origin {
     EXITFD_UNKNOWN
 };
 
+/*
+ * On 32-bit glibc a struct rusage has 72 or 88 bytes, depending on _TIME_BITS, and so there are two layouts of struct
+ * exitfd_event. Library and program must have the same. Every function that takes an event has a second name for
+ * _TIME_BITS=64, so that a program with the other layout does not link: it lacks exitfd_wait or exitfd_wait_time64.
+ * To mend that, build both with the same _TIME_BITS.
+ */
+#if defined __USE_TIME_BITS64 && defined __TIMESIZE
+#if __TIMESIZE == 32
+#define exitfd_wait exitfd_wait_time64
+#define exitfd_get_wait_status exitfd_get_wait_status_time64
+#define exitfd_describe exitfd_describe_time64
+#endif
+#endif
+
 struct exitfd_event {
     pid_t         pid;    /* the process this is about */
     int           code;   /* CLD_EXITED, CLD_KILLED, CLD_DUMPED, CLD_STOPPED, CLD_CONTINUED; 0 for EXITFD_UNKNOWN */
