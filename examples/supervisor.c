@@ -1,5 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Keep commands running: restart what dies, slower each time; stop all on SIGTERM. Fit to be PID 1 of a container. */
+/*
+ * Keep commands running: restart what dies, slower each time; stop all on SIGTERM. Fit to be PID 1 of a container.
+ *
+ * Who may talk to it: whoever may send it signals. It reads no input.
+ * Limits: one process group per command; a command that fails is restarted more and more slowly.
+ * Inherited by a command: all open fds and the environment. SIGPIPE and SIGHUP are as the supervisor found them.
+ * At the end: SIGTERM and SIGINT stop all commands. SIGHUP is ignored, and so is the end of the reader of its messages.
+ * While a reader does not read, the supervisor waits for it. What has to be killed has been killed by then.
+ */
 #include "example.h"
 
 #include <exitfd.h>
@@ -40,7 +48,7 @@ struct service {
 
 struct supervisor {
     struct exitfd *x;
-    posix_spawnattr_t own_group;
+    posix_spawnattr_t attributes;
     struct service *services;
     int count, running, rests;
     int first_backoff_ms, grace_ms;
@@ -63,7 +71,7 @@ static void restart_later(struct supervisor *s, struct service *service)
 static void start(struct supervisor *s, struct service *service)
 {
     char *argv[] = { "sh", "-c", (char *)service->command, NULL };
-    int r = exitfd_spawn(s->x, &service->pid, "/bin/sh", NULL, &s->own_group, argv, environ, 0, service);
+    int r = exitfd_spawn(s->x, &service->pid, "/bin/sh", NULL, &s->attributes, argv, environ, 0, service);
     service->started_ms = now_ms();
     if (r < 0) {
         fprintf(stderr, "supervisor: cannot start: %s: %s\n", strerror(-r), service->command);
@@ -99,6 +107,16 @@ static void forget_empty_rests(struct supervisor *s)
     }
 }
 
+static void end_group(struct supervisor *s, struct service *service, pid_t group)
+{
+    service->pid = 0;
+    s->running--;
+    if (s->stopping)
+        service->rest = group;
+    else
+        kill(-group, SIGKILL); /* what is left of it would run beside the new one */
+}
+
 static void take_exits(struct supervisor *s)
 {
     struct exitfd_event events[64];
@@ -107,21 +125,20 @@ static void take_exits(struct supervisor *s)
         fprintf(stderr, "supervisor: cannot wait for exits: %s\n", strerror(-n));
         exit(1);
     }
+    for (int i = 0; i < n; i++)
+        if (events[i].data)
+            end_group(s, events[i].data, events[i].pid);
+    forget_empty_rests(s);
+
+    /* Only now: a message may block, and a number that was not looked at for long may be another group's. */
     for (int i = 0; i < n; i++) {
         struct service *service = events[i].data;
         if (!service) /* an orphan */
             continue;
         report(&events[i], service->command);
-        service->pid = 0;
-        s->running--;
-        if (s->stopping) {
-            service->rest = events[i].pid;
-        } else {
-            kill(-events[i].pid, SIGKILL); /* what is left of it would run beside the new one */
+        if (!s->stopping)
             restart_later(s, service);
-        }
     }
-    forget_empty_rests(s);
 }
 
 /* While exitfd_kill finds the first process of a group it has not been reaped, so the number is nobody else's. */
@@ -159,10 +176,10 @@ static int do_what_is_due(struct supervisor *s)
 
 static void stop(struct supervisor *s)
 {
-    fprintf(stderr, "supervisor: stopping\n");
     s->stopping = true;
     s->kill_at_ms = now_ms() + s->grace_ms;
     signal_all(s, SIGTERM);
+    fprintf(stderr, "supervisor: stopping\n"); /* after the signals: it may block */
 }
 
 static void supervise(struct supervisor *s)
@@ -181,12 +198,29 @@ static void supervise(struct supervisor *s)
     }
 }
 
+/* The commands get back what we change. What nohup or the like had ignored stays ignored for them too. */
+static void ignore(int sig, sigset_t *changed)
+{
+    if (signal(sig, SIG_IGN) != SIG_IGN)
+        sigaddset(changed, sig);
+}
+
+static void prepare_signals(struct supervisor *s)
+{
+    sigset_t changed;
+    sigemptyset(&changed);
+    ignore(SIGPIPE, &changed); /* a message to a reader that has gone away is lost, and nothing else */
+    ignore(SIGHUP, &changed);  /* the end of a terminal would leave the commands without supervision */
+    posix_spawnattr_init(&s->attributes);
+    posix_spawnattr_setflags(&s->attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF);
+    posix_spawnattr_setsigdefault(&s->attributes, &changed);
+}
+
 static int prepare(struct supervisor *s)
 {
     if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
         return -errno;
-    posix_spawnattr_init(&s->own_group);
-    posix_spawnattr_setflags(&s->own_group, POSIX_SPAWN_SETPGROUP);
+    prepare_signals(s);
     int r = s->caught_signals = catch_signals((int[]){ SIGTERM, SIGINT, 0 });
     if (r >= 0)
         r = exitfd_open(&s->x, 0);
@@ -222,7 +256,7 @@ int main(int argc, char *argv[])
         s.services[i].command = argv[optind + i];
     supervise(&s);
     exitfd_close(s.x);
-    posix_spawnattr_destroy(&s.own_group);
+    posix_spawnattr_destroy(&s.attributes);
     free(s.services);
     return 0;
 }

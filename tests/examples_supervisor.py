@@ -142,6 +142,46 @@ class SupervisorTest(examples_support.UsageTest, examples_support.ExampleTest):
         self.stop(process)
         self.assertEqual(len(self.messages("killed by signal 9")), 1)
 
+    def test_the_end_of_the_reader_of_its_messages(self):
+        reader, writer = os.pipe()
+        os.close(reader)
+        process = self.start("-b", 1, "echo up; exit 1", stderr=writer)
+        os.close(writer)
+        self.assertEqual([process.stdout.readline() for _ in range(3)], ["up\n"] * 3)
+        self.stop(process)
+
+    def test_sighup_changes_nothing(self):
+        process = self.supervise("exec sleep 1000")
+        pid = self.pid_of("exec sleep 1000")
+        process.send_signal(signal.SIGHUP)  # delivered before the SIGTERM, whose number is higher
+        self.stop(process)
+        self.assertIsNone(state_of(pid))
+
+    def test_commands_do_not_ignore_what_it_ignores(self):
+        process = self.supervise("grep SigIgn /proc/self/status; sleep 1000")
+        ignored = int(process.stdout.readline().split()[1], 16)
+        self.assertEqual(ignored & (1 << signal.SIGHUP - 1), 0)
+        self.stop(process)
+
+    def test_it_kills_before_it_waits_for_the_reader_of_its_messages(self):
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, reader)
+        process = self.start("echo $$; sh -c 'echo $$; exec sleep 1000'; true", stderr=writer)
+        leader, rest = (int(process.stdout.readline()) for _ in range(2))
+        while not os.read(reader, 4096).endswith(b"true\n"):
+            pass
+        os.set_blocking(writer, False)
+        for size in (4096, 1):
+            try:
+                while True:
+                    os.write(writer, b"x" * size)
+            except BlockingIOError:
+                pass
+        os.set_blocking(writer, True)
+        os.close(writer)
+        os.kill(leader, signal.SIGKILL)
+        until(lambda: state_of(rest) in (None, "Z"), "the rest is killed while the reader does not read")
+
     def test_a_command_that_cannot_be_found_is_tried_again(self):
         process = self.supervise("-b", 1, "exec no-such-command 2>/dev/null")
         until(lambda: len(self.messages("exited with status 127")) >= 3, "three attempts")
