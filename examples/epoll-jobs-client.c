@@ -6,7 +6,63 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
+
+static struct stat our_socket;
+
+static _Noreturn void give_up(const char *path, const char *why)
+{
+    fprintf(stderr, "epoll-jobs: '%s': %s\n", path, why);
+    exit(1);
+}
+
+int listen_on(const char *path)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    size_t length = strlen(path);
+    if (length == 0) /* would be an abstract socket, which has no mode: every user could connect */
+        give_up(path, "the path of the socket is empty");
+    if (length >= sizeof address.sun_path)
+        give_up(path, "the path of the socket is longer than 107 bytes");
+    memcpy(address.sun_path, path, length + 1);
+    socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + 1);
+
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    mode_t mask = umask(0177); /* whoever can connect can run commands as this user */
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, size) < 0 || listen(fd, SOMAXCONN) < 0 ||
+        lstat(path, &our_socket) < 0) {
+        int error = errno;
+        if (error == EADDRINUSE)
+            fprintf(stderr, "epoll-jobs: if no daemon serves %s any more, remove it\n", path);
+        give_up(path, strerror(error));
+    }
+    umask(mask);
+    return fd;
+}
+
+/* A second daemon may serve the path by now. An open socket keeps its inode, so the number is not another's. */
+void remove_socket(const char *path)
+{
+    struct stat found;
+    if (lstat(path, &found) == 0 && found.st_dev == our_socket.st_dev && found.st_ino == our_socket.st_ino)
+        unlink(path);
+}
+
+/* Somebody may have changed the mode of the socket, or passed on a connection. */
+bool may_command(int fd)
+{
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && (peer.uid == geteuid() || peer.uid == 0);
+}
+
+void refuse_client(int fd, const char *text)
+{
+    send(fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT);
+    close(fd);
+}
 
 static void update_interest(struct client *client)
 {

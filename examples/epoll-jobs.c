@@ -2,6 +2,11 @@
 /*
  * epoll-jobs - a small daemon that runs command lines for its clients, on one epoll loop of its own
  *
+ * Who may talk to it: its own user and root. The mode of the socket and the credentials of each peer are checked.
+ * Limits: MAX_CLIENTS, MAX_JOBS in all, JOBS_PER_CLIENT, HOLD_BACK_BYTES of unsent output per client.
+ * Inherited by a job: fds 0 to 2, the environment, the working directory. No other fd and no signal setting.
+ * At the end: SIGTERM, SIGINT and SIGHUP kill all jobs and remove the socket. SIGKILL leaves both behind.
+ *
  * A client connects to the Unix socket and sends lines, each answered in turn:
  *
  *   COMMAND LINE   "started PID", then "output PID BYTES" with that many bytes of its standard output and error, as often
@@ -17,7 +22,7 @@
  * A job is its process, not its pipe: what was written before it exited is sent, what a background process that outlives
  * it writes later is not.
  *
- * SIGTERM and SIGINT kill all jobs. Their clients have FLUSH_MS to read the rest of the output and how each ended.
+ * SIGTERM, SIGINT and SIGHUP kill all jobs. Their clients have FLUSH_MS to read the rest of the output and how each ended.
  */
 #include "epoll-jobs.h"
 #include "example.h"
@@ -31,8 +36,7 @@
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 extern char **environ;
@@ -56,6 +60,7 @@ static struct source listener, exits_source, signals_source;
 static const char *socket_path;
 static posix_spawnattr_t job_attributes;
 static struct source *clients;
+static int n_jobs; /* of all clients */
 static bool accepting = true, stopping;
 
 static int must(int r, const char *what)
@@ -83,6 +88,7 @@ void resume_output(struct client *client)
 static void forget_job(struct job *job)
 {
     job->client->n_jobs--;
+    n_jobs--;
     retire(&job->source);
 }
 
@@ -191,6 +197,7 @@ static struct job *new_job(struct client *client)
         job->source.fd = -1;
         job->client = client;
         client->n_jobs++;
+        n_jobs++;
         list_add(&client->jobs, &job->source);
     }
     return job;
@@ -206,6 +213,10 @@ void start_job(struct client *client, char *command_line)
         reply(client, "error: %d jobs of this connection are running, not run: wait for one to end", JOBS_PER_CLIENT);
         return;
     }
+    if (n_jobs == MAX_JOBS) {
+        reply(client, "error: %d jobs of all connections are running, not run: wait for one to end", MAX_JOBS);
+        return;
+    }
     struct job *job = new_job(client);
     int r = job == NULL ? -ENOMEM : spawn_job(job, command_line);
     if (r == 0) {
@@ -219,11 +230,12 @@ void start_job(struct client *client, char *command_line)
 
 /*
  * The whole process group, as safely as exitfd_kill does it for one process: while exitfd_kill finds the leader it has
- * not been reaped, so the number of its group is nobody else's.
+ * not been reaped, so the number of its group is nobody else's. A job that has ended keeps its place here while its output
+ * is held back, but its pid may be another job's by now: it is not looked up any more.
  */
 static int signal_job(const struct job *job, int signal_number)
 {
-    int r = exitfd_kill(exits, job->pid, 0);
+    int r = job->ended ? -ENOENT : exitfd_kill(exits, job->pid, 0);
     if (r == 0 && kill(-job->pid, signal_number) < 0)
         r = -errno;
     return r;
@@ -232,7 +244,7 @@ static int signal_job(const struct job *job, int signal_number)
 void kill_job(struct client *client, long pid)
 {
     struct source *source = client->jobs;
-    while (source != NULL && ((struct job *)source)->pid != pid)
+    while (source != NULL && (((struct job *)source)->ended || ((struct job *)source)->pid != pid))
         source = source->next;
     int r = source == NULL ? -ENOENT : signal_job((struct job *)source, SIGTERM);
     if (r == -ENOENT)
@@ -247,10 +259,20 @@ void abandon_jobs(struct client *client)
 {
     while (client->jobs != NULL) {
         struct job *job = (struct job *)client->jobs;
-        signal_job(job, SIGKILL);
-        exitfd_discard(exits, job->pid);
+        if (!job->ended) { /* else the pid may be the watch of another client's job */
+            signal_job(job, SIGKILL);
+            exitfd_discard(exits, job->pid);
+        }
         forget_job(job);
     }
+}
+
+static int count_clients(void)
+{
+    int n = 0;
+    for (struct source *client = clients; client != NULL; client = client->next)
+        n++;
+    return n;
 }
 
 static void listener_ready(struct source *source, uint32_t events)
@@ -258,8 +280,12 @@ static void listener_ready(struct source *source, uint32_t events)
     (void)events;
     int fd = accept4(source->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
-        if (!open_client(&clients, fd))
-            close(fd);
+        if (count_clients() == MAX_CLIENTS)
+            refuse_client(fd, "error: too many clients are connected, try again later\n");
+        else if (!may_command(fd))
+            refuse_client(fd, "error: only the user of this daemon and root may use it\n");
+        else if (!open_client(&clients, fd))
+            refuse_client(fd, "error: out of memory\n");
     } else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
         /* Out of fds or memory, and the listener stays readable: the client waits in the backlog, we try again later. */
         rewatch(source, 0);
@@ -275,28 +301,11 @@ static void signals_ready(struct source *source, uint32_t events)
         return;
     stopping = true;
     listener.ready = NULL;
+    remove_socket(socket_path);
     close_source(&listener);
-    unlink(socket_path);
     for (struct source *client = clients; client != NULL; client = client->next)
         for (struct source *job = ((struct client *)client)->jobs; job != NULL; job = job->next)
             signal_job((struct job *)job, SIGKILL);
-}
-
-static int listen_on(const char *path)
-{
-    struct sockaddr_un address = { .sun_family = AF_UNIX };
-    if (strlen(path) >= sizeof address.sun_path)
-        must(-ENAMETOOLONG, path);
-    strcpy(address.sun_path, path);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    mode_t mask = umask(0177); /* whoever can connect can run commands as this user */
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, SOMAXCONN) < 0) {
-        if (errno == EADDRINUSE)
-            fprintf(stderr, "epoll-jobs: if no daemon serves %s any more, remove it\n", path);
-        must(-errno, path);
-    }
-    umask(mask);
-    return fd;
 }
 
 /* Of all that this daemon does to its signals a job gets nothing. */
@@ -308,6 +317,9 @@ static int block_signals(void)
     sigemptyset(&stops);
     sigaddset(&stops, SIGTERM);
     sigaddset(&stops, SIGINT);
+    struct sigaction found;
+    if (sigaction(SIGHUP, NULL, &found) == 0 && found.sa_handler != SIG_IGN) /* as nohup leaves it */
+        sigaddset(&stops, SIGHUP);
     posix_spawnattr_init(&job_attributes);
     posix_spawnattr_setflags(&job_attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     posix_spawnattr_setsigmask(&job_attributes, &none);
@@ -317,8 +329,20 @@ static int block_signals(void)
     return fd < 0 ? must(-errno, "signalfd") : fd;
 }
 
+/* Fds that the daemon was started with are no job's business. One of 0 to 2 that is missing would become a pipe's. */
+static void settle_fds(void)
+{
+    int fd;
+    while ((fd = open("/dev/null", O_RDWR)) >= 0 && fd <= 2)
+        continue;
+    if (syscall(SYS_close_range, 3U, ~0U, 0U) < 0) /* Linux 5.9 */
+        for (long n = sysconf(_SC_OPEN_MAX); n > 2; n--)
+            close((int)n);
+}
+
 static void start(void)
 {
+    settle_fds();
     int signals = block_signals();
     must(open_loop(), "epoll_create1");
     must(exitfd_open(&exits, 0), "exitfd_open");
@@ -370,7 +394,7 @@ int main(int argc, char **argv)
 {
     static const char usage[] =
         "usage: epoll-jobs SOCKET\n"
-        "Runs command lines for the clients of the Unix socket SOCKET until SIGTERM or SIGINT.\n";
+        "Runs command lines for the clients of the Unix socket SOCKET until SIGTERM, SIGINT or SIGHUP.\n";
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
         fputs(usage, stdout);
         return 0;

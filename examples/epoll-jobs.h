@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * epoll-jobs.c          the daemon: its jobs, its exitfd, its socket
- * epoll-jobs-client.c   what a client says and is told
+ * epoll-jobs-client.c   the socket, who may connect, what a client says and is told
  * epoll-jobs-loop.c     an epoll loop, as short as one can be
  */
 #ifndef EPOLL_JOBS_H
@@ -17,6 +17,8 @@ enum {
     LINE_BYTES = 4096,
     OUTPUT_BYTES = 4096, /* taken from a job at a time */
     REPLY_BYTES = 160,
+    MAX_CLIENTS = 256,
+    MAX_JOBS = 1000,
     JOBS_PER_CLIENT = 200,
     HOLD_BACK_BYTES = 64 * 1024,
     /* Past HOLD_BACK_BYTES nothing is taken in, and each job still to end adds one reply: this cannot overflow. */
@@ -53,6 +55,14 @@ struct client {
     char line[LINE_BYTES];
     char unsent[UNSENT_BYTES];
 };
+
+/* Ends the program with a message if the path cannot be served. */
+int listen_on(const char *path);
+/* Call it while the listener is open. Leaves alone what is not our socket. */
+void remove_socket(const char *path);
+/* Whether it is the daemon's own user or root. */
+bool may_command(int fd);
+void refuse_client(int fd, const char *text);
 
 bool open_client(struct source **clients, int fd);
 void close_client(struct client *client);

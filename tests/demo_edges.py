@@ -121,6 +121,12 @@ class Input(EdgeTest):
                 self.assertEqual(run.returncode, status)
                 self.assertTrue(run.stdout if status == 0 else run.stderr)
 
+    def test_empty_path(self):
+        """It would be an abstract socket, which every user may connect to."""
+        run = subprocess.run([PROGRAM, ""], capture_output=True, text=True, check=False, timeout=5)
+        self.assertEqual(run.returncode, 1)
+        self.assertIn("the path of the socket is empty", run.stderr)
+
     def test_socket_in_use(self):
         run = subprocess.run([PROGRAM, self.daemon.path], capture_output=True, text=True, check=False)
         self.assertEqual(run.returncode, 1)
@@ -309,6 +315,17 @@ class Stop(EdgeTest):
 
     def test_sigint(self):
         self.stop(signal.SIGINT)
+
+    def test_sighup(self):
+        self.stop(signal.SIGHUP)
+
+    def test_socket_of_a_second_daemon_stays(self):
+        os.rename(self.daemon.path, self.daemon.path + ".first")
+        with open(self.daemon.path, "w", encoding="ascii"):
+            pass
+        self.daemon.process.send_signal(signal.SIGTERM)
+        self.assertEqual(self.daemon.process.wait(demo_client.DEADLINE_S), 0)
+        self.assertTrue(os.path.exists(self.daemon.path))
 
     def kill_all_jobs(self):
         self.daemon.process.send_signal(signal.SIGTERM)
