@@ -103,11 +103,11 @@ enum exitfd_origin {
 #endif
 
 struct exitfd_event {
-    pid_t         pid;    /* the process this is about */
-    int           code;   /* CLD_EXITED, CLD_KILLED, CLD_DUMPED, CLD_STOPPED, CLD_CONTINUED; 0 for EXITFD_UNKNOWN */
-    int           status; /* exit status for CLD_EXITED, else the signal number; 0 for EXITFD_UNKNOWN */
-    int           origin; /* enum exitfd_origin */
-    void         *data;   /* what was given when the watch was added; exitfd never looks behind it */
+    pid_t pid;            /* the process this is about */
+    int code;             /* CLD_EXITED, CLD_KILLED, CLD_DUMPED, CLD_STOPPED, CLD_CONTINUED; 0 for EXITFD_UNKNOWN */
+    int status;           /* exit status for CLD_EXITED, else the signal number; 0 for EXITFD_UNKNOWN */
+    int origin;           /* enum exitfd_origin */
+    void *data;           /* what was given when the watch was added; exitfd never looks behind it */
     struct rusage rusage; /* of that process and the children it waited for; all zero unless EXITFD_REAPED or _PEEKED.
                              Zero for EXITFD_PEEKED on systems other than Linux: waitid has no rusage there. On Linux
                              ru_maxrss is also that of the time before exec, as a copy of the parent. */
@@ -169,10 +169,10 @@ struct exitfd_event {
  * gave another exit signal than SIGCHLD, or none, is none for them: -ECHILD.
  */
 enum exitfd_open_flags {
-    EXITFD_PIDFD      = 1 << 0,
-    EXITFD_URING      = 1 << 1,
-    EXITFD_SIGNALFD   = 1 << 2,
-    EXITFD_SELFPIPE   = 1 << 3,
+    EXITFD_PIDFD = 1 << 0,
+    EXITFD_URING = 1 << 1,
+    EXITFD_SIGNALFD = 1 << 2,
+    EXITFD_SELFPIPE = 1 << 3,
     EXITFD_NO_SIGNALS = 1 << 4
 };
 
@@ -198,8 +198,8 @@ enum exitfd_open_flags {
  *                   gVisor does not say which signal stopped a child: status is 0 there.
  */
 enum exitfd_watch_flags {
-    EXITFD_OBSERVE   = 1 << 8,
-    EXITFD_STOPPED   = 1 << 9,
+    EXITFD_OBSERVE = 1 << 8,
+    EXITFD_STOPPED = 1 << 9,
     EXITFD_CONTINUED = 1 << 10
 };
 

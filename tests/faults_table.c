@@ -28,10 +28,10 @@ const struct call fault_calls[] = {
     { "fcntl", "flags", { 0 }, "fails for what is no fd, which is the caller's -EBADF" },
     { "close", NULL, { EINTR, EIO }, NULL }, /* ignored: the fd is gone either way */
     { "read", NULL, { 0 }, "EAGAIN is the ordinary end of a drain; eventfd, timerfd, signalfd and pipe know no other" },
-    { "write", NULL, { EAGAIN }, NULL }, /* ignored: what is full is readable */
+    { "write", NULL, { EAGAIN }, NULL },      /* ignored: what is full is readable */
     { "poll", NULL, { EINTR, EPERM }, NULL }, /* two fds need no memory */
 
-    { "syscall", "waitid", { EINTR, ECHILD, EPERM, EACCES, ENOSYS }, NULL }, /* ECHILD: somebody else has just reaped it */
+    { "syscall", "waitid", { EINTR, ECHILD, EPERM, EACCES, ENOSYS }, NULL }, /* ECHILD: just reaped by others */
     { "syscall", "waitid probe", { ENOSYS, EPERM, EACCES, EINVAL, ENOMEM }, NULL },
     { "syscall", "pidfd_open", { EMFILE, ENFILE, ENOMEM, EPERM, EACCES, ENOSYS, ESRCH }, NULL }, /* ESRCH: as above */
     { "syscall", "pidfd_open probe", { ENOSYS, EPERM, EACCES, EINVAL, EMFILE }, NULL },
