@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * What is to be done around a fork. Before it the lock of sigchld.h is taken, so that the child finds the list of listeners
+ * whole. In the child everything that is about the parent is forgotten.
+ */
 #include "process.h"
 
-#include "jobs.h"
-#include "orphans.h"
+#include "foreign_reaps.h"
 #include "posix/sigchld.h"
-#include "status.h"
+#include "registry.h"
+#include "stops.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -32,9 +36,9 @@ static void after_fork_in_child(void)
         return;
     xfd_epoch_forked();
     xfd_sigchld_forked();
-    xfd_orphans_forked();
-    xfd_jobs_forked();
-    xfd_status_forked();
+    xfd_registry_forked();
+    xfd_stops_forked();
+    xfd_foreign_reaps_forked();
 }
 
 /*

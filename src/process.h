@@ -9,7 +9,7 @@
 int xfd_process_init(void);
 
 /* Differs between a process and its forked children. No system call where the kernel allows. */
-uint64_t xfd_process_epoch(void);
+uint64_t xfd_process_id(void);
 
 /* For process.c: the platform's half, epoch.c. */
 int xfd_epoch_init(void);

@@ -41,6 +41,8 @@ const struct call fault_calls[] = {
     { "fstatfs", NULL, { ENOMEM, EINTR }, NULL },
     { "waitid", NULL, { EINTR, ECHILD, EPERM, ENOSYS }, NULL },
     { "wait4", NULL, { EINTR, ECHILD, EPERM, ENOSYS }, NULL },
+    { "__libc_current_sigrtmin", NULL, { 0 }, NEVER_FAILS },
+    { "__libc_current_sigrtmax", NULL, { 0 }, NEVER_FAILS },
     { "kill", NULL, { EPERM }, NULL },
     { "getrusage", NULL, { 0 }, ONLY_BAD_ARGUMENTS },
     { "getpid", NULL, { 0 }, NEVER_FAILS },

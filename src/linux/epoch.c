@@ -42,7 +42,7 @@ void xfd_epoch_forked(void)
     atomic_fetch_add(&forks, 1);
 }
 
-uint64_t xfd_process_epoch(void)
+uint64_t xfd_process_id(void)
 {
     _Atomic uint64_t *mark = atomic_load_explicit(&wiped_page, memory_order_acquire);
     if (!mark)

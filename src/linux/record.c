@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Questions to a pidfd: the status of a process that was reaped, its parent, its pid. PIDFD_GET_INFO answers them (Linux
+ * 6.13, the status 6.15), and /proc/self/fdinfo on older kernels.
+ */
 #include "linux/record.h"
 
 #include "linux/sys.h"

@@ -17,7 +17,7 @@ void xfd_epoch_forked(void)
     atomic_fetch_add(&forks, 1);
 }
 
-uint64_t xfd_process_epoch(void)
+uint64_t xfd_process_id(void)
 {
     return atomic_load(&forks) << 32 | (uint32_t)getpid();
 }

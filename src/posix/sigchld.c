@@ -64,7 +64,7 @@ void xfd_sigchld_forked(void)
     xfd_sigchld_unlock();
 }
 
-/* newcomer: somebody wants the handler from now on. */
+/* newcomer: a listener wants the handler from now on. */
 static int sync_handler(bool newcomer)
 {
     bool stops;
