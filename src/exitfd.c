@@ -59,6 +59,8 @@ struct exitfd *exitfd_close(struct exitfd *x)
     if (!x)
         return NULL;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    xfd_process_id(); /* forgets the parent's locks, in a child of _Fork */
+    xfd_orphans_close(x);
     xfd_registry_remove(x); /* first, because a look for orphans holds the lock now and then */
     /* Locked, in a forked child, for ever: another thread was changing the table, which cannot be trusted here. */
     if (pthread_mutex_trylock(&x->lock) != 0)

@@ -1,26 +1,65 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A child is an orphan if no exitfd of this process watches it. That can be asked only while no child is being started: a
- * new one is in no table for a moment. It is asked of the zombie at the front, and of all children where that one is
- * watched.
+ * A child is an orphan if no exitfd of this process watches it. While no child is being started that is certain at once: the
+ * zombie at the front is asked about, and all children where that one is watched.
+ *
+ * A child that is being started is in no table for a moment. So while there are such, a zombie that nothing watches is only a
+ * candidate. It is an orphan if nothing watches it either once all starts have ended that had begun when it was
+ * seen: a later start cannot have its pid. A pidfd keeps that true if other code reaps it meanwhile.
  */
 #include "orphans.h"
 
 #include "event.h"
 #include "object.h"
+#include "platform.h"
 #include "registry.h"
 #include "status.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
+
+#define CANDIDATES 16
 
 static atomic_bool hidden; /* a watched child was passed over at the last look, and others may be behind it */
+
+/* With the registry locked. A fork may copy it at any moment: only what is open is counted. */
+static struct {
+    struct watch zombies[CANDIDATES];
+    atomic_int count;
+    uint64_t seen_at; /* the newest start when they were seen */
+} candidates;
+
+static struct watch take_candidate(void)
+{
+    return candidates.zombies[atomic_fetch_sub(&candidates.count, 1) - 1];
+}
+
+static void drop_candidates(void)
+{
+    while (candidates.count > 0)
+        close(take_candidate().pidfd);
+}
+
+void xfd_orphans_forked(void)
+{
+    drop_candidates();
+}
+
+void xfd_orphans_close(const struct exitfd *x)
+{
+    xfd_registry_lock();
+    if (x->orphans.claimed)
+        drop_candidates();
+    xfd_registry_unlock();
+}
 
 static void set_claimed(struct exitfd *x, void *data, bool claimed)
 {
     int cancel_state;
 
     xfd_object_lock(x, &cancel_state);
+    drop_candidates();
     x->orphans.claimed = claimed;
     x->orphans.data = data;
     xfd_subscription_sync(x);
@@ -95,20 +134,89 @@ static int look(struct exitfd *x, struct exitfd_event *events, int max)
     return count;
 }
 
+/* 0, or a negative errno: it cannot be told from a later child with its pid. */
+static int add_candidate(struct exitfd *x, pid_t pid)
+{
+    struct watch zombie = { .pid = pid, .data = x->orphans.data };
+    struct wait_result result;
+
+    if (xfd_registry_is_watched(x, pid))
+        return 0;
+    zombie.pidfd = xfd_platform_open_pidfd(pid);
+    if (zombie.pidfd < 0)
+        return zombie.pidfd;
+    if (xfd_status_wait_watch(&zombie, WEXITED | WNOWAIT, &result) != 1 || !xfd_status_is_exit(&result)) {
+        close(zombie.pidfd);
+        return 0;
+    }
+    candidates.zombies[candidates.count] = zombie;
+    atomic_fetch_add(&candidates.count, 1);
+    return 0;
+}
+
+/* Whether it was possible for all children. */
+static bool add_candidates(struct exitfd *x)
+{
+    pid_t *children = NULL;
+    int number = xfd_platform_list_children(&children);
+    bool all = number >= 0;
+
+    candidates.seen_at = xfd_registry_start_seq();
+    for (int i = 0; i < number && candidates.count < CANDIDATES; i++)
+        all &= add_candidate(x, children[i]) == 0;
+    free(children);
+    return all;
+}
+
+static int reap_candidates(struct exitfd *x, struct exitfd_event *events, int max)
+{
+    struct wait_result result;
+    int count = 0;
+
+    while (candidates.count > 0 && count < max) {
+        struct watch zombie = take_candidate();
+        if (!xfd_registry_is_watched(x, zombie.pid) && xfd_status_reap_exit(&zombie, &result) == 1)
+            xfd_event_fill(&events[count++], &zombie, &result);
+        close(zombie.pidfd);
+    }
+    return count;
+}
+
+static int look_beside_starts(struct exitfd *x, struct exitfd_event *events, int max)
+{
+    int count = 0;
+    bool all = true;
+
+    atomic_store(&hidden, true);
+    if (candidates.seen_at < xfd_registry_oldest_start())
+        count = reap_candidates(x, events, max);
+    if (candidates.count == 0)
+        all = add_candidates(x);
+    if (candidates.count > 0 || !all)
+        xfd_registry_wake_after_starts(candidates.seen_at);
+    return count;
+}
+
+static int look_alone(struct exitfd *x, struct exitfd_event *events, int max)
+{
+    drop_candidates();
+    return look(x, events, max);
+}
+
 static int take(struct exitfd *x, struct exitfd_event *events, int max)
 {
     int count = 0;
 
-    if (!xfd_registry_lock_out_starts())
-        return 0;
+    xfd_registry_lock();
     pthread_mutex_lock(&x->lock);
     xfd_orphans_take_due(&x->orphans);
     if (x->orphans.claimed)
-        count = look(x, events, max);
+        count =
+            xfd_registry_oldest_start() == NO_START ? look_alone(x, events, max) : look_beside_starts(x, events, max);
     if (count == max)
         wake_up(&x->wake);
     pthread_mutex_unlock(&x->lock);
-    xfd_registry_let_in_starts();
+    xfd_registry_unlock();
     return count;
 }
 

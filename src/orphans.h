@@ -35,6 +35,9 @@ static inline bool xfd_orphans_take_due(struct orphan_watch *o)
 int xfd_orphans_take_first(struct exitfd *x, struct exitfd_event *events, int max);
 int xfd_orphans_take(struct exitfd *x, struct exitfd_event *events, int max);
 
+void xfd_orphans_close(const struct exitfd *x);
+void xfd_orphans_forked(void); /* in the child */
+
 /* After a watch has ended: its child may be an orphan from now on, or its zombie have stood in front of one. */
 void xfd_orphans_look_again(void);
 

@@ -6,6 +6,7 @@
 #include "process.h"
 
 #include "foreign_reaps.h"
+#include "orphans.h"
 #include "posix/sigchld.h"
 #include "registry.h"
 #include "stops.h"
@@ -30,15 +31,23 @@ static void after_fork_in_parent(void)
         xfd_sigchld_unlock();
 }
 
+/* The locks as well: the thread that holds one is not in this process. */
+static void forget_parent(void)
+{
+    xfd_sigchld_forked();
+    xfd_registry_forked();
+    xfd_orphans_forked();
+    xfd_stops_forked();
+    xfd_foreign_reaps_forked();
+}
+
 static void after_fork_in_child(void)
 {
     if (--preparations > 0)
         return;
     xfd_epoch_forked();
-    xfd_sigchld_forked();
-    xfd_registry_forked();
-    xfd_stops_forked();
-    xfd_foreign_reaps_forked();
+    forget_parent();
+    xfd_sigchld_restore_after_fork();
 }
 
 /*
@@ -47,12 +56,14 @@ static void after_fork_in_child(void)
  */
 int xfd_process_init(void)
 {
-    if (atomic_load(&initialized))
+    if (atomic_load(&initialized)) {
+        xfd_process_id();
         return 0;
+    }
     if (!atomic_load(&registered) && pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) != 0)
         return -ENOMEM;
     atomic_store(&registered, true);
-    int error = xfd_epoch_init();
+    int error = xfd_epoch_init(forget_parent);
     if (error == 0)
         atomic_store(&initialized, true);
     return error;

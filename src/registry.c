@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Whoever starts a child reads start_lock until the pid is bound in a table. Whoever looks for orphans writes it, and does not
- * wait for it: an exec takes as long as a dead file server likes. registry_lock guards the list and the holder of the
- * catch-all watch. They are taken in this order, and before any x->lock.
+ * One lock guards the list of open exitfds, the list of starts in progress and the holder of the catch-all watch. It is
+ * taken before any x->lock, and never held while a child is started: an exec takes as long as a dead file server likes.
  */
 #include "registry.h"
 
@@ -13,11 +12,21 @@
 #include <errno.h>
 #include <stdatomic.h>
 
-static pthread_rwlock_t start_lock = PTHREAD_RWLOCK_INITIALIZER;
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct exitfd *first_open, *catch_all;
+static struct start_in_progress *oldest_start, *newest_start;
 static _Atomic uint64_t start_seq;
-static atomic_bool was_locked_out; /* a look for orphans was given up, because a child was being started */
+static uint64_t wake_after; /* the holder waits for the starts up to this one; 0: for none */
+
+void xfd_registry_lock(void)
+{
+    pthread_mutex_lock(&registry_lock);
+}
+
+void xfd_registry_unlock(void)
+{
+    pthread_mutex_unlock(&registry_lock);
+}
 
 void xfd_registry_add(struct exitfd *x)
 {
@@ -42,10 +51,10 @@ void xfd_registry_remove(struct exitfd *x)
 
 void xfd_registry_forked(void)
 {
-    pthread_rwlock_init(&start_lock, NULL);
     pthread_mutex_init(&registry_lock, NULL);
-    first_open = NULL;
-    catch_all = NULL;
+    first_open = catch_all = NULL;
+    oldest_start = newest_start = NULL;
+    wake_after = 0;
 }
 
 void xfd_registry_wake_catch_all(void)
@@ -60,40 +69,41 @@ void xfd_registry_wake_catch_all(void)
     pthread_setcancelstate(cancel_state, &cancel_state);
 }
 
-uint64_t xfd_registry_begin_start(void)
+void xfd_registry_begin_start(struct start_in_progress *start)
 {
-    pthread_rwlock_rdlock(&start_lock);
-    return atomic_fetch_add(&start_seq, 1) + 1;
-}
-
-void xfd_registry_end_start(void)
-{
-    pthread_rwlock_unlock(&start_lock);
-    if (atomic_exchange(&was_locked_out, false))
-        xfd_registry_wake_catch_all();
-}
-
-/* Tried again once was_locked_out is set: a start that ended before that has not seen it, and one that ends later does. */
-static bool try_start_lock(void)
-{
-    if (pthread_rwlock_trywrlock(&start_lock) == 0)
-        return true;
-    atomic_store(&was_locked_out, true);
-    return pthread_rwlock_trywrlock(&start_lock) == 0;
-}
-
-bool xfd_registry_lock_out_starts(void)
-{
-    if (!try_start_lock())
-        return false;
     pthread_mutex_lock(&registry_lock);
-    return true;
+    *start = (struct start_in_progress){ .seq = atomic_fetch_add(&start_seq, 1) + 1, .previous = newest_start };
+    *(newest_start ? &newest_start->next : &oldest_start) = start;
+    newest_start = start;
+    pthread_mutex_unlock(&registry_lock);
 }
 
-void xfd_registry_let_in_starts(void)
+uint64_t xfd_registry_oldest_start(void)
 {
+    return oldest_start ? oldest_start->seq : NO_START;
+}
+
+void xfd_registry_wake_after_starts(uint64_t seq)
+{
+    wake_after = seq;
+}
+
+static bool is_wake_due(void)
+{
+    bool due = wake_after != 0 && xfd_registry_oldest_start() > wake_after;
+    wake_after = due ? 0 : wake_after;
+    return due;
+}
+
+void xfd_registry_end_start(struct start_in_progress *start)
+{
+    pthread_mutex_lock(&registry_lock);
+    *(start->previous ? &start->previous->next : &oldest_start) = start->next;
+    *(start->next ? &start->next->previous : &newest_start) = start->previous;
+    bool due = is_wake_due();
     pthread_mutex_unlock(&registry_lock);
-    xfd_registry_end_start();
+    if (due)
+        xfd_registry_wake_catch_all();
 }
 
 uint64_t xfd_registry_start_seq(void)

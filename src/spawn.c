@@ -14,7 +14,7 @@
 struct start {
     struct exitfd *x;
     uint64_t token;
-    uint64_t number; /* registry.h */
+    struct start_in_progress progress;
     int cancel_state;
 };
 
@@ -54,7 +54,7 @@ static void give_up_newer(struct start *start, pid_t pid)
     struct exitfd *x = start->x;
     struct watch *w = xfd_watches_find(&x->watches, pid);
 
-    if (w && !xfd_registry_is_older(w, start->number) && !(w->flags & WATCH_STARTED))
+    if (w && !xfd_registry_is_older(w, start->progress.seq) && !(w->flags & WATCH_STARTED))
         xfd_object_remove(x, w);
 }
 
@@ -62,11 +62,11 @@ static void started(struct start *start, pid_t pid)
 {
     struct exitfd *x = start->x;
 
-    bool pid_reused = xfd_registry_is_pid_reused(x, pid, start->number);
+    bool pid_reused = xfd_registry_is_pid_reused(x, pid, start->progress.seq);
     xfd_object_lock(x, &start->cancel_state);
     give_up_newer(start, pid);
     struct watch *w = xfd_watches_by_token(&x->watches, start->token);
-    w->bound_seq = start->number;
+    w->bound_seq = start->progress.seq;
     w->flags |= WATCH_STARTED | (pid_reused ? WATCH_PID_REUSED : 0);
     xfd_watches_bind(&x->watches, w, pid);
     x->backend->add(x, w, -1, true);
@@ -125,11 +125,11 @@ int exitfd_spawn(struct exitfd *x, pid_t *pid, const char *file, const posix_spa
         return error;
     error = copy_attributes(&own_attr, attr);
     if (error == 0) {
-        start.number = xfd_registry_begin_start();
+        xfd_registry_begin_start(&start.progress);
         error = -posix_spawnp(&child, file, actions, &own_attr, argv, envp);
         if (error == 0)
             started(&start, child);
-        xfd_registry_end_start();
+        xfd_registry_end_start(&start.progress);
         posix_spawnattr_destroy(&own_attr);
     }
     if (error < 0)
@@ -146,14 +146,14 @@ pid_t exitfd_fork(struct exitfd *x, unsigned flags, void *data)
 
     if (error < 0)
         return error;
-    start.number = xfd_registry_begin_start();
+    xfd_registry_begin_start(&start.progress);
     pid_t pid = fork();
     if (pid == 0)
         return 0; /* what was held is free here: process.c's handler has seen to it */
     error = -errno;
     if (pid > 0)
         started(&start, pid);
-    xfd_registry_end_start();
+    xfd_registry_end_start(&start.progress);
     if (pid < 0) {
         cancel(&start);
         return error;

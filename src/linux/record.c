@@ -67,6 +67,12 @@ static pid_t pid_from_fdinfo(int pidfd)
     return pid > 0 && xfd_platform_kill(pidfd, 0) != -EINVAL ? pid : -ESRCH;
 }
 
+int xfd_platform_open_pidfd(pid_t pid)
+{
+    int pidfd = sys_pidfd_open(pid);
+    return pidfd < 0 ? -errno : pidfd;
+}
+
 pid_t xfd_platform_pid_of(int pidfd)
 {
     siginfo_t ignored;

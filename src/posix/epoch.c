@@ -7,8 +7,10 @@
 /* The pid alone would not do: the child of a child may get the pid of the process that opened an exitfd. */
 static _Atomic uint64_t forks;
 
-int xfd_epoch_init(void)
+/* A fork that no pthread_atfork handler sees is not noticed here. */
+int xfd_epoch_init(void (*on_new_process)(void))
 {
+    (void)on_new_process;
     return 0;
 }
 

@@ -56,12 +56,16 @@ static void release_user_fd(void)
     user_fd = NULL;
 }
 
-/* This thread has locked it, before the fork. */
+void xfd_sigchld_restore_after_fork(void)
+{
+    restore_thread(&mask_before_lock, cancel_state_before_lock);
+}
+
 void xfd_sigchld_forked(void)
 {
+    pthread_mutex_init(&lock, NULL);
     xfd_listeners_forked();
     release_user_fd();
-    xfd_sigchld_unlock();
 }
 
 /* newcomer: a listener wants the handler from now on. */
