@@ -238,8 +238,9 @@ const char *exitfd_get_backend(const struct exitfd *x);
  * To avoid this, fork and add in the thread that calls exitfd_wait, or use
  * exitfd_spawn or exitfd_fork.
  *
- * Returns 0. "No way out" means that SIGCHLD cannot replace the pidfd, because
- * of EXITFD_NO_SIGNALS or because the process is not a child.
+ * Returns 0. If no pidfd can be had, a child is tracked by SIGCHLD instead. An
+ * errno marked with a star means that this is impossible, because of
+ * EXITFD_NO_SIGNALS or because the process is not a child.
  *
  * -EINVAL   pid is 0 or below -1, unknown flag bits, or flags with pid -1
  * -EEXIST   this exitfd already watches pid
@@ -249,14 +250,13 @@ const char *exitfd_get_backend(const struct exitfd *x);
  * -ENOTSUP  EXITFD_NO_SIGNALS forbids pid -1, EXITFD_STOPPED and
  *           EXITFD_CONTINUED. Or the process is not a child, and these flags
  *           or a SIGCHLD back end need one.
- * -EMFILE   no fd is left for the pidfd, and there is no way out
- * -ENFILE   the same for the whole system
- * -ENOSPC   the epoll limit of the user is reached, and there is no way out
- * -EAGAIN   the io_uring cannot take the request, and there is no way out
- * -EPERM    seccomp blocks waitid(2). Or it blocks pidfd_open(2) or
- *           epoll_ctl(2), and there is no way out.
- * -EACCES   seccomp blocks one of the latter with this errno, likewise
- * -ENOSYS   seccomp or the kernel has no pidfd_open(2), likewise
+ * -EMFILE   * this process has no fd left for the pidfd
+ * -ENFILE   * the system has no fd left for the pidfd
+ * -ENOSPC   * this user may have no more epoll watches
+ * -EAGAIN   * the io_uring cannot take the request
+ * -EACCES   * seccomp blocks pidfd_open(2) or epoll_ctl(2) with this errno
+ * -ENOSYS   * likewise, or the kernel has no pidfd_open(2)
+ * -EPERM    * likewise. Also if seccomp blocks waitid(2).
  * -ENOMEM   there is no memory
  */
 int exitfd_add(struct exitfd *x, pid_t pid, unsigned flags, void *data);
