@@ -200,6 +200,15 @@ class Pages(unittest.TestCase):
             for file, name in named:
                 self.assertRegex(text_of("tests", file), rf"\b(TEST\w*\(\w+, {name}|CASE\({name})\b", f"{title}: {file}")
 
+    def test_every_guarantee_of_the_readme_has_tests_in_truth_md(self):
+        table = text_of("docs", "truth.md").partition("## The guarantees of the README\n")[2]
+        rows = dict(re.findall(r"^\| ([^|]*) \| ([^|]*) \|$", table, re.MULTILINE))
+        guarantees = re.findall(r"^\* \*\*(.*?)\.\*\*", README.partition("## Guarantees\n")[2], re.MULTILINE)
+        self.assertGreaterEqual(len(guarantees), 10)
+        self.assertEqual([title for title in guarantees if title not in rows], [])
+        for file in re.findall(r"`(\w+\.c)`", table):
+            self.assertTrue(os.path.exists(os.path.join(ROOT, "tests", file)), file)
+
     def test_the_pages_that_are_referred_to_exist(self):
         known = {function + " 3" for function in header_prototypes()} | {"exitfd 1", "exitfd 3", "exitfd 7"}
         for name, page in pages_of("man", ".3", ".7").items():
