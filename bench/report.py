@@ -27,7 +27,7 @@ The hand-written loop does less. This is what exitfd does besides.
 * `exitfd_add` asks with `waitid` whether the pid is a child of this process. If
   not, it fails with `-ECHILD` at once, and the caller does not wait for an event
   that never comes. This is the fifth system call.
-* `exitfd_wait` blocks in `poll`, between two calls of `epoll_wait`. The latter
+* `exitfd_wait` blocks in `poll` before it calls `epoll_wait`. The latter
   fails with EINTR after SIGSTOP and SIGCONT too, where no handler ran. This is
   the sixth system call. A program that polls the fd in its own loop is spared
   it.
