@@ -25,13 +25,14 @@
  *          thread that opened an io_uring exitfd may use it. A thread blocked
  *          in exitfd_wait delays no other. No function is a cancellation
  *          point. None may be called from a signal handler.
- * fork     A forked child cannot use the exitfd of its parent. It may only
- *          call exitfd_close, which frees the copy and does not harm the
- *          parent. A daemon that forks itself into the background opens its
- *          exitfd afterwards.
+ * fork     A forked child cannot use the exitfd of its parent. It may call
+ *          exitfd_close, which frees the copy and does not harm the parent.
+ *          The other functions return -ESTALE. A daemon that forks itself into
+ *          the background opens its exitfd afterwards.
  * exec     Every fd is close-on-exec from the start.
- * Signals  With pidfds, no handler is installed and no mask is changed, except
- *          where a comment below says so. EXITFD_NO_SIGNALS forbids that too.
+ * Signals  With pidfds, no handler is installed and no signal mask is changed,
+ *          except where a comment below says that SIGCHLD is used.
+ *          EXITFD_NO_SIGNALS forbids that too.
  *
  * Every function that takes an exitfd may return these, and its own comment
  * does not repeat them. exitfd_close and exitfd_get_backend never fail.
@@ -206,9 +207,10 @@ struct exitfd *exitfd_close(struct exitfd *x);
  * exitfd_get_fd - the fd to poll for input
  *
  * x owns the fd. Do not read, close or change it. It is readable while there is
- * an event to take. Once in a while it is readable without one. exitfd_wait
- * with timeout_ms 0 then returns 0. The fd works in poll, select, epoll and
- * io_uring. With EPOLLET, call exitfd_wait until it returns 0.
+ * an event to take, except after -EPIPE of exitfd_wait. Once in a while it is
+ * readable without an event, and exitfd_wait with timeout_ms 0 returns 0. The
+ * fd works in poll, select, epoll and io_uring. With EPOLLET, call exitfd_wait
+ * until it returns 0.
  *
  * Returns the fd.
  */
@@ -238,8 +240,8 @@ const char *exitfd_get_backend(const struct exitfd *x);
  * To avoid this, fork and add in the thread that calls exitfd_wait, or use
  * exitfd_spawn or exitfd_fork.
  *
- * Returns 0. If no pidfd can be had, a child is tracked by SIGCHLD instead. An
- * errno marked with a star means that this is impossible, because of
+ * Returns 0. If no pidfd can be had, a child is tracked by SIGCHLD instead. The
+ * errnos with a star are returned if that is impossible, because of
  * EXITFD_NO_SIGNALS or because the process is not a child.
  *
  * -EINVAL   pid is 0 or below -1, unknown flag bits, or flags with pid -1
@@ -346,10 +348,10 @@ int exitfd_get_pidfd(struct exitfd *x, pid_t pid);
  * exitfd_wait - take events
  *
  * Fills events[0] to events[max - 1]. Waits up to timeout_ms milliseconds for
- * the first one. 0 never blocks, and a negative number waits for ever. This
- * call reaps the child of an exit event, not an earlier one, so its pid cannot
- * be reused while the event is unread. Afterwards the watch is gone. If several
- * threads wait on one exitfd, each event goes to one of them.
+ * the first one. 0 never blocks, and a negative number waits for ever. The call
+ * that returns an exit event reaps the child. So the pid cannot be reused while
+ * the event is unread. The watch ends with its exit event. If several threads
+ * wait on one exitfd, each event goes to one of them.
  *
  * Returns how many events, or 0 if there was none in time.
  *
