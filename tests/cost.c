@@ -7,10 +7,9 @@
  * Counted by standing in for the libc functions by which the library reaches the kernel. cost-imports fails when it
  * comes to import one that is neither counted here nor known to make no system call.
  */
-#include "six_arguments.h"
+#include "stand_in.h"
 #include "support.h"
 
-#include <dlfcn.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
@@ -68,26 +67,15 @@ static void count_call(const char *name, long number)
     snprintf(counter.names + used, sizeof counter.names - used, number < 0 ? " %s" : " %s(%ld)", name, number);
 }
 
-/* ISO C has no conversion from dlsym's void pointer to a function's. */
-static void find_next(const char *name, void *function)
-{
-    void *found = dlsym(RTLD_NEXT, name);
-    if (found == NULL)
-        abort();
-    memcpy(function, &found, sizeof found);
-}
-
-#define CALL_NEXT(name, number, type, parameters, ...)                                                                 \
-    static type(*next) parameters;                                                                                     \
-    if (next == NULL)                                                                                                  \
-        find_next(#name, &next);                                                                                       \
+#define CALL_NEXT(name, number, ...)                                                                                   \
+    FIND_NEXT(name);                                                                                                   \
     count_call(#name, number);                                                                                         \
     return next(__VA_ARGS__)
 
 #define STAND_IN(name, type, parameters, ...)                                                                          \
     type name parameters                                                                                               \
     {                                                                                                                  \
-        CALL_NEXT(name, -1, type, parameters, __VA_ARGS__);                                                            \
+        CALL_NEXT(name, -1, __VA_ARGS__);                                                                              \
     }
 
 STAND_IN(close, int, (int fd), fd)
@@ -115,7 +103,7 @@ STAND_IN(__io_uring_get_cqe, int,
 
 int fstatfs(int fd, struct statfs *buffer)
 {
-    CALL_NEXT(fstatfs, -1, int, (int, struct statfs *), fd, buffer);
+    CALL_NEXT(fstatfs, -1, fd, buffer);
 }
 
 int fcntl(int fd, int command, ...)
@@ -124,7 +112,7 @@ int fcntl(int fd, int command, ...)
     va_start(list, command);
     void *argument = va_arg(list, void *);
     va_end(list);
-    CALL_NEXT(fcntl, command, int, (int, int, ...), fd, command, argument);
+    CALL_NEXT(fcntl, command, fd, command, argument);
 }
 
 int ioctl(int fd, unsigned long request, ...)
@@ -133,18 +121,15 @@ int ioctl(int fd, unsigned long request, ...)
     va_start(list, request);
     void *argument = va_arg(list, void *);
     va_end(list);
-    CALL_NEXT(ioctl, -1, int, (int, unsigned long, ...), fd, request, argument);
+    CALL_NEXT(ioctl, -1, fd, request, argument);
 }
 
-READS_SIX_ARGUMENTS long syscall(long number, ...)
+STAND_IN_FOR_SYSCALL(count_system_call)
+
+static long count_system_call(long number, const long a[6])
 {
-    long a[6];
-    va_list list;
-    va_start(list, number);
-    for (int i = 0; i < 6; i++)
-        a[i] = va_arg(list, long);
-    va_end(list);
-    CALL_NEXT(syscall, number, long, (long, ...), number, a[0], a[1], a[2], a[3], a[4], a[5]);
+    count_call("syscall", number);
+    return next_syscall(number, a);
 }
 
 static void start_counting(void)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "faults_calls.h"
-#include "six_arguments.h"
+#include "stand_in.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -10,7 +10,6 @@
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -336,14 +335,11 @@ static int due_of_system_call(long number, long first, long second)
 
 REAL(syscall, long, (long, ...));
 long __wrap_syscall(long number, ...);
-READS_SIX_ARGUMENTS long __wrap_syscall(long number, ...)
+
+static long answer(long number, const long a[6])
 {
-    long a[6];
-    va_list list;
-    va_start(list, number);
-    for (int i = 0; i < 6; i++)
-        a[i] = va_arg(list, long);
-    va_end(list);
     errno = due_of_system_call(number, a[0], a[1]);
     return errno ? -1 : __real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
+
+READ_SIX_ARGUMENTS(__wrap_syscall, answer)

@@ -82,6 +82,8 @@ const struct call fault_calls[] = {
     { "pthread_setcancelstate", NULL, { 0 }, ONLY_BAD_ARGUMENTS },
     { "pthread_sigmask", NULL, { 0 }, ONLY_BAD_ARGUMENTS },
     { "sigaction", NULL, { 0 }, ONLY_BAD_ARGUMENTS },
+    { "__libc_current_sigrtmax", NULL, { 0 }, NEVER_FAILS },
+    { "__libc_current_sigrtmin", NULL, { 0 }, NEVER_FAILS },
     { "sigaddset", NULL, { 0 }, ONLY_BAD_ARGUMENTS },
     { "sigdelset", NULL, { 0 }, ONLY_BAD_ARGUMENTS },
     { "sigemptyset", NULL, { 0 }, NEVER_FAILS },

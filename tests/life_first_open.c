@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The first exitfd of a process, with another thread in the way, where the handlers could not be registered at load. */
 #include "life_support.h"
+#include "stand_in.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -23,8 +24,7 @@ static bool is_at_load_of_exitfd(void (*handler)(void))
 
 int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void), void *library)
 {
-    int (*next)(void (*)(void), void (*)(void), void (*)(void), void *);
-    *(void **)&next = dlsym(RTLD_NEXT, "__register_atfork");
+    FIND_NEXT(__register_atfork);
     if (is_at_load_of_exitfd(prepare))
         return ENOMEM;
     if (registering != NULL && !is_forked_child) {

@@ -3,12 +3,10 @@
  * For a build that knows pidfds, a kernel or a sandbox without them: whatever errno says so, the fallback is chosen and
  * works. The system calls of the library are failed by standing in for libc's syscall and waitid.
  */
-#include "six_arguments.h"
+#include "stand_in.h"
 #include "support.h"
 
-#include <dlfcn.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -23,18 +21,6 @@ static struct {
     int calls_failed;
 } injected;
 
-typedef long syscall_function(long number, ...);
-typedef int waitid_function(idtype_t idtype, id_t id, siginfo_t *info, int options);
-
-/* ISO C has no conversion from dlsym's void pointer to a function's. */
-static void find_next(const char *name, void *function)
-{
-    void *found = dlsym(RTLD_NEXT, name);
-    if (found == NULL)
-        abort();
-    memcpy(function, &found, sizeof(found));
-}
-
 static bool fails(int error)
 {
     if (error == 0)
@@ -44,29 +30,20 @@ static bool fails(int error)
     return true;
 }
 
-READS_SIX_ARGUMENTS long syscall(long number, ...)
+STAND_IN_FOR_SYSCALL(answer)
+
+static long answer(long number, const long a[6])
 {
-    static syscall_function *next;
-    if (next == NULL)
-        find_next("syscall", &next);
-    long args[6];
-    va_list list;
-    va_start(list, number);
-    for (int i = 0; i < 6; i++)
-        args[i] = va_arg(list, long);
-    va_end(list);
     if (number == SYS_pidfd_open && fails(injected.pidfd_open_error))
         return -1;
-    if (number == SYS_waitid && args[0] == idtype_pidfd && fails(injected.waitid_error))
+    if (number == SYS_waitid && a[0] == idtype_pidfd && fails(injected.waitid_error))
         return -1;
-    return next(number, args[0], args[1], args[2], args[3], args[4], args[5]);
+    return next_syscall(number, a);
 }
 
 int waitid(idtype_t idtype, id_t id, siginfo_t *info, int options)
 {
-    static waitid_function *next;
-    if (next == NULL)
-        find_next("waitid", &next);
+    FIND_NEXT(waitid);
     if ((int)idtype == idtype_pidfd && fails(injected.waitid_error))
         return -1;
     return next(idtype, id, info, options);

@@ -2,10 +2,8 @@
 /* While SIGCHLD does not reach us, and when it does again. */
 #include "life_support.h"
 #include "signals.h"
-#include "six_arguments.h"
+#include "stand_in.h"
 
-#include <dlfcn.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <sys/syscall.h>
 
@@ -13,27 +11,18 @@ static atomic_int wait_calls;
 
 int waitid(idtype_t type, id_t id, siginfo_t *info, int options)
 {
-    static int (*next)(idtype_t, id_t, siginfo_t *, int);
-    if (next == NULL)
-        *(void **)&next = dlsym(RTLD_NEXT, "waitid");
+    FIND_NEXT(waitid);
     atomic_fetch_add(&wait_calls, 1);
     return next(type, id, info, options);
 }
 
-READS_SIX_ARGUMENTS long syscall(long number, ...)
+STAND_IN_FOR_SYSCALL(count)
+
+static long count(long number, const long a[6])
 {
-    static long (*next)(long, ...);
-    va_list list;
-    long a[6];
-    va_start(list, number);
-    for (int i = 0; i < 6; i++)
-        a[i] = va_arg(list, long);
-    va_end(list);
-    if (next == NULL)
-        *(void **)&next = dlsym(RTLD_NEXT, "syscall");
     if (number == SYS_waitid)
         atomic_fetch_add(&wait_calls, 1);
-    return next(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+    return next_syscall(number, a);
 }
 
 static void host_handler(int sig)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Another thread that installs its SIGCHLD handler in the middle of ours doing so, or of ours going away. */
 #include "signals.h"
+#include "stand_in.h"
 #include "support.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <string.h>
@@ -34,9 +34,7 @@ static void count_and_chain(int sig, siginfo_t *info, void *context)
 
 static int next_sigaction(int sig, const struct sigaction *action, struct sigaction *old)
 {
-    static int (*next)(int, const struct sigaction *, struct sigaction *);
-    if (next == NULL)
-        *(void **)&next = dlsym(RTLD_NEXT, "sigaction");
+    FIND_NEXT(sigaction);
     return next(sig, action, old);
 }
 
@@ -51,9 +49,7 @@ int sigaction(int sig, const struct sigaction *action, struct sigaction *old)
 
 ssize_t write(int fd, const void *bytes, size_t size)
 {
-    static ssize_t (*next)(int, const void *, size_t);
-    if (next == NULL)
-        *(void **)&next = dlsym(RTLD_NEXT, "write");
+    FIND_NEXT(write);
     if (fork_in_write) {
         fork_in_write = false;
         forked = fork_guarded();

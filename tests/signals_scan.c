@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* How many wait calls an exit costs. They are counted by standing in for the C library's. */
 #include "signals.h"
-#include "six_arguments.h"
+#include "stand_in.h"
 #include "support.h"
 
-#include <dlfcn.h>
-#include <stdarg.h>
 #include <string.h>
 #include <sys/syscall.h>
 
@@ -15,49 +13,33 @@
 
 static int wait_calls;
 
-/* A function pointer of the type of the variable it is stored in. */
-#define FIND_NEXT(variable, name)                                                                                      \
-    do {                                                                                                               \
-        if ((variable) == NULL)                                                                                        \
-            *(void **)&(variable) = dlsym(RTLD_NEXT, name);                                                            \
-    } while (0)
-
 int waitid(idtype_t type, id_t id, siginfo_t *info, int options)
 {
-    static int (*next)(idtype_t, id_t, siginfo_t *, int);
-    FIND_NEXT(next, "waitid");
+    FIND_NEXT(waitid);
     wait_calls++;
     return next(type, id, info, options);
 }
 
 pid_t waitpid(pid_t pid, int *status, int options)
 {
-    static pid_t (*next)(pid_t, int *, int);
-    FIND_NEXT(next, "waitpid");
+    FIND_NEXT(waitpid);
     wait_calls++;
     return next(pid, status, options);
 }
 
 pid_t wait4(pid_t pid, int *status, int options, struct rusage *usage)
 {
-    static pid_t (*next)(pid_t, int *, int, struct rusage *);
-    FIND_NEXT(next, "wait4");
+    FIND_NEXT(wait4);
     wait_calls++;
     return next(pid, status, options, usage);
 }
 
-READS_SIX_ARGUMENTS long syscall(long number, ...)
+STAND_IN_FOR_SYSCALL(count)
+
+static long count(long number, const long a[6])
 {
-    static long (*next)(long, ...);
-    va_list list;
-    long a[6];
-    va_start(list, number);
-    for (int i = 0; i < 6; i++)
-        a[i] = va_arg(list, long);
-    va_end(list);
-    FIND_NEXT(next, "syscall");
     wait_calls += number == SYS_waitid || number == SYS_wait4;
-    return next(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+    return next_syscall(number, a);
 }
 
 static pid_t children[LIVE_CHILDREN];

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* What gVisor answers and Linux does not, on any kernel: ci/proof-kernels gvisor runs the suites on the real one. */
 #include "life_support.h"
+#include "stand_in.h"
 #include "truth_inject.h"
 
-#include <dlfcn.h>
 #include <sys/resource.h>
 
 static void tell_as_a_death(siginfo_t *info)
@@ -17,9 +17,7 @@ static void tell_as_a_death(siginfo_t *info)
 
 int getrusage(__rusage_who_t who, struct rusage *usage)
 {
-    static int (*next)(__rusage_who_t, struct rusage *);
-    if (next == NULL)
-        *(void **)&next = dlsym(RTLD_NEXT, "getrusage");
+    FIND_NEXT(getrusage);
     int result = next(who, usage);
     if (change_answer != NULL)
         usage->ru_minflt = 0;

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "truth_inject.h"
-#include "six_arguments.h"
+#include "stand_in.h"
 
-#include <dlfcn.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/syscall.h>
@@ -47,9 +45,7 @@ static void before_waitid(int options)
 
 int waitid(idtype_t idtype, id_t id, siginfo_t *info, int options)
 {
-    static int (*next)(idtype_t, id_t, siginfo_t *, int);
-    if (next == NULL)
-        *(void **)&next = dlsym(RTLD_NEXT, "waitid");
+    FIND_NEXT(waitid);
     before_waitid(options);
     return next(idtype, id, info, options);
 }
@@ -63,32 +59,23 @@ static void after_waitid(siginfo_t *info, int options)
         run_once(&after_reaping);
 }
 
-READS_SIX_ARGUMENTS long syscall(long number, ...)
+STAND_IN_FOR_SYSCALL(answer)
+
+static long answer(long number, const long a[6])
 {
-    static long (*next)(long, ...);
-    if (next == NULL)
-        *(void **)&next = dlsym(RTLD_NEXT, "syscall");
-    long args[6];
-    va_list list;
-    va_start(list, number);
-    for (int i = 0; i < 6; i++)
-        args[i] = va_arg(list, long);
-    va_end(list);
     if (number == SYS_pidfd_open && fails(&inject_pidfd_open))
         return -1;
     if (number == SYS_waitid)
-        before_waitid((int)args[3]);
-    long result = next(number, args[0], args[1], args[2], args[3], args[4], args[5]);
+        before_waitid((int)a[3]);
+    long result = next_syscall(number, a);
     if (number == SYS_waitid && result == 0)
-        after_waitid((siginfo_t *)args[2], (int)args[3]);
+        after_waitid((siginfo_t *)a[2], (int)a[3]);
     return result;
 }
 
 int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
 {
-    static int (*next)(int, int, int, struct epoll_event *);
-    if (next == NULL)
-        *(void **)&next = dlsym(RTLD_NEXT, "epoll_ctl");
+    FIND_NEXT(epoll_ctl);
     if (op == EPOLL_CTL_ADD && fails(&inject_epoll_add))
         return -1;
     return next(epfd, op, fd, event);

@@ -4,28 +4,19 @@
  * leading thread exits while another one execs, and stops there under PTRACE_O_TRACEEXEC. A wait then gives CLD_TRAPPED.
  * Newer kernels do not, so the answer is made up here.
  */
-#include "six_arguments.h"
+#include "stand_in.h"
 #include "truth_support.h"
 
-#include <dlfcn.h>
-#include <stdarg.h>
 #include <sys/syscall.h>
 
 static pid_t trapped;
 
-READS_SIX_ARGUMENTS long syscall(long number, ...)
+STAND_IN_FOR_SYSCALL(answer)
+
+static long answer(long number, const long a[6])
 {
-    static long (*next)(long, ...);
-    va_list list;
-    long a[6];
-    va_start(list, number);
-    for (int i = 0; i < 6; i++)
-        a[i] = va_arg(list, long);
-    va_end(list);
-    if (next == NULL)
-        *(void **)&next = dlsym(RTLD_NEXT, "syscall");
     if (number != SYS_waitid || a[3] & WNOWAIT || trapped == 0)
-        return next(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+        return next_syscall(number, a);
     siginfo_t *info = (siginfo_t *)a[2];
     info->si_pid = trapped;
     info->si_code = CLD_TRAPPED;

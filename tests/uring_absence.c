@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What exitfd_open says where there is no io_uring, or none that will do. */
+#include "stand_in.h"
 #include "uring_support.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
@@ -20,22 +20,19 @@ static bool no_waitid;
 
 int io_uring_queue_init(unsigned entries, struct io_uring *ring, unsigned flags)
 {
-    int (*next)(unsigned, struct io_uring *, unsigned);
-    *(void **)&next = dlsym(RTLD_NEXT, "io_uring_queue_init");
+    FIND_NEXT(io_uring_queue_init);
     return setup_error != 0 ? setup_error : next(entries, ring, flags);
 }
 
 int io_uring_register_eventfd(struct io_uring *ring, int fd)
 {
-    int (*next)(struct io_uring *, int);
-    *(void **)&next = dlsym(RTLD_NEXT, "io_uring_register_eventfd");
+    FIND_NEXT(io_uring_register_eventfd);
     return eventfd_error != 0 ? eventfd_error : next(ring, fd);
 }
 
 struct io_uring_probe *io_uring_get_probe_ring(struct io_uring *ring)
 {
-    struct io_uring_probe *(*next)(struct io_uring *);
-    *(void **)&next = dlsym(RTLD_NEXT, "io_uring_get_probe_ring");
+    FIND_NEXT(io_uring_get_probe_ring);
     return no_waitid ? NULL : next(ring);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Adds are handed to the kernel together, and nothing is late for it. */
+#include "stand_in.h"
 #include "uring_support.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -12,8 +12,8 @@ static int enters, failing_submissions;
 
 static int pass_on(const char *name, struct io_uring *ring)
 {
-    int (*next)(struct io_uring *);
-    *(void **)&next = dlsym(RTLD_NEXT, name);
+    int (*next)(struct io_uring *) = NULL;
+    find_next(name, &next);
     enters++;
     if (failing_submissions > 0) {
         failing_submissions--;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Children that get no pidfd are waited for in the ring: by no fd, no signal and no timer. Linux 6.7. */
+#include "stand_in.h"
 #include "uring_support.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <linux/sched.h>
 #include <pthread.h>
@@ -17,8 +17,7 @@ static bool no_waitid;
 
 struct io_uring_probe *io_uring_get_probe_ring(struct io_uring *ring)
 {
-    struct io_uring_probe *(*next)(struct io_uring *);
-    *(void **)&next = dlsym(RTLD_NEXT, "io_uring_get_probe_ring");
+    FIND_NEXT(io_uring_get_probe_ring);
     return no_waitid ? NULL : next(ring);
 }
 
