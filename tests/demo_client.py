@@ -122,9 +122,16 @@ class Daemon:
     def __init__(self, program, max_fds=None):
         self.directory = tempfile.TemporaryDirectory(prefix="epoll-jobs.")
         self.path = os.path.join(self.directory.name, "socket")
-        limits = (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (max_fds, max_fds))) if max_fds else None
+
+        def begin():
+            # Ignored if nohup(1) or a shell without job control started the tests.
+            for signal_number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+                signal.signal(signal_number, signal.SIG_DFL)
+            if max_fds:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (max_fds, max_fds))
+
         self.process = subprocess.Popen([os.path.abspath(program), self.path], cwd=self.directory.name,
-                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=limits)
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=begin)
         self.greeting = self.process.stdout.readline().strip()
         if "listening on" not in self.greeting:
             complaint = self.process.stderr.read()
