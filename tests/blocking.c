@@ -20,7 +20,7 @@ static void handle(int sig, int flags)
 {
     struct sigaction action = { .sa_handler = do_nothing, .sa_flags = flags };
     sigemptyset(&action.sa_mask);
-    cr_assert_eq(sigaction(sig, &action, NULL), 0);
+    CHECK_EQ(sigaction(sig, &action, NULL), 0);
 }
 
 TEST(blocking, timeout_zero_returns_at_once)
@@ -28,11 +28,11 @@ TEST(blocking, timeout_zero_returns_at_once)
     struct exitfd *x = open_exitfd();
     struct gate gate = open_gate();
     struct exitfd_event event;
-    cr_assert_eq(exitfd_wait(x, &event, 1, 0), 0);
+    CHECK_EQ(exitfd_wait(x, &event, 1, 0), 0);
     pid_t pid = start_child(&gate, 0);
-    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
-    cr_assert_eq(exitfd_wait(x, &event, 1, 0), 0);
-    cr_assert_eq(exitfd_remove(x, pid), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, NULL), 0);
+    CHECK_EQ(exitfd_wait(x, &event, 1, 0), 0);
+    CHECK_EQ(exitfd_remove(x, pid), 0);
     let_through(&gate, 1);
     reap(pid);
     close_gate(&gate);
@@ -47,8 +47,8 @@ TEST(blocking, timeout_lasts_that_long)
     struct exitfd *x = open_exitfd();
     struct exitfd_event event;
     long long start = now_ms();
-    cr_assert_eq(exitfd_wait(x, &event, 1, timeout_ms), 0);
-    cr_assert_geq(now_ms() - start, timeout_ms - 1, "came back early");
+    CHECK_EQ(exitfd_wait(x, &event, 1, timeout_ms), 0);
+    CHECK(now_ms() - start >= timeout_ms - 1, "came back early");
     exitfd_close(x);
 }
 
@@ -88,8 +88,8 @@ static void expect_each_round_to_wake(struct exitfd *x, pid_t zombie)
     struct exitfd *y = open_exitfd();
     for (int i = 0; i < 3; i++) {
         expect_settled(x);
-        cr_assert(wake_by_the_end_of_a_watch(y, zombie));
-        cr_assert(is_readable(exitfd_get_fd(x)), "round %d wakes nobody", i);
+        CHECK(wake_by_the_end_of_a_watch(y, zombie));
+        CHECK(is_readable(exitfd_get_fd(x)), "round %d wakes nobody", i);
     }
     exitfd_close(y);
 }
@@ -104,20 +104,20 @@ TEST(blocking, timeout_lasts_that_long_whatever_wakes_it_meanwhile)
     struct waker waker = { .zombie = start_child_exit(0) };
     pthread_t thread;
     /* So it never is any other child. */
-    cr_assert_eq(exitfd_add(keeper, waker.zombie, EXITFD_OBSERVE, NULL), 0);
+    CHECK_EQ(exitfd_add(keeper, waker.zombie, EXITFD_OBSERVE, NULL), 0);
     wait_until_zombie(waker.zombie);
-    cr_assert_eq(exitfd_add(x, -1, 0, NULL), 0);
+    CHECK_EQ(exitfd_add(x, -1, 0, NULL), 0);
     expect_each_round_to_wake(x, waker.zombie);
-    cr_assert_eq(pthread_create(&thread, NULL, wake_all_the_time, &waker), 0);
+    CHECK_EQ(pthread_create(&thread, NULL, wake_all_the_time, &waker), 0);
     long long end = now_ms() + DEADLINE_MS;
     for (int i = 0; i < WAITS || (atomic_load(&waker.rounds) < WAITS && now_ms() < end); i++) {
         long long start = now_ns();
-        cr_assert_eq(exitfd_wait(x, &event, 1, 3), 0);
-        cr_assert_geq(now_ns() - start, 3000000, "came back early");
+        CHECK_EQ(exitfd_wait(x, &event, 1, 3), 0);
+        CHECK(now_ns() - start >= 3000000, "came back early");
     }
     atomic_store(&waker.stop, true);
     pthread_join(thread, NULL);
-    cr_assert_geq(atomic_load(&waker.rounds), WAITS, "it was hardly woken");
+    CHECK(atomic_load(&waker.rounds) >= WAITS, "it was hardly woken");
     exitfd_close(x);
     exitfd_close(keeper);
     reap(waker.zombie);
@@ -129,11 +129,11 @@ TEST(blocking, event_that_is_due_ends_any_timeout)
     struct exitfd *x = open_exitfd();
     for (size_t i = 0; i < sizeof(timeouts) / sizeof(timeouts[0]); i++) {
         pid_t pid = start_child_exit(0);
-        cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+        CHECK_EQ(exitfd_add(x, pid, 0, NULL), 0);
         wait_until_zombie(pid);
         struct exitfd_event event;
         int ret = exitfd_wait(x, &event, 1, timeouts[i]);
-        cr_assert_eq(ret, 1, "timeout %d: exitfd_wait: %d", timeouts[i], ret);
+        CHECK_EQ(ret, 1, "timeout %d: exitfd_wait: %d", timeouts[i], ret);
         expect_exited(&event, pid, 0, NULL);
     }
     exitfd_close(x);
@@ -183,7 +183,7 @@ static void start_disturber(struct disturber *me)
     for (int i = 0; i < me->strangers; i++)
         me->stranger_pids[i] = start_child(&me->stranger_gate, 0);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    cr_assert_eq(pthread_create(&me->thread, NULL, disturb, me), 0);
+    CHECK_EQ(pthread_create(&me->thread, NULL, disturb, me), 0);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
@@ -192,7 +192,7 @@ static void join_disturber(struct disturber *me)
     me->returned = true;
     pthread_join(me->thread, NULL);
     close_gate(&me->stranger_gate);
-    cr_assert(me->saw_sleep, "the test's thread never slept");
+    CHECK(me->saw_sleep, "the test's thread never slept");
 }
 
 static void block_until_the_exit(int timeout_ms)
@@ -200,13 +200,13 @@ static void block_until_the_exit(int timeout_ms)
     struct exitfd *x = open_exitfd();
     struct gate gate = open_gate();
     pid_t pid = start_child(&gate, 6);
-    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, NULL), 0);
     struct disturber disturber = { .gate = &gate };
     start_disturber(&disturber);
     struct exitfd_event event;
     int ret = exitfd_wait(x, &event, 1, timeout_ms);
     join_disturber(&disturber);
-    cr_assert_eq(ret, 1, "exitfd_wait: %d", ret);
+    CHECK_EQ(ret, 1, "exitfd_wait: %d", ret);
     expect_exited(&event, pid, 6, NULL);
     close_gate(&gate);
     exitfd_close(x);
@@ -227,7 +227,7 @@ static void interrupt_by_own_handler(int timeout_ms, int handler_flags)
     struct exitfd *x = open_exitfd();
     struct gate gate = open_gate();
     pid_t pid = start_child(&gate, 0);
-    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, NULL), 0);
     handle(SIGUSR1, handler_flags);
     struct disturber disturber = { .sig = SIGUSR1 };
     start_disturber(&disturber);
@@ -236,8 +236,8 @@ static void interrupt_by_own_handler(int timeout_ms, int handler_flags)
     event = pattern;
     int ret = exitfd_wait(x, &event, 1, timeout_ms);
     join_disturber(&disturber);
-    cr_assert_eq(ret, -EINTR, "exitfd_wait: %d", ret);
-    cr_assert_eq(memcmp(&event, &pattern, sizeof(event)), 0, "an event was written on failure");
+    CHECK_EQ(ret, -EINTR, "exitfd_wait: %d", ret);
+    CHECK_EQ(memcmp(&event, &pattern, sizeof(event)), 0, "an event was written on failure");
     let_through(&gate, 1);
     event = wait_event(x);
     expect_exited(&event, pid, 0, NULL);
@@ -265,14 +265,14 @@ TEST(blocking, ignored_signal_does_not_interrupt)
     struct exitfd *x = open_exitfd();
     struct gate gate = open_gate();
     pid_t pid = start_child(&gate, 0);
-    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, NULL), 0);
     signal(SIGUSR1, SIG_IGN);
     struct disturber disturber = { .sig = SIGUSR1, .gate = &gate };
     start_disturber(&disturber);
     struct exitfd_event event;
     int ret = exitfd_wait(x, &event, 1, -1);
     join_disturber(&disturber);
-    cr_assert_eq(ret, 1, "exitfd_wait: %d", ret);
+    CHECK_EQ(ret, 1, "exitfd_wait: %d", ret);
     expect_exited(&event, pid, 0, NULL);
     close_gate(&gate);
     exitfd_close(x);
@@ -285,13 +285,13 @@ TEST(blocking, children_of_no_interest_do_not_end_it)
     struct exitfd *x = open_exitfd();
     struct gate gate = open_gate();
     pid_t pid = start_child(&gate, 2);
-    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, NULL), 0);
     struct disturber disturber = { .strangers = 8, .gate = &gate };
     start_disturber(&disturber);
     struct exitfd_event event;
     int ret = exitfd_wait(x, &event, 1, -1);
     join_disturber(&disturber);
-    cr_assert_eq(ret, 1, "exitfd_wait: %d", ret);
+    CHECK_EQ(ret, 1, "exitfd_wait: %d", ret);
     expect_exited(&event, pid, 2, NULL);
     close_gate(&gate);
     exitfd_close(x);
@@ -302,7 +302,7 @@ TEST(blocking, timeout_zero_is_never_interrupted)
     struct exitfd *x = open_exitfd();
     struct gate gate = open_gate();
     pid_t pid = start_child(&gate, 0);
-    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, NULL), 0);
     handle(SIGALRM, 0);
     const struct itimerval storm = { .it_interval.tv_usec = 50, .it_value.tv_usec = 50 }, calm = { 0 };
     setitimer(ITIMER_REAL, &storm, NULL);
@@ -312,7 +312,7 @@ TEST(blocking, timeout_zero_is_never_interrupted)
         ret = exitfd_wait(x, &event, 1, 0);
     }
     setitimer(ITIMER_REAL, &calm, NULL);
-    cr_assert_eq(ret, 0, "exitfd_wait: %s", strerror(-ret));
+    CHECK_EQ(ret, 0, "exitfd_wait: %s", strerror(-ret));
     let_through(&gate, 1);
     struct exitfd_event event = wait_event(x);
     expect_exited(&event, pid, 0, NULL);
@@ -348,19 +348,19 @@ TEST(blocking, holds_up_no_other_thread)
     struct waiter waiter = { .x = x, .known = open_gate() };
     pthread_t thread;
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    cr_assert_eq(pthread_create(&thread, NULL, wait_for_one, &waiter), 0);
+    CHECK_EQ(pthread_create(&thread, NULL, wait_for_one, &waiter), 0);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     wait_behind(&waiter.known);
-    cr_assert(wait_until_asleep(waiter.tid));
+    CHECK(wait_until_asleep(waiter.tid));
 
     pid_t removed = start_child(&gate, 0);
     pid_t pid = start_child(&gate, 8);
-    cr_assert_eq(exitfd_add(x, removed, 0, NULL), 0);
-    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
-    cr_assert_eq(exitfd_remove(x, removed), 0);
+    CHECK_EQ(exitfd_add(x, removed, 0, NULL), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, NULL), 0);
+    CHECK_EQ(exitfd_remove(x, removed), 0);
     let_through(&gate, 2);
     pthread_join(thread, NULL);
-    cr_assert_eq(waiter.ret, 1, "exitfd_wait: %d", waiter.ret);
+    CHECK_EQ(waiter.ret, 1, "exitfd_wait: %d", waiter.ret);
     expect_exited(&waiter.event, pid, 8, NULL);
     reap(removed);
     close_gate(&waiter.known);
@@ -406,11 +406,11 @@ TEST(blocking, a_stop_and_a_continuation_are_no_eintr)
     wait_behind(&asleep);
     int status;
     kill(pid, SIGSTOP);
-    cr_assert(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status));
+    CHECK(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status));
     kill(pid, SIGCONT);
-    cr_assert(waitpid(pid, &status, WCONTINUED) == pid && WIFCONTINUED(status));
+    CHECK(waitpid(pid, &status, WCONTINUED) == pid && WIFCONTINUED(status));
     let_through(&gate, 1);
-    cr_assert_eq(reap(pid), 0, "exitfd_wait was interrupted");
+    CHECK_EQ(reap(pid), 0, "exitfd_wait was interrupted");
     close_gate(&asleep);
     close_gate(&gate);
 }

@@ -19,10 +19,10 @@ static void report_exit_status(int status)
 {
     struct exitfd *x = open_exitfd();
     pid_t pid = start_child_exit(status);
-    cr_assert_eq(exitfd_add(x, pid, 0, &pid), 0);
+    add_child(x, pid, 0, &pid);
     struct exitfd_event event = wait_event(x);
     expect_exited(&event, pid, status, &pid);
-    cr_assert_not(is_child(pid), "reported but not reaped");
+    CHECK(!is_child(pid), "reported but not reaped");
     expect_quiet(x);
     exitfd_close(x);
 }
@@ -46,7 +46,7 @@ static void report_death_by(int sig)
 {
     struct exitfd *x = open_exitfd();
     pid_t pid = start_child_killed(sig);
-    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+    add_child(x, pid, 0, NULL);
     struct exitfd_event event = wait_event(x);
     expect_event(&event, pid, CLD_KILLED, sig, EXITFD_REAPED, NULL);
     expect_quiet(x);
@@ -71,12 +71,12 @@ TEST(contract, death_by_a_real_time_signal)
 static void empty_and_remove(const char *directory)
 {
     DIR *dir = opendir(directory);
-    cr_assert_not_null(dir);
+    CHECK(dir != NULL);
     for (struct dirent *entry; (entry = readdir(dir)) != NULL;)
         if (entry->d_name[0] != '.')
-            cr_assert_eq(unlinkat(dirfd(dir), entry->d_name, 0), 0, "%s: %s", entry->d_name, strerror(errno));
+            CHECK_EQ(unlinkat(dirfd(dir), entry->d_name, 0), 0, "%s: %s", entry->d_name, strerror(errno));
     closedir(dir);
-    cr_assert_eq(rmdir(directory), 0);
+    CHECK_EQ(rmdir(directory), 0);
 }
 
 /* A shell, for the core of a program built with a sanitizer is huge. */
@@ -97,9 +97,9 @@ static pid_t start_core_dumper(const char *directory)
 TEST(contract, core_dump_flag_set_when_the_kernel_dumped)
 {
     char directory[] = "/tmp/exitfd-core-XXXXXX";
-    cr_assert_not_null(mkdtemp(directory));
+    CHECK(mkdtemp(directory) != NULL);
     int twin_status = reap(start_core_dumper(directory));
-    cr_assert(WIFSIGNALED(twin_status) && WTERMSIG(twin_status) == SIGABRT, "status %#x", twin_status);
+    CHECK(WIFSIGNALED(twin_status) && WTERMSIG(twin_status) == SIGABRT, "status %#x", twin_status);
     if (!WCOREDUMP(twin_status)) {
         empty_and_remove(directory);
         SKIP("no core dumps here: RLIMIT_CORE or kernel.core_pattern forbids them");
@@ -107,7 +107,7 @@ TEST(contract, core_dump_flag_set_when_the_kernel_dumped)
 
     struct exitfd *x = open_exitfd();
     pid_t pid = start_core_dumper(directory);
-    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+    add_child(x, pid, 0, NULL);
     struct exitfd_event event = wait_event(x);
     expect_event(&event, pid, CLD_DUMPED, SIGABRT, EXITFD_REAPED, NULL);
     exitfd_close(x);
@@ -124,7 +124,7 @@ TEST(contract, core_dump_flag_clear_when_it_did_not)
         kill(getpid(), SIGABRT);
         _exit(97);
     }
-    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+    add_child(x, pid, 0, NULL);
     struct exitfd_event event = wait_event(x);
     expect_event(&event, pid, CLD_KILLED, SIGABRT, EXITFD_REAPED, NULL);
     exitfd_close(x);
@@ -157,17 +157,17 @@ TEST(contract, rusage_is_that_of_the_child)
     wait_until_zombie(heavy);
     pid_t light = start_child_exit(0);
     wait_until_zombie(light);
-    cr_assert_eq(exitfd_add(x, heavy, 0, NULL), 0);
+    add_child(x, heavy, 0, NULL);
     struct exitfd_event event = wait_event(x);
     expect_exited(&event, heavy, 0, NULL);
-    cr_assert_geq(used_us(&event.rusage), burnt_us);
-    cr_assert_geq(event.rusage.ru_maxrss, used_mb << 10);
+    CHECK(used_us(&event.rusage) >= burnt_us);
+    CHECK(event.rusage.ru_maxrss >= (used_mb << 10));
 
-    cr_assert_eq(exitfd_add(x, light, 0, NULL), 0);
+    add_child(x, light, 0, NULL);
     event = wait_event(x);
     expect_exited(&event, light, 0, NULL);
-    cr_assert_gt(event.rusage.ru_maxrss, 0);
-    cr_assert_lt(event.rusage.ru_maxrss, used_mb << 10, "the rusage of all children, not of this one");
+    CHECK(event.rusage.ru_maxrss > 0);
+    CHECK(event.rusage.ru_maxrss < (used_mb << 10), "the rusage of all children, not of this one");
     exitfd_close(x);
 }
 
@@ -183,7 +183,7 @@ TEST(contract, child_dead_before_the_add)
         wait_until_zombie(pids[i]);
     }
     for (int i = 0; i < children; i++) {
-        cr_assert_eq(exitfd_add(x, pids[i], 0, &pids[i]), 0);
+        add_child(x, pids[i], 0, &pids[i]);
         wait_readable(exitfd_get_fd(x));
         struct exitfd_event event = wait_event(x);
         expect_exited(&event, pids[i], i, &pids[i]);
@@ -196,8 +196,8 @@ TEST(contract, child_dead_before_the_add)
 static void check_off(const struct exitfd_event *event, pid_t *pids, int children)
 {
     intptr_t place = (intptr_t)event->data;
-    cr_assert(place >= 0 && place < children, "data %d", (int)place);
-    cr_assert_neq(pids[place], 0, "child %d of %d reported twice", (int)place, children);
+    CHECK(place >= 0 && place < children, "data %d", (int)place);
+    CHECK(pids[place] != 0, "child %d of %d reported twice", (int)place, children);
     expect_exited(event, pids[place], (int)(place % 251), (const void *)place);
     pids[place] = 0;
 }
@@ -210,7 +210,7 @@ static void report_all_at_once(int children)
     struct gate gate = open_gate();
     for (intptr_t i = 0; i < children; i++) {
         pids[i] = start_light_child(&gate, (int)(i % 251));
-        cr_assert_eq(exitfd_add(x, pids[i], 0, (void *)i), 0);
+        add_child(x, pids[i], 0, (void *)i);
     }
     expect_quiet(x);
     let_through(&gate, children);
@@ -219,7 +219,7 @@ static void report_all_at_once(int children)
     for (int got = 0; got < children;) {
         wait_readable(exitfd_get_fd(x));
         int n = exitfd_wait(x, events, 64, 0);
-        cr_assert_geq(n, 0, "exitfd_wait: %s", strerror(-n));
+        CHECK(n >= 0, "exitfd_wait: %s", strerror(-n));
         for (int i = 0; i < n; i++)
             check_off(&events[i], pids, children);
         got += n;
@@ -255,7 +255,7 @@ TEST(contract, every_zombie_of_a_coalesced_sigchld)
     struct gate gate = open_gate();
     for (intptr_t i = 0; i < children; i++) {
         pids[i] = start_child(&gate, (int)i);
-        cr_assert_eq(exitfd_add(x, pids[i], 0, (void *)i), 0);
+        add_child(x, pids[i], 0, (void *)i);
     }
     let_through(&gate, children);
     for (int i = 0; i < children; i++)
@@ -278,16 +278,16 @@ TEST(contract, unread_events_keep_the_fd_readable_whatever_max_is)
     struct exitfd *x = open_exitfd();
     for (intptr_t i = 0; i < children; i++) {
         pids[i] = start_child_exit((int)i);
-        cr_assert_eq(exitfd_add(x, pids[i], 0, (void *)i), 0);
+        add_child(x, pids[i], 0, (void *)i);
     }
     for (int i = 0; i < children; i++)
         wait_until_zombie(pids[i]);
     for (int taken = 0; taken < children;) {
         wait_readable(exitfd_get_fd(x));
-        cr_assert(is_readable(exitfd_get_fd(x)), "only the first poll after an exit sees it");
+        CHECK(is_readable(exitfd_get_fd(x)), "only the first poll after an exit sees it");
         struct exitfd_event events[3];
         int n = exitfd_wait(x, events, 3, 0);
-        cr_assert(n >= 1 && n <= 3, "exitfd_wait: %d with %d events due", n, children - taken);
+        CHECK(n >= 1 && n <= 3, "exitfd_wait: %d with %d events due", n, children - taken);
         for (int i = 0; i < n; i++)
             check_off(&events[i], pids, children);
         taken += n;
@@ -300,14 +300,14 @@ TEST(contract, reaped_only_on_delivery)
 {
     struct exitfd *x = open_exitfd();
     pid_t pid = start_child_exit(5);
-    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+    add_child(x, pid, 0, NULL);
     wait_until_zombie(pid);
     wait_readable(exitfd_get_fd(x));
-    cr_assert(is_zombie(pid), "reaped before anybody took the event");
+    CHECK(is_zombie(pid), "reaped before anybody took the event");
     struct exitfd_event event;
-    cr_assert_eq(exitfd_wait(x, &event, 1, 0), 1);
-    cr_assert_not(is_child(pid), "reported but not reaped");
-    cr_assert_eq(exitfd_remove(x, pid), -ENOENT, "still watched after its event");
+    CHECK_EQ(exitfd_wait(x, &event, 1, 0), 1);
+    CHECK(!is_child(pid), "reported but not reaped");
+    CHECK_EQ(exitfd_remove(x, pid), -ENOENT, "still watched after its event");
     exitfd_close(x);
 }
 
@@ -317,13 +317,13 @@ TEST(contract, events_of_a_batch_beyond_max_are_not_reaped_yet)
     pid_t pids[2];
     for (int i = 0; i < 2; i++) {
         pids[i] = start_child_exit(0);
-        cr_assert_eq(exitfd_add(x, pids[i], 0, NULL), 0);
+        add_child(x, pids[i], 0, NULL);
         wait_until_zombie(pids[i]);
     }
     struct exitfd_event event;
-    cr_assert_eq(exitfd_wait(x, &event, 1, 0), 1);
+    CHECK_EQ(exitfd_wait(x, &event, 1, 0), 1);
     pid_t other = event.pid == pids[0] ? pids[1] : pids[0];
-    cr_assert(is_zombie(other), "reaped before its event was taken");
+    CHECK(is_zombie(other), "reaped before its event was taken");
     event = wait_event(x);
     expect_exited(&event, other, 0, NULL);
     expect_quiet(x);
@@ -335,7 +335,7 @@ TEST(contract, one_exitfd_for_generations_of_children)
     struct exitfd *x = open_exitfd();
     for (int i = 0; i < 300; i++) {
         pid_t pid = start_child_exit(i % 256);
-        cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+        add_child(x, pid, 0, NULL);
         struct exitfd_event event = wait_event(x);
         expect_exited(&event, pid, i % 256, NULL);
     }

@@ -146,8 +146,8 @@ static void stop_counting(void)
 
 static void expect_at_most(int limit, const char *what)
 {
-    cr_expect(counter.calls <= limit, "%s costs %d system calls, %d are allowed:%s", what, counter.calls, limit,
-              counter.names);
+    CHECK(counter.calls <= limit, "%s costs %d system calls, %d are allowed:%s", what, counter.calls, limit,
+          counter.names);
 }
 
 static void watch(struct exitfd *x, pid_t pid)
@@ -156,7 +156,7 @@ static void watch(struct exitfd *x, pid_t pid)
     int error = exitfd_add(x, pid, 0, NULL);
     stop_counting();
     expect_at_most(allowed().add, "exitfd_add");
-    cr_assert_eq(error, 0);
+    CHECK_EQ(error, 0);
 }
 
 static void collect(struct exitfd *x, int children, int timeout, int also_allowed)
@@ -167,7 +167,7 @@ static void collect(struct exitfd *x, int children, int timeout, int also_allowe
     int found = exitfd_wait(x, events, 16, timeout);
     stop_counting();
     expect_at_most(allowed().collect + (children - 1) * allowed().next + also_allowed, "exitfd_wait");
-    cr_assert_eq(found, children, "%d events instead of %d", found, children);
+    CHECK_EQ(found, children, "%d events instead of %d", found, children);
 }
 
 static void live(struct exitfd *x, int children)
@@ -215,7 +215,7 @@ TEST(cost, one_that_exits_while_the_wait_sleeps)
     pthread_t thread;
 
     watch(x, start_child(&gate, 0));
-    cr_assert_eq(pthread_create(&thread, NULL, let_through_once_it_sleeps, &exit), 0);
+    CHECK_EQ(pthread_create(&thread, NULL, let_through_once_it_sleeps, &exit), 0);
     collect(x, 1, -1, allowed().sleep);
     pthread_join(thread, NULL);
     close_gate(&gate);
@@ -240,7 +240,7 @@ TEST(cost, one_life_among_many)
     struct exitfd_event events[OTHERS];
 
     for (int i = 0; i < OTHERS; i++)
-        cr_assert_eq(exitfd_add(x, start_child(&gate, 0), 0, NULL), 0);
+        CHECK_EQ(exitfd_add(x, start_child(&gate, 0), 0, NULL), 0);
     live(x, 1);
     live(x, 1);
     let_through(&gate, OTHERS);
@@ -261,7 +261,7 @@ TEST(cost, looking_while_nothing_happened)
     int found = exitfd_wait(x, &event, 1, 0);
     stop_counting();
     expect_at_most(allowed().look, "exitfd_wait with nothing to give");
-    cr_assert_eq(found, 0);
+    CHECK_EQ(found, 0);
     let_through(&gate, 1);
     wait_event(x);
     close_gate(&gate);
@@ -278,7 +278,7 @@ TEST(cost, spawned_life)
     int error = exitfd_spawn(x, &pid, "true", NULL, NULL, argv, environ, 0, NULL);
     stop_counting();
     expect_at_most(allowed().spawn, "exitfd_spawn besides posix_spawnp");
-    cr_assert_eq(error, 0);
+    CHECK_EQ(error, 0);
     wait_until_zombie(pid);
     collect(x, 1, 0, 0);
     exitfd_close(x);

@@ -21,7 +21,7 @@ static int open_error(unsigned flags)
     if (ret == 0)
         exitfd_close(x);
     else
-        cr_assert_eq((void *)x, untouched, "*ret was written on failure");
+        CHECK_EQ((void *)x, untouched, "*ret was written on failure");
     return ret;
 }
 
@@ -46,12 +46,12 @@ static pid_t reaped_pid(void)
 
 TEST(errors, open_rejects_bad_arguments)
 {
-    cr_assert_eq(exitfd_open(NULL, 0), -EINVAL);
+    CHECK_EQ(exitfd_open(NULL, 0), -EINVAL);
     const unsigned known = EXITFD_PIDFD | EXITFD_URING | EXITFD_SIGNALFD | EXITFD_SELFPIPE | EXITFD_NO_SIGNALS;
     for (int bit = 0; bit < 32; bit++)
         if ((known & 1u << bit) == 0)
-            cr_assert_eq(open_error(1u << bit), -EINVAL, "flag bit %d", bit);
-    cr_assert_eq(open_error(EXITFD_SELFPIPE | EXITFD_OBSERVE), -EINVAL);
+            CHECK_EQ(open_error(1u << bit), -EINVAL, "flag bit %d", bit);
+    CHECK_EQ(open_error(EXITFD_SELFPIPE | EXITFD_OBSERVE), -EINVAL);
 }
 
 TEST(errors, open_rejects_two_back_ends)
@@ -59,38 +59,38 @@ TEST(errors, open_rejects_two_back_ends)
     const unsigned backends[] = { EXITFD_PIDFD, EXITFD_URING, EXITFD_SIGNALFD, EXITFD_SELFPIPE };
     for (int i = 0; i < 4; i++)
         for (int j = 0; j < i; j++)
-            cr_assert_eq(open_error(backends[i] | backends[j]), -EINVAL, "back ends %d and %d", i, j);
+            CHECK_EQ(open_error(backends[i] | backends[j]), -EINVAL, "back ends %d and %d", i, j);
 }
 
 TEST(errors, open_with_a_back_end_gives_that_one)
 {
-    cr_assert_str_eq(opened_backend(EXITFD_SELFPIPE), "self-pipe");
+    CHECK_STR(opened_backend(EXITFD_SELFPIPE), "self-pipe");
     if (build_is_posix()) {
-        cr_assert_eq(open_error(EXITFD_PIDFD), -ENOTSUP);
-        cr_assert_eq(open_error(EXITFD_SIGNALFD), -ENOTSUP);
-        cr_assert_eq(open_error(EXITFD_URING), -ENOTSUP);
+        CHECK_EQ(open_error(EXITFD_PIDFD), -ENOTSUP);
+        CHECK_EQ(open_error(EXITFD_SIGNALFD), -ENOTSUP);
+        CHECK_EQ(open_error(EXITFD_URING), -ENOTSUP);
         return;
     }
-    cr_assert_str_eq(opened_backend(EXITFD_SIGNALFD), "signalfd");
-    cr_assert_eq(open_error(EXITFD_PIDFD), have_pidfd() ? 0 : -ENOTSUP);
+    CHECK_STR(opened_backend(EXITFD_SIGNALFD), "signalfd");
+    CHECK_EQ(open_error(EXITFD_PIDFD), have_pidfd() ? 0 : -ENOTSUP);
     if (have_pidfd())
-        cr_assert_str_eq(opened_backend(EXITFD_PIDFD), "pidfd");
+        CHECK_STR(opened_backend(EXITFD_PIDFD), "pidfd");
     int uring = open_error(EXITFD_URING);
-    cr_assert(uring == 0 || uring == -ENOTSUP, "io_uring: %s", strerror(-uring));
+    CHECK(uring == 0 || uring == -ENOTSUP, "io_uring: %s", strerror(-uring));
 }
 
 TEST(errors, no_signals_forbids_the_back_ends_that_need_sigchld)
 {
     unsetenv("EXITFD_BACKEND");
-    cr_assert_eq(open_error(EXITFD_SELFPIPE | EXITFD_NO_SIGNALS), -ENOTSUP);
+    CHECK_EQ(open_error(EXITFD_SELFPIPE | EXITFD_NO_SIGNALS), -ENOTSUP);
     bool blocked = sigchld_is_blocked();
-    cr_assert_eq(open_error(EXITFD_NO_SIGNALS), !build_is_posix() && (have_pidfd() || blocked) ? 0 : -ENOTSUP);
+    CHECK_EQ(open_error(EXITFD_NO_SIGNALS), !build_is_posix() && (have_pidfd() || blocked) ? 0 : -ENOTSUP);
     if (build_is_posix())
         return;
-    cr_assert_eq(open_error(EXITFD_SIGNALFD | EXITFD_NO_SIGNALS), blocked ? 0 : -ENOTSUP);
-    cr_assert_eq(sigchld_is_blocked(), blocked);
+    CHECK_EQ(open_error(EXITFD_SIGNALFD | EXITFD_NO_SIGNALS), blocked ? 0 : -ENOTSUP);
+    CHECK_EQ(sigchld_is_blocked(), blocked);
     block_sigchld();
-    cr_assert_eq(open_error(EXITFD_SIGNALFD | EXITFD_NO_SIGNALS), 0);
+    CHECK_EQ(open_error(EXITFD_SIGNALFD | EXITFD_NO_SIGNALS), 0);
 }
 
 TEST(errors, no_signals_watches_nothing_that_needs_sigchld)
@@ -100,11 +100,11 @@ TEST(errors, no_signals_watches_nothing_that_needs_sigchld)
     struct exitfd *x = open_exitfd_flags(EXITFD_NO_SIGNALS);
     struct gate gate = open_gate();
     pid_t pid = start_child(&gate, 0);
-    cr_assert_eq(exitfd_add(x, pid, EXITFD_STOPPED, NULL), -ENOTSUP);
-    cr_assert_eq(exitfd_add(x, pid, EXITFD_CONTINUED, NULL), -ENOTSUP);
-    cr_assert_eq(exitfd_add(x, -1, 0, NULL), -ENOTSUP);
-    cr_assert_eq(exitfd_remove(x, pid), -ENOENT);
-    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+    CHECK_EQ(exitfd_add(x, pid, EXITFD_STOPPED, NULL), -ENOTSUP);
+    CHECK_EQ(exitfd_add(x, pid, EXITFD_CONTINUED, NULL), -ENOTSUP);
+    CHECK_EQ(exitfd_add(x, -1, 0, NULL), -ENOTSUP);
+    CHECK_EQ(exitfd_remove(x, pid), -ENOENT);
+    CHECK_EQ(exitfd_add(x, pid, 0, NULL), 0);
     let_through(&gate, 1);
     struct exitfd_event event = wait_event(x);
     expect_exited(&event, pid, 0, NULL);
@@ -115,20 +115,20 @@ TEST(errors, no_signals_watches_nothing_that_needs_sigchld)
 TEST(errors, environment_names_the_back_end)
 {
     setenv("EXITFD_BACKEND", "self-pipe", 1);
-    cr_assert_str_eq(opened_backend(0), "self-pipe");
+    CHECK_STR(opened_backend(0), "self-pipe");
     if (build_is_posix()) {
         setenv("EXITFD_BACKEND", "pidfd", 1);
-        cr_assert_eq(open_error(0), -ENOTSUP);
+        CHECK_EQ(open_error(0), -ENOTSUP);
         setenv("EXITFD_BACKEND", "signalfd", 1);
-        cr_assert_eq(open_error(0), -ENOTSUP);
+        CHECK_EQ(open_error(0), -ENOTSUP);
         return;
     }
     setenv("EXITFD_BACKEND", "signalfd", 1);
-    cr_assert_str_eq(opened_backend(0), "signalfd");
+    CHECK_STR(opened_backend(0), "signalfd");
     setenv("EXITFD_BACKEND", "pidfd", 1);
-    cr_assert_str_eq(opened_backend(0), have_pidfd() ? "pidfd" : "");
+    CHECK_STR(opened_backend(0), have_pidfd() ? "pidfd" : "");
     setenv("EXITFD_BACKEND", "io_uring", 1);
-    cr_assert_eq(open_error(0), open_error(EXITFD_URING));
+    CHECK_EQ(open_error(0), open_error(EXITFD_URING));
 }
 
 TEST(errors, an_empty_environment_variable_is_as_good_as_none)
@@ -138,7 +138,7 @@ TEST(errors, an_empty_environment_variable_is_as_good_as_none)
     unsetenv("EXITFD_BACKEND");
     snprintf(automatic, sizeof(automatic), "%s", opened_backend(0));
     setenv("EXITFD_BACKEND", "", 1);
-    cr_assert_str_eq(opened_backend(0), automatic);
+    CHECK_STR(opened_backend(0), automatic);
 }
 
 TEST(errors, environment_with_an_unknown_name)
@@ -146,7 +146,7 @@ TEST(errors, environment_with_an_unknown_name)
     const char *const names[] = { "kqueue", "PIDFD", "pidfd ", "self_pipe", "selfpipe", "pidf" };
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         setenv("EXITFD_BACKEND", names[i], 1);
-        cr_assert_eq(open_error(0), -EINVAL, "EXITFD_BACKEND='%s'", names[i]);
+        CHECK_EQ(open_error(0), -EINVAL, "EXITFD_BACKEND='%s'", names[i]);
     }
 }
 
@@ -155,16 +155,16 @@ TEST(errors, add_rejects_bad_arguments)
     struct exitfd *x = open_exitfd();
     pid_t pid = start_child_exit(0);
     const pid_t bad_pids[] = { 0, -2, -1000, INT_MIN };
-    cr_assert_eq(exitfd_add(NULL, pid, 0, NULL), -EINVAL);
+    CHECK_EQ(exitfd_add(NULL, pid, 0, NULL), -EINVAL);
     for (size_t i = 0; i < sizeof(bad_pids) / sizeof(bad_pids[0]); i++)
-        cr_assert_eq(exitfd_add(x, bad_pids[i], 0, NULL), -EINVAL, "pid %d", (int)bad_pids[i]);
+        CHECK_EQ(exitfd_add(x, bad_pids[i], 0, NULL), -EINVAL, "pid %d", (int)bad_pids[i]);
     const unsigned known = EXITFD_OBSERVE | EXITFD_STOPPED | EXITFD_CONTINUED;
     for (int bit = 0; bit < 32; bit++)
         if ((known & 1u << bit) == 0)
-            cr_assert_eq(exitfd_add(x, pid, 1u << bit, NULL), -EINVAL, "flag bit %d", bit);
+            CHECK_EQ(exitfd_add(x, pid, 1u << bit, NULL), -EINVAL, "flag bit %d", bit);
         else
-            cr_assert_eq(exitfd_add(x, -1, 1u << bit, NULL), -EINVAL, "pid -1 with flag bit %d", bit);
-    cr_assert_eq(exitfd_remove(x, pid), -ENOENT, "watched after a failed add");
+            CHECK_EQ(exitfd_add(x, -1, 1u << bit, NULL), -EINVAL, "pid -1 with flag bit %d", bit);
+    CHECK_EQ(exitfd_remove(x, pid), -ENOENT, "watched after a failed add");
     reap(pid);
     expect_quiet(x);
     exitfd_close(x);
@@ -176,11 +176,11 @@ TEST(errors, add_twice)
     struct exitfd *x = open_exitfd();
     struct gate gate = open_gate();
     pid_t pid = start_child(&gate, 0);
-    cr_assert_eq(exitfd_add(x, pid, 0, &first), 0);
-    cr_assert_eq(exitfd_add(x, pid, 0, &second), -EEXIST);
+    CHECK_EQ(exitfd_add(x, pid, 0, &first), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, &second), -EEXIST);
     let_through(&gate, 1);
     wait_until_zombie(pid);
-    cr_assert_eq(exitfd_add(x, pid, 0, &second), -EEXIST);
+    CHECK_EQ(exitfd_add(x, pid, 0, &second), -EEXIST);
     struct exitfd_event event = wait_event(x);
     expect_exited(&event, pid, 0, &first);
     expect_quiet(x);
@@ -191,9 +191,9 @@ TEST(errors, add_twice)
 TEST(errors, add_of_no_process)
 {
     struct exitfd *x = open_exitfd();
-    cr_assert_eq(exitfd_add(x, reaped_pid(), 0, NULL), -ESRCH);
-    cr_assert_eq(exitfd_add(x, reaped_pid(), EXITFD_OBSERVE, NULL), -ESRCH);
-    cr_assert_eq(exitfd_add(x, INT_MAX, 0, NULL), -ESRCH);
+    CHECK_EQ(exitfd_add(x, reaped_pid(), 0, NULL), -ESRCH);
+    CHECK_EQ(exitfd_add(x, reaped_pid(), EXITFD_OBSERVE, NULL), -ESRCH);
+    CHECK_EQ(exitfd_add(x, INT_MAX, 0, NULL), -ESRCH);
     expect_quiet(x);
     exitfd_close(x);
 }
@@ -201,11 +201,11 @@ TEST(errors, add_of_no_process)
 TEST(errors, add_of_a_process_that_is_no_child)
 {
     struct exitfd *x = open_exitfd();
-    cr_assert_eq(exitfd_add(x, getpid(), 0, NULL), -ECHILD);
-    cr_assert_eq(exitfd_add(x, getppid(), 0, NULL), -ECHILD);
-    cr_assert_eq(exitfd_add(x, 1, 0, NULL), -ECHILD);
+    CHECK_EQ(exitfd_add(x, getpid(), 0, NULL), -ECHILD);
+    CHECK_EQ(exitfd_add(x, getppid(), 0, NULL), -ECHILD);
+    CHECK_EQ(exitfd_add(x, 1, 0, NULL), -ECHILD);
     if (!backend_is("pidfd") && !backend_is("io_uring"))
-        cr_assert_eq(exitfd_add(x, getppid(), EXITFD_OBSERVE, NULL), -ENOTSUP);
+        CHECK_EQ(exitfd_add(x, getppid(), EXITFD_OBSERVE, NULL), -ENOTSUP);
     expect_quiet(x);
     exitfd_close(x);
 }
@@ -232,7 +232,7 @@ TEST(errors, add_of_another_users_process_that_is_no_child)
     int status = reap(pid);
     if (WIFEXITED(status) && WEXITSTATUS(status) == no_other_user)
         SKIP("not root, or PID 1 is one's own: no process of another user");
-    cr_assert_eq(status, 0, "wait status %#x, an exit status below 77 is an errno", status);
+    CHECK_EQ(status, 0, "wait status %#x, an exit status below 77 is an errno", status);
 }
 
 #ifdef __linux__
@@ -255,9 +255,9 @@ TEST(errors, add_of_a_thread)
     struct exitfd *x = open_exitfd();
     struct thread_id thread = { .known = open_gate(), .done = open_gate() };
     pthread_t handle;
-    cr_assert_eq(pthread_create(&handle, NULL, tell_thread_id, &thread), 0);
+    CHECK_EQ(pthread_create(&handle, NULL, tell_thread_id, &thread), 0);
     wait_behind(&thread.known);
-    cr_assert_eq(exitfd_add(x, thread.tid, 0, NULL), build_is_posix() ? -ECHILD : -ESRCH);
+    CHECK_EQ(exitfd_add(x, thread.tid, 0, NULL), build_is_posix() ? -ECHILD : -ESRCH);
     let_through(&thread.done, 1);
     pthread_join(handle, NULL);
     close_gate(&thread.known);
@@ -270,15 +270,15 @@ TEST(errors, second_any_other_child_watch)
 {
     struct exitfd *x = open_exitfd();
     struct exitfd *other = open_exitfd();
-    cr_assert_eq(exitfd_add(x, -1, 0, NULL), 0);
-    cr_assert_eq(exitfd_add(x, -1, 0, NULL), -EBUSY);
-    cr_assert_eq(exitfd_add(other, -1, 0, NULL), -EBUSY);
-    cr_assert_eq(exitfd_remove(other, -1), -ENOENT);
-    cr_assert_eq(exitfd_remove(x, -1), 0);
-    cr_assert_eq(exitfd_remove(x, -1), -ENOENT);
-    cr_assert_eq(exitfd_add(other, -1, 0, NULL), 0);
+    CHECK_EQ(exitfd_add(x, -1, 0, NULL), 0);
+    CHECK_EQ(exitfd_add(x, -1, 0, NULL), -EBUSY);
+    CHECK_EQ(exitfd_add(other, -1, 0, NULL), -EBUSY);
+    CHECK_EQ(exitfd_remove(other, -1), -ENOENT);
+    CHECK_EQ(exitfd_remove(x, -1), 0);
+    CHECK_EQ(exitfd_remove(x, -1), -ENOENT);
+    CHECK_EQ(exitfd_add(other, -1, 0, NULL), 0);
     exitfd_close(other);
-    cr_assert_eq(exitfd_add(x, -1, 0, NULL), 0);
+    CHECK_EQ(exitfd_add(x, -1, 0, NULL), 0);
     exitfd_close(x);
 }
 
@@ -287,12 +287,12 @@ TEST(errors, remove_of_what_is_not_watched)
     struct exitfd *x = open_exitfd();
     struct exitfd *other = open_exitfd();
     pid_t pid = start_child_exit(0);
-    cr_assert_eq(exitfd_add(other, pid, 0, NULL), 0);
-    cr_assert_eq(exitfd_remove(NULL, pid), -EINVAL);
-    cr_assert_eq(exitfd_remove(x, 0), -EINVAL);
-    cr_assert_eq(exitfd_remove(x, -2), -EINVAL);
-    cr_assert_eq(exitfd_remove(x, pid), -ENOENT);
-    cr_assert_eq(exitfd_remove(x, INT_MAX), -ENOENT);
+    CHECK_EQ(exitfd_add(other, pid, 0, NULL), 0);
+    CHECK_EQ(exitfd_remove(NULL, pid), -EINVAL);
+    CHECK_EQ(exitfd_remove(x, 0), -EINVAL);
+    CHECK_EQ(exitfd_remove(x, -2), -EINVAL);
+    CHECK_EQ(exitfd_remove(x, pid), -ENOENT);
+    CHECK_EQ(exitfd_remove(x, INT_MAX), -ENOENT);
     struct exitfd_event event = wait_event(other);
     expect_exited(&event, pid, 0, NULL);
     exitfd_close(other);
@@ -303,17 +303,17 @@ TEST(errors, wait_rejects_bad_arguments_and_writes_nothing)
 {
     struct exitfd *x = open_exitfd();
     pid_t pid = start_child_exit(0);
-    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, NULL), 0);
     wait_readable(exitfd_get_fd(x));
     struct exitfd_event event, pattern;
     memset(&pattern, 0xa5, sizeof(pattern));
     event = pattern;
-    cr_assert_eq(exitfd_wait(NULL, &event, 1, 0), -EINVAL);
-    cr_assert_eq(exitfd_wait(x, NULL, 1, 0), -EINVAL);
-    cr_assert_eq(exitfd_wait(x, &event, 0, 0), -EINVAL);
-    cr_assert_eq(exitfd_wait(x, &event, -1, 0), -EINVAL);
-    cr_assert_eq(exitfd_wait(x, &event, INT_MIN, -1), -EINVAL);
-    cr_assert_eq(memcmp(&event, &pattern, sizeof(event)), 0, "an event was written on failure");
+    CHECK_EQ(exitfd_wait(NULL, &event, 1, 0), -EINVAL);
+    CHECK_EQ(exitfd_wait(x, NULL, 1, 0), -EINVAL);
+    CHECK_EQ(exitfd_wait(x, &event, 0, 0), -EINVAL);
+    CHECK_EQ(exitfd_wait(x, &event, -1, 0), -EINVAL);
+    CHECK_EQ(exitfd_wait(x, &event, INT_MIN, -1), -EINVAL);
+    CHECK_EQ(memcmp(&event, &pattern, sizeof(event)), 0, "an event was written on failure");
     event = wait_event(x);
     expect_exited(&event, pid, 0, NULL);
     exitfd_close(x);
@@ -323,21 +323,21 @@ TEST(errors, wait_writes_no_more_than_it_returns)
 {
     struct exitfd *x = open_exitfd();
     pid_t pid = start_child_exit(0);
-    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, NULL), 0);
     wait_until_zombie(pid);
     wait_readable(exitfd_get_fd(x));
     struct exitfd_event events[3], pattern;
     memset(&pattern, 0xa5, sizeof(pattern));
     events[1] = events[2] = pattern;
-    cr_assert_eq(exitfd_wait(x, events, 2, 0), 1);
-    cr_assert_eq(memcmp(&events[2], &pattern, sizeof(pattern)), 0, "written beyond max");
+    CHECK_EQ(exitfd_wait(x, events, 2, 0), 1);
+    CHECK_EQ(memcmp(&events[2], &pattern, sizeof(pattern)), 0, "written beyond max");
     exitfd_close(x);
 }
 
 TEST(errors, get_fd_and_get_backend_of_null)
 {
-    cr_assert_eq(exitfd_get_fd(NULL), -EINVAL);
-    cr_assert_null(exitfd_get_backend(NULL));
+    CHECK_EQ(exitfd_get_fd(NULL), -EINVAL);
+    CHECK(exitfd_get_backend(NULL) == NULL);
 }
 
 /* Under -EMFILE an exitfd is not made, and nothing of it stays. */
@@ -357,19 +357,19 @@ TEST(errors, an_exitfd_has_four_fds_at_most)
     struct exitfd *x = open_exitfd();
     int opened = count_fds() - before;
     pid_t pid = start_child(&gate, 0);
-    cr_assert_eq(exitfd_add(x, -1, 0, NULL), 0);
-    cr_assert_eq(exitfd_add(x, pid, EXITFD_STOPPED, NULL), 0);
+    CHECK_EQ(exitfd_add(x, -1, 0, NULL), 0);
+    CHECK_EQ(exitfd_add(x, pid, EXITFD_STOPPED, NULL), 0);
     expect_no_event(x);
     bool has_pidfd = exitfd_get_pidfd(x, pid) >= 0;
     int watching = count_fds() - before - has_pidfd;
-    cr_assert(opened >= 1 && opened <= 4, "%d fds after the open", opened);
-    cr_assert(watching >= opened && watching <= 4, "%d fds besides that of the child", watching);
+    CHECK(opened >= 1 && opened <= 4, "%d fds after the open", opened);
+    CHECK(watching >= opened && watching <= 4, "%d fds besides that of the child", watching);
     let_through(&gate, 1);
     wait_event(x);
     int after = count_fds() - before;
-    cr_assert_leq(after, 4, "%d fds after the event", after);
+    CHECK(after <= 4, "%d fds after the event", after);
     exitfd_close(x);
-    cr_assert_eq(count_fds(), before);
+    CHECK_EQ(count_fds(), before);
     close_gate(&gate);
 }
 
@@ -379,7 +379,7 @@ TEST(errors, open_without_fds_left)
     struct rlimit before = forbid_new_fds();
     int ret = open_error(0);
     allow_new_fds(&before);
-    cr_assert_eq(ret, -EMFILE, "exitfd_open: %s", strerror(-ret));
+    CHECK_EQ(ret, -EMFILE, "exitfd_open: %s", strerror(-ret));
     exitfd_close(open_exitfd());
 }
 
@@ -388,9 +388,9 @@ TEST(errors, no_pidfds_in_this_build)
 {
     struct exitfd *x = open_exitfd();
     pid_t pid = start_child_exit(0);
-    cr_assert_eq(exitfd_add_pidfd(x, 0, 0, NULL), -ENOTSUP);
-    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
-    cr_assert_eq(exitfd_get_pidfd(x, pid), -ENOTSUP);
+    CHECK_EQ(exitfd_add_pidfd(x, 0, 0, NULL), -ENOTSUP);
+    CHECK_EQ(exitfd_add(x, pid, 0, NULL), 0);
+    CHECK_EQ(exitfd_get_pidfd(x, pid), -ENOTSUP);
     struct exitfd_event event = wait_event(x);
     expect_exited(&event, pid, 0, NULL);
     exitfd_close(x);
@@ -399,9 +399,9 @@ TEST(errors, no_pidfds_in_this_build)
 TEST(errors, flag_wins_over_the_environment)
 {
     setenv("EXITFD_BACKEND", "signalfd", 1);
-    cr_assert_str_eq(opened_backend(EXITFD_SELFPIPE), "self-pipe");
+    CHECK_STR(opened_backend(EXITFD_SELFPIPE), "self-pipe");
     setenv("EXITFD_BACKEND", "self-pipe", 1);
-    cr_assert_str_eq(opened_backend(EXITFD_SIGNALFD), "signalfd");
+    CHECK_STR(opened_backend(EXITFD_SIGNALFD), "signalfd");
 }
 #endif
 
@@ -409,5 +409,5 @@ TEST(errors, version_is_that_of_the_header)
 {
     char wanted[32];
     snprintf(wanted, sizeof(wanted), "%d.%d.%d", EXITFD_VERSION_MAJOR, EXITFD_VERSION_MINOR, EXITFD_VERSION_PATCH);
-    cr_assert_str_eq(exitfd_version(), wanted);
+    CHECK_STR(exitfd_version(), wanted);
 }

@@ -10,18 +10,18 @@ static struct exitfd_event event_of(struct exitfd *x, pid_t pid, unsigned flags)
 {
     struct exitfd_event event;
 
-    cr_assert_eq(exitfd_add(x, pid, flags, NULL), 0);
+    CHECK_EQ(exitfd_add(x, pid, flags, NULL), 0);
     wait_readable(exitfd_get_fd(x));
     memset(&event, 0xee, sizeof event);
-    cr_assert_eq(exitfd_wait(x, &event, 1, DEADLINE_MS), 1);
+    CHECK_EQ(exitfd_wait(x, &event, 1, DEADLINE_MS), 1);
     return event;
 }
 
 static void expect_zeros_at_its_end(const struct exitfd_event *event)
 {
-    cr_assert_eq(event->crash_signal, 0);
+    CHECK_EQ(event->crash_signal, 0);
     for (size_t i = 0; i < sizeof event->reserved / sizeof event->reserved[0]; i++)
-        cr_assert_eq(event->reserved[i], 0, "reserved[%zu] is %d", i, event->reserved[i]);
+        CHECK_EQ(event->reserved[i], 0, "reserved[%zu] is %d", i, event->reserved[i]);
 }
 
 TEST(events, the_new_members_are_0)
@@ -47,7 +47,7 @@ TEST(events, the_new_members_are_0_of_an_observed_child)
 static void expect_wait_status_of(struct exitfd *x, pid_t pid)
 {
     struct exitfd_event event = event_of(x, pid, EXITFD_OBSERVE);
-    cr_assert_eq(exitfd_get_wait_status(&event), reap(pid));
+    CHECK_EQ(exitfd_get_wait_status(&event), reap(pid));
 }
 
 TEST(events, wait_status_is_that_of_waitpid)
@@ -63,23 +63,23 @@ TEST(events, wait_status_for_the_macros)
 {
     struct exitfd_event event = { .code = CLD_STOPPED, .status = SIGTSTP, .origin = EXITFD_PEEKED };
     int status = exitfd_get_wait_status(&event);
-    cr_assert(WIFSTOPPED(status) && WSTOPSIG(status) == SIGTSTP);
+    CHECK(WIFSTOPPED(status) && WSTOPSIG(status) == SIGTSTP);
 
     event.code = CLD_CONTINUED;
     event.status = SIGCONT;
-    cr_assert(WIFCONTINUED(exitfd_get_wait_status(&event)));
+    CHECK(WIFCONTINUED(exitfd_get_wait_status(&event)));
 
     event.code = CLD_DUMPED;
     event.status = SIGQUIT;
     status = exitfd_get_wait_status(&event);
-    cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGQUIT && WCOREDUMP(status));
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGQUIT && WCOREDUMP(status));
 }
 
 TEST(events, no_wait_status)
 {
     struct exitfd_event unknown = { .code = CLD_EXITED, .origin = EXITFD_UNKNOWN };
-    cr_assert_eq(exitfd_get_wait_status(&unknown), -1);
-    cr_assert_eq(exitfd_get_wait_status(NULL), -1);
+    CHECK_EQ(exitfd_get_wait_status(&unknown), -1);
+    CHECK_EQ(exitfd_get_wait_status(NULL), -1);
 }
 
 static void expect_words(int code, int status, int origin, const char *wanted)
@@ -88,8 +88,8 @@ static void expect_words(int code, int status, int origin, const char *wanted)
     char text[64];
 
     memset(text, 'x', sizeof text);
-    cr_assert_eq(exitfd_describe(&event, text, sizeof text), (int)strlen(wanted), "wanted %s", wanted);
-    cr_assert_str_eq(text, wanted);
+    CHECK_EQ(exitfd_describe(&event, text, sizeof text), (int)strlen(wanted), "wanted %s", wanted);
+    CHECK_STR(text, wanted);
 }
 
 TEST(events, words)
@@ -114,10 +114,10 @@ TEST(events, words_in_a_small_buffer)
     struct exitfd_event event = { .code = CLD_EXITED, .status = 3, .origin = EXITFD_REAPED };
     char text[5] = "xxxx";
 
-    cr_assert_eq(exitfd_describe(&event, NULL, 0), 8);
-    cr_assert_eq(exitfd_describe(&event, text, 4), 8);
-    cr_assert_str_eq(text, "exi");
-    cr_assert_eq(text[4], 0);
+    CHECK_EQ(exitfd_describe(&event, NULL, 0), 8);
+    CHECK_EQ(exitfd_describe(&event, text, 4), 8);
+    CHECK_STR(text, "exi");
+    CHECK_EQ(text[4], 0);
 }
 
 TEST(events, no_words)
@@ -125,7 +125,7 @@ TEST(events, no_words)
     struct exitfd_event event = { .code = CLD_EXITED };
     char text[] = "untouched";
 
-    cr_assert_eq(exitfd_describe(NULL, text, sizeof text), -EINVAL);
-    cr_assert_str_eq(text, "untouched");
-    cr_assert_eq(exitfd_describe(&event, NULL, 1), -EINVAL);
+    CHECK_EQ(exitfd_describe(NULL, text, sizeof text), -EINVAL);
+    CHECK_STR(text, "untouched");
+    CHECK_EQ(exitfd_describe(&event, NULL, 1), -EINVAL);
 }

@@ -15,14 +15,14 @@ static void watch_busy(struct exitfd *x)
 {
     for (int i = 0; i < BUSY; i++) {
         busy[i] = start_paused();
-        expect_result(exitfd_add(x, busy[i], EXITFD_STOPPED | EXITFD_CONTINUED, NULL), 0);
+        CHECK_EQ(exitfd_add(x, busy[i], EXITFD_STOPPED | EXITFD_CONTINUED, NULL), 0);
     }
 }
 
 static void kill_busy(struct exitfd *x)
 {
     for (int i = 0; i < BUSY; i++) {
-        expect_result(exitfd_remove(x, busy[i]), 0);
+        CHECK_EQ(exitfd_remove(x, busy[i]), 0);
         kill_and_reap(busy[i]);
     }
 }
@@ -37,7 +37,7 @@ static int calls_until(struct exitfd *x, const void *data, int max)
             (stopped ? continue_child : stop_child)(busy[i]);
         stopped = !stopped;
         int count = exitfd_wait(x, events, max, 0);
-        cr_assert_geq(count, 0);
+        CHECK(count >= 0);
         for (int i = 0; i < count; i++)
             if (events[i].data == data)
                 return call;
@@ -52,11 +52,11 @@ static void expect_exit_within_calls(int max)
 
     watch_busy(x);
     pid_t other = start_paused();
-    expect_result(exitfd_add(x, other, EXITFD_STOPPED, &data), 0);
-    cr_assert_eq(calls_until(x, x, max), CALLS);
+    CHECK_EQ(exitfd_add(x, other, EXITFD_STOPPED, &data), 0);
+    CHECK_EQ(calls_until(x, x, max), CALLS);
     kill(other, SIGKILL);
     wait_until_zombie(other);
-    cr_assert_lt(calls_until(x, &data, max), CALLS, "the exit is not reported");
+    CHECK(calls_until(x, &data, max) < CALLS, "the exit is not reported");
     kill_busy(x);
     exitfd_close(x);
 }
@@ -78,10 +78,10 @@ TEST(fairness, a_stop_is_reported_beside_busy_children)
 
     watch_busy(x);
     pid_t other = start_paused();
-    expect_result(exitfd_add(x, other, EXITFD_STOPPED, &data), 0);
+    CHECK_EQ(exitfd_add(x, other, EXITFD_STOPPED, &data), 0);
     stop_child(other);
-    cr_assert_lt(calls_until(x, &data, 1), CALLS, "the stop is not reported");
-    expect_result(exitfd_remove(x, other), 0);
+    CHECK(calls_until(x, &data, 1) < CALLS, "the stop is not reported");
+    CHECK_EQ(exitfd_remove(x, other), 0);
     kill_and_reap(other);
     kill_busy(x);
     exitfd_close(x);
@@ -95,11 +95,11 @@ TEST(fairness, an_orphan_is_reported_beside_busy_children)
     become_subreaper();
     struct exitfd *x = open_exitfd();
     watch_busy(x);
-    expect_result(exitfd_add(x, -1, 0, &data), 0);
+    CHECK_EQ(exitfd_add(x, -1, 0, &data), 0);
     pid_t orphan = start_orphan(&gate, 5);
     let_through(&gate, 1);
     wait_until_zombie(orphan);
-    cr_assert_lt(calls_until(x, &data, 1), CALLS, "the orphan is not reported");
+    CHECK(calls_until(x, &data, 1) < CALLS, "the orphan is not reported");
     kill_busy(x);
     close_gate(&gate);
     exitfd_close(x);

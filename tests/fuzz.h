@@ -11,6 +11,8 @@
 #ifndef EXITFD_TESTS_FUZZ_H
 #define EXITFD_TESTS_FUZZ_H
 
+#include "check.h"
+
 #include <exitfd.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -61,8 +63,6 @@ int number(const struct child *c);
 extern char operations[EPISODE * 2][80];
 extern unsigned operation_count;
 #define SAY(...) snprintf(operations[operation_count++ % (EPISODE * 2)], sizeof(operations[0]), __VA_ARGS__)
-#define MUST(condition, ...) ((condition) ? (void)0 : fail(#condition, __VA_ARGS__))
-__attribute__((noreturn, format(printf, 2, 3))) void fail(const char *condition, const char *format, ...);
 
 /* fuzz_operations.c */
 void operate(void); /* one of all, on something, at random */

@@ -96,9 +96,9 @@ static void take_job(struct child *c, int x, const struct exitfd_event *event)
 {
     bool stop = event->code == CLD_STOPPED;
 
-    MUST(c->job_may[x], "not asked for, told twice, or no more");
-    MUST(c->state == (stop ? STOPPED : ALIVE), "it is in state %d", c->state);
-    MUST(event->status == (stop ? SIGSTOP : SIGCONT) && event->origin == EXITFD_PEEKED, "a job event that is not so");
+    CHECK(c->job_may[x], "not asked for, told twice, or no more");
+    CHECK(c->state == (stop ? STOPPED : ALIVE), "it is in state %d", c->state);
+    CHECK(event->status == (stop ? SIGSTOP : SIGCONT) && event->origin == EXITFD_PEEKED, "a job event that is not so");
     c->job_may[x] = c->job_must[x] = false;
 }
 
@@ -109,10 +109,10 @@ static void take_orphan(int x, const struct exitfd_event *event)
     while (c < children + CHILDREN && !(c->pid == event->pid && is_orphan(c)))
         c++;
     SAY("  event of an orphan: pid %d code %d status %d", (int)event->pid, event->code, event->status);
-    MUST(any_child == x, "nobody asked");
-    MUST(c < children + CHILDREN, "there is no such orphan");
-    MUST(event->origin == EXITFD_REAPED && event->code == c->code && event->status == c->status,
-         "code %d status %d instead of %d %d", event->code, event->status, c->code, c->status);
+    CHECK(any_child == x, "nobody asked");
+    CHECK(c < children + CHILDREN, "there is no such orphan");
+    CHECK(event->origin == EXITFD_REAPED && event->code == c->code && event->status == c->status,
+          "code %d status %d instead of %d %d", event->code, event->status, c->code, c->status);
     c->state = GONE;
 }
 
@@ -126,22 +126,22 @@ static void take(int x, const struct exitfd_event *event)
     }
     SAY("  event of %d: pid %d code %d status %d origin %d", number(c), (int)event->pid, event->code, event->status,
         event->origin);
-    MUST(c->watching[x] == OWNED || c->watching[x] == OBSERVED, "nobody asked, or it is told twice");
-    MUST(event->pid == c->pid, "pid %d instead of %d", (int)event->pid, (int)c->pid);
+    CHECK(c->watching[x] == OWNED || c->watching[x] == OBSERVED, "nobody asked, or it is told twice");
+    CHECK(event->pid == c->pid, "pid %d instead of %d", (int)event->pid, (int)c->pid);
     if (event->code == CLD_STOPPED || event->code == CLD_CONTINUED) {
         take_job(c, x, event);
         return;
     }
-    MUST(c->state == ZOMBIE || c->state == GONE, "it lives");
+    CHECK(c->state == ZOMBIE || c->state == GONE, "it lives");
     bool is_true = event->code == c->code && event->status == c->status;
     if (event->origin == EXITFD_UNKNOWN)
-        MUST(c->state == GONE && !(c->has_pidfd[x] && has_records) && event->code == 0, "not unknown");
+        CHECK(c->state == GONE && !(c->has_pidfd[x] && has_records) && event->code == 0, "not unknown");
     else
-        MUST(is_true, "code %d status %d instead of %d %d", event->code, event->status, c->code, c->status);
+        CHECK(is_true, "code %d status %d instead of %d %d", event->code, event->status, c->code, c->status);
     if (c->state == ZOMBIE)
-        MUST(event->origin == (c->watching[x] == OWNED ? EXITFD_REAPED : EXITFD_PEEKED), "origin %d", event->origin);
+        CHECK(event->origin == (c->watching[x] == OWNED ? EXITFD_REAPED : EXITFD_PEEKED), "origin %d", event->origin);
     else
-        MUST(event->origin == EXITFD_RECORDED || event->origin == EXITFD_UNKNOWN, "origin %d", event->origin);
+        CHECK(event->origin == EXITFD_RECORDED || event->origin == EXITFD_UNKNOWN, "origin %d", event->origin);
     if (event->origin == EXITFD_REAPED)
         c->state = GONE;
     c->watching[x] = NO;
@@ -155,14 +155,14 @@ static void look_at_zombies(void)
         siginfo_t info;
         if (c->state != ZOMBIE || waitid(P_PID, (id_t)c->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0)
             continue;
-        MUST(c->watching[0] == DISCARDED || c->watching[1] == DISCARDED, "%d was reaped without a right", number(c));
+        CHECK(c->watching[0] == DISCARDED || c->watching[1] == DISCARDED, "%d was reaped without a right", number(c));
         c->state = GONE;
     }
 }
 
 static struct waiting choose_wait(int x)
 {
-    MUST(!must_be_readable(x) || is_readable(x, 0), "an event is due in %d and its fd is not readable", x);
+    CHECK(!must_be_readable(x) || is_readable(x, 0), "an event is due in %d and its fd is not readable", x);
     return (struct waiting){ .x = x, .max = 1 + (int)below(EVENTS) };
 }
 
@@ -187,7 +187,7 @@ int wait_once(int x)
 
     do_wait(&w);
     SAY("wait %d: %d of %d", x, w.count, w.max);
-    MUST(w.count >= 0 || (w.count == -EPIPE && deaf[x]), "exitfd_wait: %d", w.count);
+    CHECK(w.count >= 0 || (w.count == -EPIPE && deaf[x]), "exitfd_wait: %d", w.count);
     for (int i = 0; i < w.count; i++)
         take(x, &w.events[i]);
     look_at_zombies();
@@ -204,16 +204,16 @@ void wait_in_two_threads(void (*meanwhile)(void))
 
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &mask);
-    MUST(pthread_create(&thread, NULL, do_wait, &there) == 0, "pthread_create");
+    CHECK(pthread_create(&thread, NULL, do_wait, &there) == 0, "pthread_create");
     pthread_sigmask(SIG_SETMASK, &mask, NULL);
     meanwhile();
     do_wait(&here);
     pthread_join(thread, NULL);
     SAY("wait %d: %d of %d, and in a thread %d: %d of %d", here.x, here.count, here.max, there.x, there.count,
         there.max);
-    MUST(here.count >= 0 || (here.count == -EPIPE && deaf[here.x]), "exitfd_wait: %d", here.count);
-    MUST(is_of_one_thread ? there.count == -EXDEV : there.count >= 0 || (there.count == -EPIPE && deaf[there.x]),
-         "exitfd_wait in a thread: %d", there.count);
+    CHECK(here.count >= 0 || (here.count == -EPIPE && deaf[here.x]), "exitfd_wait: %d", here.count);
+    CHECK(is_of_one_thread ? there.count == -EXDEV : there.count >= 0 || (there.count == -EPIPE && deaf[there.x]),
+          "exitfd_wait in a thread: %d", there.count);
     for (size_t i = 0; i < sizeof(in_order) / sizeof(*in_order); i++) {
         if (in_order[i] == EXITFD_RECORDED)
             look_at_zombies(); /* one may have been discarded by the other */
@@ -226,12 +226,12 @@ void wait_in_two_threads(void (*meanwhile)(void))
 static void settle(int x)
 {
     for (int rounds = 0; is_due(x); rounds++) {
-        MUST(rounds < 4000, "an event in %d is lost", x);
+        CHECK(rounds < 4000, "an event in %d is lost", x);
         if (wait_once(x) == 0)
             is_readable(x, 5);
     }
     for (int rounds = 0; is_readable(x, 0); rounds++) {
-        MUST(rounds < 2000, "readable with nothing to tell");
+        CHECK(rounds < 2000, "readable with nothing to tell");
         wait_once(x);
         if (rounds > 20)
             poll(NULL, 0, 10);
@@ -242,7 +242,7 @@ static void settle(int x)
 static void expect_discarded_reaped(struct child *c, int x)
 {
     for (int rounds = 0; c->state == ZOMBIE; rounds++) {
-        MUST(rounds < 4000, "discarded, and not reaped");
+        CHECK(rounds < 4000, "discarded, and not reaped");
         if (wait_once(x) == 0)
             is_readable(x, 5);
     }

@@ -52,19 +52,19 @@ static void start(struct child *c)
     if (c->state != NONE)
         return;
     *c = (struct child){ .state = ALIVE };
-    MUST(pipe2(ends, O_CLOEXEC) == 0, "pipe2");
+    CHECK(pipe2(ends, O_CLOEXEC) == 0, "pipe2");
     if (how == 0) {
         posix_spawn_file_actions_t actions;
         posix_spawn_file_actions_init(&actions);
         posix_spawn_file_actions_adddup2(&actions, ends[0], 0);
         int error = exitfd_spawn(exitfds[x], &c->pid, "/bin/sh", &actions, NULL, argv, NULL, jobs, c);
-        MUST(error == 0, "exitfd_spawn: %d", error);
+        CHECK(error == 0, "exitfd_spawn: %d", error);
         posix_spawn_file_actions_destroy(&actions);
     } else {
         c->pid = how < 4 ? exitfd_fork(exitfds[x], jobs | (how == 1 ? EXITFD_OBSERVE : 0), c) : fork();
         if (c->pid == 0)
             be_child(ends[0]);
-        MUST(c->pid > 0, "fork: %d", (int)c->pid);
+        CHECK(c->pid > 0, "fork: %d", (int)c->pid);
     }
     close(ends[0]);
     c->go = ends[1];
@@ -79,9 +79,9 @@ static void send_signal(const struct child *c, int sig)
 {
     int x = (int)below(2);
     if (c->watching[x] == NO)
-        MUST(kill(c->pid, sig) == 0, "kill");
+        CHECK(kill(c->pid, sig) == 0, "kill");
     else
-        MUST(exitfd_kill(exitfds[x], c->pid, sig) == 0, "exitfd_kill");
+        CHECK(exitfd_kill(exitfds[x], c->pid, sig) == 0, "exitfd_kill");
 }
 
 static void wait_until_dead(struct child *c)
@@ -119,7 +119,7 @@ void end(struct child *c)
         sigset_t all, mask;
         sigfillset(&all);
         pthread_sigmask(SIG_BLOCK, &all, &mask);
-        MUST(pthread_create(&thief, NULL, reap_in_thread, &c->pid) == 0, "pthread_create");
+        CHECK(pthread_create(&thief, NULL, reap_in_thread, &c->pid) == 0, "pthread_create");
         pthread_sigmask(SIG_SETMASK, &mask, NULL);
     }
     if (is_shell)
@@ -127,7 +127,7 @@ void end(struct child *c)
     if (by_signal)
         send_signal(c, SIGKILL);
     else
-        MUST(write(c->go, text, is_shell ? 2 : 1) > 0, "write");
+        CHECK(write(c->go, text, is_shell ? 2 : 1) > 0, "write");
     if (stolen) {
         pthread_join(thief, NULL);
         c->state = GONE;
@@ -154,7 +154,7 @@ static void add(struct child *c)
         error = exitfd_add(exitfds[x], c->pid, flags, c);
     if (pidfd >= 0)
         close(pidfd);
-    MUST(error == (c->watching[x] ? -EEXIST : 0), "exitfd_add: %d", error);
+    CHECK(error == (c->watching[x] ? -EEXIST : 0), "exitfd_add: %d", error);
     if (error == 0)
         watched(c, x, observe ? OBSERVED : OWNED, jobs);
 }
@@ -176,8 +176,8 @@ static void let_go(struct child *c, bool discard)
     SAY("%s %d of %d", discard ? "discard" : "remove", number(c), x);
     int error = discard ? exitfd_discard(exitfds[x], c->pid) : exitfd_remove(exitfds[x], c->pid);
     /* A discarded one may have been taken off by any wait since. */
-    MUST(error == (c->watching[x] ? 0 : -ENOENT) || (error == -ENOENT && c->watching[x] == DISCARDED),
-         "%d, watching %d", error, (int)c->watching[x]);
+    CHECK(error == (c->watching[x] ? 0 : -ENOENT) || (error == -ENOENT && c->watching[x] == DISCARDED),
+          "%d, watching %d", error, (int)c->watching[x]);
     c->jobs[x] = 0;
     c->job_may[x] = c->job_must[x] = false;
     bool reaps = discard && c->watching[x] != OBSERVED && c->watching[x] != NO && error == 0;
@@ -195,7 +195,7 @@ static void kill_child(struct child *c)
         return;
     SAY("kill %d by %d", number(c), x);
     int error = exitfd_kill(exitfds[x], c->pid, 0);
-    MUST(error == (!c->watching[x] ? -ENOENT : c->state == GONE ? -ESRCH : 0), "exitfd_kill: %d", error);
+    CHECK(error == (!c->watching[x] ? -ENOENT : c->state == GONE ? -ESRCH : 0), "exitfd_kill: %d", error);
 }
 
 void steal(struct child *c)
@@ -203,7 +203,7 @@ void steal(struct child *c)
     if (c->state != ZOMBIE)
         return;
     SAY("steal %d", number(c));
-    MUST(waitpid(c->pid, NULL, WNOHANG) == c->pid, "a zombie was reaped that nobody watches, or too early");
+    CHECK(waitpid(c->pid, NULL, WNOHANG) == c->pid, "a zombie was reaped that nobody watches, or too early");
     c->state = GONE;
 }
 
@@ -239,7 +239,7 @@ static void fork_and_close(void)
     char answer = 'x';
 
     SAY("fork, and close the copies");
-    MUST(pipe2(ends, O_CLOEXEC) == 0, "pipe2");
+    CHECK(pipe2(ends, O_CLOEXEC) == 0, "pipe2");
     pid_t pid = fork();
     if (pid == 0) {
         struct exitfd_event event;
@@ -249,7 +249,7 @@ static void fork_and_close(void)
         _exit(write(ends[1], &answer, 1) != 1);
     }
     close(ends[1]);
-    MUST(read(ends[0], &answer, 1) == 1 && answer == 'y', "the copy is not stale: %c", answer);
+    CHECK(read(ends[0], &answer, 1) == 1 && answer == 'y', "the copy is not stale: %c", answer);
     close(ends[0]);
     waitpid(pid, NULL, 0);
 }
@@ -268,7 +268,7 @@ static void reopen(int x)
     if (any_child == x)
         any_child = -1;
     without_signals[x] = below(2) == 0 && exitfd_open(&exitfds[x], EXITFD_NO_SIGNALS) == 0;
-    MUST(without_signals[x] || exitfd_open(&exitfds[x], 0) == 0, "exitfd_open");
+    CHECK(without_signals[x] || exitfd_open(&exitfds[x], 0) == 0, "exitfd_open");
     deaf[x] = true;
 }
 
@@ -277,7 +277,7 @@ static void watch_any_child(int x)
     int error = exitfd_add(exitfds[x], -1, 0, &any_child);
 
     SAY("add -1 to %d: %d", x, error);
-    MUST(error == (without_signals[x] ? -ENOTSUP : any_child >= 0 ? -EBUSY : 0), "exitfd_add of -1: %d", error);
+    CHECK(error == (without_signals[x] ? -ENOTSUP : any_child >= 0 ? -EBUSY : 0), "exitfd_add of -1: %d", error);
     if (error == 0)
         any_child = x;
 }
@@ -287,7 +287,7 @@ static void watch_no_other_child(int x)
     int error = exitfd_remove(exitfds[x], -1);
 
     SAY("remove -1 of %d: %d", x, error);
-    MUST(error == (any_child == x ? 0 : -ENOENT), "exitfd_remove of -1: %d", error);
+    CHECK(error == (any_child == x ? 0 : -ENOENT), "exitfd_remove of -1: %d", error);
     if (error == 0)
         any_child = -1;
 }

@@ -37,7 +37,7 @@ static void set_mask(int how)
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGCHLD);
-    tap_require(sigprocmask(how, &set, NULL) == 0, "sigprocmask");
+    CHECK(sigprocmask(how, &set, NULL) == 0);
 }
 
 static int open_signalfd(void)
@@ -46,7 +46,7 @@ static int open_signalfd(void)
     sigemptyset(&set);
     sigaddset(&set, SIGCHLD);
     int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    tap_require(fd >= 0, "signalfd");
+    CHECK(fd >= 0);
     return fd;
 }
 
@@ -62,8 +62,8 @@ static void reap(const pid_t pids[CHILDREN])
 {
     for (int i = 0; i < CHILDREN; i++) {
         int status;
-        CHECK(waitpid(pids[i], &status, WNOHANG) == pids[i]);
-        CHECK(WIFEXITED(status) && WEXITSTATUS(status) == i);
+        SOFT_CHECK(waitpid(pids[i], &status, WNOHANG) == pids[i]);
+        SOFT_CHECK(WIFEXITED(status) && WEXITSTATUS(status) == i);
     }
 }
 
@@ -71,9 +71,9 @@ static void a_zombie_keeps_its_pid_until_it_is_reaped(void)
 {
     pid_t pid = start_exit(7);
     wait_until_zombie(pid);
-    CHECK(kill(pid, 0) == 0);
-    CHECK(waitpid(pid, NULL, 0) == pid);
-    CHECK(kill(pid, 0) < 0 && errno == ESRCH);
+    SOFT_CHECK(kill(pid, 0) == 0);
+    SOFT_CHECK(waitpid(pid, NULL, 0) == pid);
+    SOFT_CHECK(kill(pid, 0) < 0 && errno == ESRCH);
 }
 
 static void a_group_keeps_its_number_until_its_last_member_is_reaped(void)
@@ -99,9 +99,9 @@ static void pending_sigchlds_coalesce(void)
     while (sigtimedwait(&set, &info, &(struct timespec){ 0 }) == SIGCHLD)
         ;
     make_zombies(pids);
-    CHECK(sigtimedwait(&set, &info, &(struct timespec){ 0 }) == SIGCHLD);
-    CHECK(info.si_pid == pids[0]);
-    CHECK(sigtimedwait(&set, &info, &(struct timespec){ 0 }) < 0 && errno == EAGAIN);
+    SOFT_CHECK(sigtimedwait(&set, &info, &(struct timespec){ 0 }) == SIGCHLD);
+    SOFT_CHECK(info.si_pid == pids[0]);
+    SOFT_CHECK(sigtimedwait(&set, &info, &(struct timespec){ 0 }) < 0 && errno == EAGAIN);
     set_mask(SIG_UNBLOCK);
     reap(pids);
 }
@@ -113,9 +113,9 @@ static void pending_sigchlds_coalesce_in_a_signalfd_too(void)
     set_mask(SIG_BLOCK);
     int fd = open_signalfd();
     make_zombies(pids);
-    CHECK(read(fd, info, sizeof info) == sizeof info[0]);
-    CHECK(info[0].ssi_pid == (unsigned)pids[0]);
-    CHECK(poll_events(fd, 0) == 0);
+    SOFT_CHECK(read(fd, info, sizeof info) == sizeof info[0]);
+    SOFT_CHECK(info[0].ssi_pid == (unsigned)pids[0]);
+    SOFT_CHECK(poll_events(fd, 0) == 0);
     close(fd);
     set_mask(SIG_UNBLOCK);
     reap(pids);
@@ -126,7 +126,7 @@ static void a_signalfd_is_silent_where_sigchld_is_not_blocked(void)
     pid_t pids[CHILDREN];
     int fd = open_signalfd();
     make_zombies(pids);
-    CHECK(poll_events(fd, 0) == 0);
+    SOFT_CHECK(poll_events(fd, 0) == 0);
     close(fd);
     reap(pids);
 }
@@ -144,20 +144,20 @@ static bool program_is_born_with_sigchld_in(const char *field, bool blocked, boo
         execlp("grep", "grep", "-q", pattern, "/proc/self/status", (char *)NULL);
         _exit(127);
     }
-    tap_require(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) < 2, "grep");
+    CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) < 2);
     return WEXITSTATUS(status) == 0;
 }
 
 static void a_blocked_sigchld_is_inherited_by_exec(void)
 {
-    CHECK(program_is_born_with_sigchld_in("SigBlk", true, false));
-    CHECK(!program_is_born_with_sigchld_in("SigBlk", false, false));
+    SOFT_CHECK(program_is_born_with_sigchld_in("SigBlk", true, false));
+    SOFT_CHECK(!program_is_born_with_sigchld_in("SigBlk", false, false));
 }
 
 static void an_ignored_sigchld_is_inherited_by_exec(void)
 {
-    CHECK(program_is_born_with_sigchld_in("SigIgn", false, true));
-    CHECK(!program_is_born_with_sigchld_in("SigIgn", false, false));
+    SOFT_CHECK(program_is_born_with_sigchld_in("SigIgn", false, true));
+    SOFT_CHECK(!program_is_born_with_sigchld_in("SigIgn", false, false));
 }
 
 static void an_ignored_sigchld_leaves_nothing_to_wait_for(void)
@@ -165,26 +165,26 @@ static void an_ignored_sigchld_leaves_nothing_to_wait_for(void)
     int status;
     signal(SIGCHLD, SIG_IGN);
     pid_t pid = start_exit(7);
-    CHECK(waitpid(pid, &status, 0) < 0 && errno == ECHILD);
+    SOFT_CHECK(waitpid(pid, &status, 0) < 0 && errno == ECHILD);
     signal(SIGCHLD, SIG_DFL);
 }
 
 static void waitpid_any_takes_everybodys_child(void)
 {
     pid_t pid = start_exit(7);
-    CHECK(waitpid(-1, NULL, 0) == pid);
-    CHECK(waitpid(pid, NULL, 0) < 0 && errno == ECHILD);
+    SOFT_CHECK(waitpid(-1, NULL, 0) == pid);
+    SOFT_CHECK(waitpid(pid, NULL, 0) < 0 && errno == ECHILD);
 }
 
 static void the_reap_shows_as_a_hangup_of_the_pidfd(void)
 {
     pid_t pid = start_exit(7);
     int pidfd = open_pidfd(pid);
-    CHECK(poll_events(pidfd, DEADLINE_MS) == POLLIN);
-    CHECK(waitpid(pid, NULL, 0) == pid);
+    SOFT_CHECK(poll_events(pidfd, DEADLINE_MS) == POLLIN);
+    SOFT_CHECK(waitpid(pid, NULL, 0) == pid);
     struct statfs filesystem;
     bool linux_6_9 = fstatfs(pidfd, &filesystem) == 0 && (unsigned)filesystem.f_type == PIDFS_MAGIC;
-    CHECK(poll_events(pidfd, 0) == (linux_6_9 ? POLLIN | POLLHUP : POLLIN));
+    SOFT_CHECK(poll_events(pidfd, 0) == (linux_6_9 ? POLLIN | POLLHUP : POLLIN));
     close(pidfd);
 }
 
@@ -194,8 +194,8 @@ static void a_stop_does_not_show_on_a_pidfd(void)
     pid_t pid = start_sleeper();
     int pidfd = open_pidfd(pid);
     kill(pid, SIGSTOP);
-    CHECK(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status));
-    CHECK(poll_events(pidfd, 0) == 0);
+    SOFT_CHECK(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status));
+    SOFT_CHECK(poll_events(pidfd, 0) == 0);
     kill_and_reap(pid);
     close(pidfd);
 }
@@ -204,7 +204,7 @@ static int epoll_of(int fd)
 {
     int set = epoll_create1(EPOLL_CLOEXEC);
     struct epoll_event interest = { .events = EPOLLIN };
-    tap_require(set >= 0 && epoll_ctl(set, EPOLL_CTL_ADD, fd, &interest) == 0, "epoll");
+    CHECK(set >= 0 && epoll_ctl(set, EPOLL_CTL_ADD, fd, &interest) == 0);
     return set;
 }
 
@@ -217,9 +217,9 @@ static void a_closed_pidfd_stays_in_an_epoll_set_while_a_forked_child_has_it(voi
     pid_t holder = start_sleeper();
     close(pidfd);
     kill_and_reap(pid);
-    CHECK(epoll_wait(set, &event, 1, DEADLINE_MS) == 1);
+    SOFT_CHECK(epoll_wait(set, &event, 1, DEADLINE_MS) == 1);
     kill_and_reap(holder);
-    CHECK(epoll_wait(set, &event, 1, 0) == 0);
+    SOFT_CHECK(epoll_wait(set, &event, 1, 0) == 0);
     close(set);
 }
 
@@ -227,14 +227,14 @@ static void what_a_forked_child_takes_out_of_an_epoll_set_is_gone_for_both(void)
 {
     struct epoll_event event;
     int ends[2];
-    tap_require(pipe(ends) == 0 && write(ends[1], "", 1) == 1, "pipe");
+    CHECK(pipe(ends) == 0 && write(ends[1], "", 1) == 1);
     int set = epoll_of(ends[0]);
-    CHECK(epoll_wait(set, &event, 1, 0) == 1);
+    SOFT_CHECK(epoll_wait(set, &event, 1, 0) == 1);
     pid_t pid = fork_guarded();
     if (pid == 0)
         _exit(epoll_ctl(set, EPOLL_CTL_DEL, ends[0], NULL) != 0);
-    CHECK(waitpid(pid, NULL, 0) == pid);
-    CHECK(epoll_wait(set, &event, 1, 0) == 0);
+    SOFT_CHECK(waitpid(pid, NULL, 0) == pid);
+    SOFT_CHECK(epoll_wait(set, &event, 1, 0) == 0);
     close(set);
     close(ends[0]);
     close(ends[1]);
@@ -245,7 +245,7 @@ static void a_pidfd_is_readable_while_a_tracer_has_the_zombie(void)
     int go[2], seized[2];
     char byte;
     siginfo_t info;
-    tap_require(pipe(go) == 0 && pipe(seized) == 0, "pipe");
+    CHECK(pipe(go) == 0 && pipe(seized) == 0);
     pid_t pid = fork_guarded();
     if (pid == 0) {
         prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
@@ -253,7 +253,7 @@ static void a_pidfd_is_readable_while_a_tracer_has_the_zombie(void)
             _exit(1);
         _exit(read(go[0], &byte, 1) == 1 ? 7 : 1);
     }
-    CHECK(read(seized[0], &byte, 1) == 1);
+    SOFT_CHECK(read(seized[0], &byte, 1) == 1);
     pid_t tracer = fork_guarded();
     if (tracer == 0) {
         byte = ptrace(PTRACE_SEIZE, pid, NULL, NULL) == 0;
@@ -261,17 +261,17 @@ static void a_pidfd_is_readable_while_a_tracer_has_the_zombie(void)
             pause();
         _exit(1);
     }
-    CHECK(read(seized[0], &byte, 1) == 1 && byte == 1);
+    SOFT_CHECK(read(seized[0], &byte, 1) == 1 && byte == 1);
     int pidfd = open_pidfd(pid);
-    CHECK(write(go[1], "", 1) == 1);
-    CHECK(poll_events(pidfd, DEADLINE_MS) & POLLIN);
+    SOFT_CHECK(write(go[1], "", 1) == 1);
+    SOFT_CHECK(poll_events(pidfd, DEADLINE_MS) & POLLIN);
 
     memset(&info, 0, sizeof info);
-    CHECK(waitid(P_PIDFD_ID, (id_t)pidfd, &info, WEXITED | WNOHANG) == 0);
-    CHECK(info.si_pid == 0);
+    SOFT_CHECK(waitid(P_PIDFD_ID, (id_t)pidfd, &info, WEXITED | WNOHANG) == 0);
+    SOFT_CHECK(info.si_pid == 0);
     kill_and_reap(tracer);
-    CHECK(waitid(P_PIDFD_ID, (id_t)pidfd, &info, WEXITED) == 0);
-    CHECK(info.si_pid == pid && info.si_status == 7);
+    SOFT_CHECK(waitid(P_PIDFD_ID, (id_t)pidfd, &info, WEXITED) == 0);
+    SOFT_CHECK(info.si_pid == pid && info.si_status == 7);
     close(pidfd);
     for (int i = 0; i < 2; i++) {
         close(go[i]);

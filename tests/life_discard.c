@@ -5,14 +5,14 @@
 static pid_t watch_paused(struct exitfd *x, unsigned flags)
 {
     pid_t pid = start_paused();
-    expect_result(exitfd_add(x, pid, flags, x), 0);
+    CHECK_EQ(exitfd_add(x, pid, flags, x), 0);
     return pid;
 }
 
 static pid_t watch_zombie(struct exitfd *x, unsigned flags, int status)
 {
     pid_t pid = start_child_exit(status);
-    expect_result(exitfd_add(x, pid, flags, x), 0);
+    CHECK_EQ(exitfd_add(x, pid, flags, x), 0);
     wait_until_zombie(pid);
     return pid;
 }
@@ -21,11 +21,11 @@ TEST(remove, a_living_child_is_the_callers_again)
 {
     struct exitfd *x = open_exitfd();
     pid_t pid = watch_paused(x, 0);
-    expect_result(exitfd_remove(x, pid), 0);
+    CHECK_EQ(exitfd_remove(x, pid), 0);
     kill(pid, SIGTERM);
     wait_until_zombie(pid);
     expect_quiet(x);
-    cr_assert_eq(WTERMSIG(reap(pid)), SIGTERM);
+    CHECK_EQ(WTERMSIG(reap(pid)), SIGTERM);
     exitfd_close(x);
 }
 
@@ -34,9 +34,9 @@ TEST(remove, a_zombie_is_the_callers_again)
     struct exitfd *x = open_exitfd();
     pid_t pid = watch_zombie(x, 0, 6);
     wait_readable(exitfd_get_fd(x));
-    expect_result(exitfd_remove(x, pid), 0);
+    CHECK_EQ(exitfd_remove(x, pid), 0);
     expect_quiet(x);
-    cr_assert_eq(WEXITSTATUS(reap(pid)), 6);
+    CHECK_EQ(WEXITSTATUS(reap(pid)), 6);
     expect_quiet(x);
     exitfd_close(x);
 }
@@ -46,7 +46,7 @@ TEST(remove, a_stopped_child_is_the_callers_again)
     struct exitfd *x = open_exitfd();
     pid_t pid = watch_paused(x, EXITFD_STOPPED | EXITFD_CONTINUED);
     stop_child(pid);
-    expect_result(exitfd_remove(x, pid), 0);
+    CHECK_EQ(exitfd_remove(x, pid), 0);
     expect_quiet(x);
     continue_child(pid);
     expect_quiet(x);
@@ -58,9 +58,9 @@ TEST(remove, only_once)
 {
     struct exitfd *x = open_exitfd();
     pid_t pid = watch_paused(x, 0);
-    expect_result(exitfd_remove(x, pid), 0);
-    expect_result(exitfd_remove(x, pid), -ENOENT);
-    expect_result(exitfd_discard(x, pid), -ENOENT);
+    CHECK_EQ(exitfd_remove(x, pid), 0);
+    CHECK_EQ(exitfd_remove(x, pid), -ENOENT);
+    CHECK_EQ(exitfd_discard(x, pid), -ENOENT);
     exitfd_close(x);
     kill_and_reap(pid);
 }
@@ -70,12 +70,12 @@ TEST(remove, it_can_be_added_again)
     struct exitfd *x = open_exitfd();
     pid_t pid = watch_zombie(x, 0, 4);
     for (int i = 0; i < 10; i++) {
-        expect_result(exitfd_remove(x, pid), 0);
-        expect_result(exitfd_add(x, pid, 0, &i), 0);
-        expect_result(exitfd_add(x, pid, 0, NULL), -EEXIST);
+        CHECK_EQ(exitfd_remove(x, pid), 0);
+        CHECK_EQ(exitfd_add(x, pid, 0, &i), 0);
+        CHECK_EQ(exitfd_add(x, pid, 0, NULL), -EEXIST);
     }
     struct exitfd_event event = wait_event(x);
-    cr_assert_eq(event.status, 4);
+    CHECK_EQ(event.status, 4);
     expect_quiet(x);
     exitfd_close(x);
 }
@@ -84,7 +84,7 @@ TEST(remove, of_one_child_leaves_the_others_watched)
 {
     struct exitfd *x = open_exitfd();
     pid_t gone = watch_zombie(x, 0, 1), kept = watch_zombie(x, 0, 2);
-    expect_result(exitfd_remove(x, gone), 0);
+    CHECK_EQ(exitfd_remove(x, gone), 0);
     struct exitfd_event event = wait_event(x);
     expect_exited(&event, kept, 2, x);
     expect_quiet(x);
@@ -96,8 +96,8 @@ TEST(remove, in_one_exitfd_leaves_the_observers_of_others)
 {
     struct exitfd *x = open_exitfd(), *y = open_exitfd();
     pid_t pid = watch_paused(x, 0);
-    expect_result(exitfd_add(y, pid, EXITFD_OBSERVE, y), 0);
-    expect_result(exitfd_remove(x, pid), 0);
+    CHECK_EQ(exitfd_add(y, pid, EXITFD_OBSERVE, y), 0);
+    CHECK_EQ(exitfd_remove(x, pid), 0);
     kill(pid, SIGTERM);
     struct exitfd_event event = wait_event(y);
     expect_event(&event, pid, CLD_KILLED, SIGTERM, EXITFD_PEEKED, y);
@@ -110,10 +110,10 @@ TEST(remove, in_one_exitfd_leaves_the_observers_of_others)
 TEST(remove, bad_pids_are_refused)
 {
     struct exitfd *x = open_exitfd();
-    expect_result(exitfd_remove(NULL, 1), -EINVAL);
-    expect_result(exitfd_remove(x, 0), -EINVAL);
-    expect_result(exitfd_remove(x, -2), -EINVAL);
-    expect_result(exitfd_remove(x, getpid()), -ENOENT);
+    CHECK_EQ(exitfd_remove(NULL, 1), -EINVAL);
+    CHECK_EQ(exitfd_remove(x, 0), -EINVAL);
+    CHECK_EQ(exitfd_remove(x, -2), -EINVAL);
+    CHECK_EQ(exitfd_remove(x, getpid()), -ENOENT);
     exitfd_close(x);
 }
 
@@ -130,7 +130,7 @@ TEST(discard, a_living_child_is_reaped_in_silence_when_it_exits)
 {
     struct exitfd *x = open_exitfd();
     pid_t pid = watch_paused(x, 0);
-    expect_result(exitfd_discard(x, pid), 0);
+    CHECK_EQ(exitfd_discard(x, pid), 0);
     expect_quiet(x);
     kill(pid, SIGKILL);
     wait_until_reaped(x, pid);
@@ -145,12 +145,12 @@ TEST(discard, its_exit_writes_to_no_event)
     memcpy(before, events, sizeof(events));
     for (int i = 0; i < 4; i++) {
         pid_t pid = watch_paused(x, 0);
-        expect_result(exitfd_discard(x, pid), 0);
+        CHECK_EQ(exitfd_discard(x, pid), 0);
         kill(pid, SIGTERM);
         wait_until_zombie(pid);
     }
-    expect_result(exitfd_wait(x, events, 4, 0), 0);
-    cr_assert_eq(memcmp(events, before, sizeof(events)), 0);
+    CHECK_EQ(exitfd_wait(x, events, 4, 0), 0);
+    CHECK_EQ(memcmp(events, before, sizeof(events)), 0);
     expect_quiet(x);
     exitfd_close(x);
 }
@@ -159,9 +159,9 @@ TEST(discard, a_zombie_is_reaped_at_once)
 {
     struct exitfd *x = open_exitfd();
     pid_t pid = watch_zombie(x, 0, 3);
-    expect_result(exitfd_discard(x, pid), 0);
-    cr_assert_not(is_child(pid));
-    expect_result(exitfd_kill(x, pid, 0), -ENOENT);
+    CHECK_EQ(exitfd_discard(x, pid), 0);
+    CHECK(!is_child(pid));
+    CHECK_EQ(exitfd_kill(x, pid, 0), -ENOENT);
     expect_quiet(x);
     exitfd_close(x);
 }
@@ -171,7 +171,7 @@ TEST(discard, a_stopped_child_is_reaped_too)
     struct exitfd *x = open_exitfd();
     pid_t pid = watch_paused(x, EXITFD_STOPPED | EXITFD_CONTINUED);
     stop_child(pid);
-    expect_result(exitfd_discard(x, pid), 0);
+    CHECK_EQ(exitfd_discard(x, pid), 0);
     expect_quiet(x);
     continue_child(pid);
     expect_no_event(x);
@@ -186,15 +186,15 @@ TEST(discard, an_observed_child_is_only_removed)
 {
     struct exitfd *x = open_exitfd();
     pid_t alive = watch_paused(x, EXITFD_OBSERVE), dead = watch_zombie(x, EXITFD_OBSERVE, 8);
-    expect_result(exitfd_discard(x, alive), 0);
-    expect_result(exitfd_discard(x, dead), 0);
-    expect_result(exitfd_remove(x, alive), -ENOENT);
-    expect_result(exitfd_remove(x, dead), -ENOENT);
+    CHECK_EQ(exitfd_discard(x, alive), 0);
+    CHECK_EQ(exitfd_discard(x, dead), 0);
+    CHECK_EQ(exitfd_remove(x, alive), -ENOENT);
+    CHECK_EQ(exitfd_remove(x, dead), -ENOENT);
     kill(alive, SIGTERM);
     wait_until_zombie(alive);
     expect_quiet(x);
-    cr_assert_eq(WTERMSIG(reap(alive)), SIGTERM);
-    cr_assert_eq(WEXITSTATUS(reap(dead)), 8);
+    CHECK_EQ(WTERMSIG(reap(alive)), SIGTERM);
+    CHECK_EQ(WEXITSTATUS(reap(dead)), 8);
     exitfd_close(x);
 }
 
@@ -202,13 +202,13 @@ TEST(discard, until_the_exit_it_can_be_killed_and_removed_by_name)
 {
     struct exitfd *x = open_exitfd();
     pid_t killed = watch_paused(x, 0), removed = watch_paused(x, 0);
-    expect_result(exitfd_discard(x, killed), 0);
-    expect_result(exitfd_discard(x, removed), 0);
-    expect_result(exitfd_remove(x, removed), 0);
-    expect_result(exitfd_kill(x, removed, 0), -ENOENT);
-    expect_result(exitfd_kill(x, killed, SIGKILL), 0);
+    CHECK_EQ(exitfd_discard(x, killed), 0);
+    CHECK_EQ(exitfd_discard(x, removed), 0);
+    CHECK_EQ(exitfd_remove(x, removed), 0);
+    CHECK_EQ(exitfd_kill(x, removed, 0), -ENOENT);
+    CHECK_EQ(exitfd_kill(x, killed, SIGKILL), 0);
     wait_until_reaped(x, killed);
-    expect_result(exitfd_kill(x, killed, 0), -ENOENT);
+    CHECK_EQ(exitfd_kill(x, killed, 0), -ENOENT);
     exitfd_close(x);
     kill_and_reap(removed);
 }
@@ -218,18 +218,18 @@ TEST(discard, its_exit_does_not_end_a_blocked_wait)
     struct exitfd *x = open_exitfd();
     struct gate gate = open_gate();
     pid_t first = start_child(&gate, 0), then;
-    expect_result(exitfd_add(x, first, 0, NULL), 0);
-    expect_result(exitfd_discard(x, first), 0);
+    CHECK_EQ(exitfd_add(x, first, 0, NULL), 0);
+    CHECK_EQ(exitfd_discard(x, first), 0);
     let_through(&gate, 1);
     wait_until_zombie(first);
     then = start_child(&gate, 5);
-    expect_result(exitfd_add(x, then, 0, x), 0);
+    CHECK_EQ(exitfd_add(x, then, 0, x), 0);
     let_through(&gate, 1);
     struct exitfd_event event;
     int ret;
     while ((ret = exitfd_wait(x, &event, 1, -1)) == -EINTR)
         ;
-    expect_result(ret, 1);
+    CHECK_EQ(ret, 1);
     expect_exited(&event, then, 5, x);
     wait_until_reaped(x, first);
     close_gate(&gate);
@@ -240,7 +240,7 @@ TEST(discard, it_says_nothing_either_when_somebody_else_reaps)
 {
     struct exitfd *x = open_exitfd();
     pid_t pid = watch_paused(x, 0), last;
-    expect_result(exitfd_discard(x, pid), 0);
+    CHECK_EQ(exitfd_discard(x, pid), 0);
     kill_and_reap(pid);
     expect_no_event(x);
     last = watch_zombie(x, 0, 2);
@@ -254,7 +254,7 @@ TEST(discard, after_the_close_the_child_is_the_callers_again)
 {
     struct exitfd *x = open_exitfd();
     pid_t pid = watch_paused(x, 0);
-    expect_result(exitfd_discard(x, pid), 0);
+    CHECK_EQ(exitfd_discard(x, pid), 0);
     exitfd_close(x);
     kill_and_reap(pid);
 }
@@ -275,9 +275,9 @@ TEST(discard, hundreds_go_between_those_that_are_reported)
     struct gate gate = open_gate();
     for (int i = 0; i < PAIRS; i++) {
         pid_t discarded = start_child(&gate, 1);
-        expect_result(exitfd_add(x, discarded, 0, NULL), 0);
-        expect_result(exitfd_add(x, start_child(&gate, 2), 0, x), 0);
-        expect_result(exitfd_discard(x, discarded), 0);
+        CHECK_EQ(exitfd_add(x, discarded, 0, NULL), 0);
+        CHECK_EQ(exitfd_add(x, start_child(&gate, 2), 0, x), 0);
+        CHECK_EQ(exitfd_discard(x, discarded), 0);
     }
     let_through(&gate, 2 * PAIRS);
     wait_events(x, events, PAIRS);
@@ -295,9 +295,9 @@ TEST(discard, hundreds_go_between_those_that_are_reported)
 TEST(discard, bad_pids_are_refused)
 {
     struct exitfd *x = open_exitfd();
-    expect_result(exitfd_discard(NULL, 1), -EINVAL);
-    expect_result(exitfd_discard(x, 0), -EINVAL);
-    expect_result(exitfd_discard(x, -1), -EINVAL);
-    expect_result(exitfd_discard(x, getpid()), -ENOENT);
+    CHECK_EQ(exitfd_discard(NULL, 1), -EINVAL);
+    CHECK_EQ(exitfd_discard(x, 0), -EINVAL);
+    CHECK_EQ(exitfd_discard(x, -1), -EINVAL);
+    CHECK_EQ(exitfd_discard(x, getpid()), -ENOENT);
     exitfd_close(x);
 }

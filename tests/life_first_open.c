@@ -58,7 +58,7 @@ static int open_in_a_forked_child(void)
     pid_t pid = fork_guarded();
     if (pid == 0) {
         is_forked_child = true;
-        alarm(20);
+        alarm(120);
         open_and_close(&opened);
         pid_t grandchild = fork();
         if (grandchild == 0)
@@ -77,7 +77,7 @@ static void fork_while_they_open(int openers)
     registering = &before;
     registered = &after;
     for (int i = 0; i < openers; i++)
-        cr_assert_eq(pthread_create(&threads[i], NULL, open_and_close, &opened[i]), 0);
+        CHECK_EQ(pthread_create(&threads[i], NULL, open_and_close, &opened[i]), 0);
     for (int i = 0; i < openers; i++)
         wait_behind(&before);
     int status = open_in_a_forked_child();
@@ -87,9 +87,9 @@ static void fork_while_they_open(int openers)
     registering = NULL;
     close_gate(&before);
     close_gate(&after);
-    cr_assert_eq(status, 0, "wait status %#x in the child", (unsigned)status);
+    CHECK_EQ(status, 0, "wait status %#x in the child", (unsigned)status);
     for (int i = 0; i < openers; i++)
-        cr_assert_eq(opened[i], 0, "exitfd_open: %s", strerror(-opened[i]));
+        CHECK_EQ(opened[i], 0, "exitfd_open: %s", strerror(-opened[i]));
 }
 
 /* Its child must not wait for the thread that it does not have. */
@@ -108,7 +108,7 @@ TEST(first_open, two_threads_at_once)
     struct exitfd *x = open_exitfd();
     expect_report(x);
     int status = open_in_a_forked_child();
-    cr_assert_eq(status, 0, "wait status %#x in the child", (unsigned)status);
+    CHECK_EQ(status, 0, "wait status %#x in the child", (unsigned)status);
     expect_report(x);
     exitfd_close(x);
 }

@@ -11,8 +11,8 @@ TEST(fork, in_the_parent_the_child_is_watched)
     pid_t pid = exitfd_fork(x, 0, x);
     if (pid == 0)
         _exit(12);
-    cr_assert_gt(pid, 0, "exitfd_fork: %s", strerror(-pid));
-    expect_result(exitfd_add(x, pid, 0, NULL), -EEXIST);
+    CHECK(pid > 0, "exitfd_fork: %s", strerror(-pid));
+    CHECK_EQ(exitfd_add(x, pid, 0, NULL), -EEXIST);
     struct exitfd_event event = wait_event(x);
     expect_exited(&event, pid, 12, x);
     expect_quiet(x);
@@ -27,7 +27,7 @@ TEST(fork, flags_count)
         _exit(13);
     struct exitfd_event event = wait_event(x);
     expect_event(&event, pid, CLD_EXITED, 13, EXITFD_PEEKED, x);
-    cr_assert_eq(WEXITSTATUS(reap(pid)), 13);
+    CHECK_EQ(WEXITSTATUS(reap(pid)), 13);
     exitfd_close(x);
 }
 
@@ -43,11 +43,11 @@ static int fork_refused(struct exitfd *x, unsigned flags)
 TEST(fork, bad_arguments_fork_nothing)
 {
     struct exitfd *x = open_exitfd();
-    expect_result(fork_refused(NULL, 0), -EINVAL);
+    CHECK_EQ(fork_refused(NULL, 0), -EINVAL);
     for (unsigned bit = 1; bit != 0; bit <<= 1)
         if ((bit & (EXITFD_OBSERVE | EXITFD_STOPPED | EXITFD_CONTINUED)) == 0)
-            expect_result(fork_refused(x, bit), -EINVAL);
-    cr_assert(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD);
+            CHECK_EQ(fork_refused(x, bit), -EINVAL);
+    CHECK(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD);
     expect_quiet(x);
     exitfd_close(x);
 }
@@ -58,10 +58,10 @@ TEST(fork, without_signals_stops_are_refused_before_the_fork)
     int ret = exitfd_open(&x, EXITFD_NO_SIGNALS);
     if (ret == -ENOTSUP && backend_is("self-pipe"))
         SKIP("EXITFD_NO_SIGNALS: self-pipe cannot do without");
-    expect_result(ret, 0);
-    expect_result(fork_refused(x, EXITFD_STOPPED), -ENOTSUP);
-    expect_result(fork_refused(x, EXITFD_CONTINUED), -ENOTSUP);
-    cr_assert(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD);
+    CHECK_EQ(ret, 0);
+    CHECK_EQ(fork_refused(x, EXITFD_STOPPED), -ENOTSUP);
+    CHECK_EQ(fork_refused(x, EXITFD_CONTINUED), -ENOTSUP);
+    CHECK(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD);
     exitfd_close(x);
 }
 
@@ -98,8 +98,8 @@ static int first_not_stale(struct exitfd *x, pid_t watched)
 static void expect_works(struct exitfd *x)
 {
     pid_t pid = start_paused();
-    expect_result(exitfd_add(x, pid, 0, x), 0);
-    expect_result(exitfd_kill(x, pid, SIGTERM), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, x), 0);
+    CHECK_EQ(exitfd_kill(x, pid, SIGTERM), 0);
     struct exitfd_event event = wait_event(x);
     expect_event(&event, pid, CLD_KILLED, SIGTERM, EXITFD_REAPED, x);
     expect_quiet(x);
@@ -109,12 +109,12 @@ TEST(fork, every_function_is_stale_in_a_child_of_fork)
 {
     struct exitfd *x = open_exitfd();
     pid_t watched = start_paused();
-    expect_result(exitfd_add(x, watched, 0, x), 0);
+    CHECK_EQ(exitfd_add(x, watched, 0, x), 0);
     pid_t pid = fork_guarded();
     if (pid == 0)
         _exit(first_not_stale(x, watched));
     expect_success(pid);
-    expect_result(exitfd_kill(x, watched, SIGTERM), 0);
+    CHECK_EQ(exitfd_kill(x, watched, SIGTERM), 0);
     struct exitfd_event event = wait_event(x);
     expect_event(&event, watched, CLD_KILLED, SIGTERM, EXITFD_REAPED, x);
     expect_works(x);
@@ -125,7 +125,7 @@ TEST(fork, every_function_is_stale_in_a_child_of_exitfd_fork)
 {
     struct exitfd *x = open_exitfd();
     pid_t watched = start_paused();
-    expect_result(exitfd_add(x, watched, 0, NULL), 0);
+    CHECK_EQ(exitfd_add(x, watched, 0, NULL), 0);
     pid_t pid = exitfd_fork(x, 0, x);
     if (pid == 0)
         _exit(first_not_stale(x, watched));
@@ -139,7 +139,7 @@ TEST(fork, every_function_is_stale_in_a_child_of_the_system_call)
 {
     struct exitfd *x = open_exitfd();
     pid_t watched = start_paused();
-    expect_result(exitfd_add(x, watched, 0, NULL), 0);
+    CHECK_EQ(exitfd_add(x, watched, 0, NULL), 0);
     pid_t pid = fork_without_libc();
     if (pid == 0)
         _exit(exitfd_wait(x, &(struct exitfd_event){ 0 }, 1, 0) != -ESTALE ? 1
@@ -147,7 +147,7 @@ TEST(fork, every_function_is_stale_in_a_child_of_the_system_call)
               : exitfd_kill(x, watched, SIGKILL) != -ESTALE                ? 3
                                                                            : 0);
     expect_success(pid);
-    expect_result(exitfd_kill(x, watched, 0), 0);
+    CHECK_EQ(exitfd_kill(x, watched, 0), 0);
     exitfd_close(x);
     kill_and_reap(watched);
 }
@@ -162,9 +162,9 @@ TEST(fork, a_close_in_the_child_harms_nothing_in_the_parent)
     struct exitfd_event events[WATCHED];
     pid_t discarded = start_child(&gate, 0);
     for (int i = 0; i < WATCHED; i++)
-        expect_result(exitfd_add(x, start_child(&gate, 3), i % 2 != 0 ? EXITFD_STOPPED : 0, x), 0);
-    expect_result(exitfd_add(x, discarded, 0, NULL), 0);
-    expect_result(exitfd_discard(x, discarded), 0);
+        CHECK_EQ(exitfd_add(x, start_child(&gate, 3), i % 2 != 0 ? EXITFD_STOPPED : 0, x), 0);
+    CHECK_EQ(exitfd_add(x, discarded, 0, NULL), 0);
+    CHECK_EQ(exitfd_discard(x, discarded), 0);
     pid_t pid = fork_guarded();
     if (pid == 0)
         _exit(exitfd_close(x) != NULL);
@@ -186,13 +186,13 @@ TEST(fork, a_close_in_the_child_harms_nothing_in_the_parent)
 TEST(fork, a_close_in_the_child_leaves_the_any_other_child_watch)
 {
     struct exitfd *x = open_exitfd(), *y = open_exitfd();
-    expect_result(exitfd_add(x, -1, 0, x), 0);
+    CHECK_EQ(exitfd_add(x, -1, 0, x), 0);
     pid_t pid = exitfd_fork(y, 0, y);
     if (pid == 0)
         _exit(exitfd_close(x) != NULL || exitfd_close(y) != NULL);
     struct exitfd_event event = wait_event(y);
     expect_exited(&event, pid, 0, y);
-    expect_result(exitfd_add(y, -1, 0, y), -EBUSY);
+    CHECK_EQ(exitfd_add(y, -1, 0, y), -EBUSY);
     pid_t other = start_child_exit(21);
     event = wait_event(x);
     expect_exited(&event, other, 21, x);
@@ -225,20 +225,20 @@ TEST(fork, parent_and_child_each_go_on_with_their_own)
 {
     struct exitfd *x = open_exitfd();
     pid_t watched = start_paused();
-    expect_result(exitfd_add(x, watched, 0, x), 0);
+    CHECK_EQ(exitfd_add(x, watched, 0, x), 0);
     for (int close_first = 0; close_first < 2; close_first++) {
         pid_t pid = fork_guarded();
         if (pid == 0) {
             if (close_first)
                 exitfd_close(x);
             int failed = use_own_exitfd();
-            EXIT_UNLESS(60, close_first || exitfd_kill(x, watched, 0) == -ESTALE);
+            CHECK(close_first || exitfd_kill(x, watched, 0) == -ESTALE);
             _exit(failed);
         }
         expect_works(x);
         expect_success(pid);
     }
-    expect_result(exitfd_kill(x, watched, 0), 0);
+    CHECK_EQ(exitfd_kill(x, watched, 0), 0);
     expect_quiet(x);
     exitfd_close(x);
     kill_and_reap(watched);
@@ -250,22 +250,22 @@ TEST(fork, down_to_the_great_grandchild_each_has_its_own)
     pid_t pid = fork_guarded();
     if (pid == 0) {
         struct exitfd *own;
-        EXIT_UNLESS(1, exitfd_open(&own, 0) == 0);
+        CHECK(exitfd_open(&own, 0) == 0);
         pid_t grandchild = fork();
         if (grandchild == 0) {
             alarm(120);
-            EXIT_UNLESS(2, exitfd_remove(x, 1) == -ESTALE);
-            EXIT_UNLESS(3, exitfd_remove(own, 1) == -ESTALE);
+            CHECK(exitfd_remove(x, 1) == -ESTALE);
+            CHECK(exitfd_remove(own, 1) == -ESTALE);
             exitfd_close(own);
             exitfd_close(x);
             _exit(use_own_exitfd());
         }
         struct exitfd_event event;
-        EXIT_UNLESS(4, exitfd_add(own, grandchild, 0, NULL) == 0);
+        CHECK(exitfd_add(own, grandchild, 0, NULL) == 0);
         int ret;
         while ((ret = exitfd_wait(own, &event, 1, -1)) == -EINTR)
             ;
-        EXIT_UNLESS(5, ret == 1 && event.pid == grandchild);
+        CHECK(ret == 1 && event.pid == grandchild);
         exitfd_close(own);
         _exit(event.status);
     }
@@ -278,8 +278,8 @@ static void expect_told_in_daemon(struct exitfd *x, pid_t pid, int from_daemon)
 {
     int failed = -1;
     expect_success(pid);
-    cr_assert_eq(read(from_daemon, &failed, sizeof(failed)), sizeof(failed), "the daemon died");
-    cr_assert_eq(failed, 0, "check %d failed in the daemon", failed);
+    CHECK_EQ(read(from_daemon, &failed, sizeof(failed)), sizeof(failed), "the daemon died");
+    CHECK_EQ(failed, 0, "check %d failed in the daemon", failed);
     expect_works(x);
     close(from_daemon);
     exitfd_close(x);
@@ -299,7 +299,7 @@ TEST(fork, a_daemon_that_forks_twice_after_the_open_is_told)
 {
     int ends[2];
     struct exitfd *x = open_exitfd();
-    cr_assert_eq(pipe2(ends, O_CLOEXEC), 0);
+    CHECK_EQ(pipe2(ends, O_CLOEXEC), 0);
     pid_t pid = fork_guarded();
     if (pid == 0) {
         setsid();
@@ -315,10 +315,10 @@ TEST(fork, a_daemon_made_by_daemon_is_told)
 {
     int ends[2];
     struct exitfd *x = open_exitfd();
-    cr_assert_eq(pipe2(ends, O_CLOEXEC), 0);
+    CHECK_EQ(pipe2(ends, O_CLOEXEC), 0);
     pid_t pid = fork_guarded();
     if (pid == 0) {
-        EXIT_UNLESS(70, daemon(1, 1) == 0);
+        CHECK(daemon(1, 1) == 0);
         work_as_daemon(x, ends[1]);
     }
     close(ends[1]);

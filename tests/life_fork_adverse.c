@@ -10,7 +10,7 @@ TEST(fork_adverse, a_child_that_keeps_its_copy_for_long_disturbs_nobody)
 {
     struct exitfd *x = open_exitfd();
     pid_t watched = start_paused();
-    expect_result(exitfd_add(x, watched, 0, x), 0);
+    CHECK_EQ(exitfd_add(x, watched, 0, x), 0);
     struct gate gate = open_gate();
     pid_t keeper = start_child(&gate, 0);
     kill(watched, SIGTERM);
@@ -33,14 +33,14 @@ TEST(fork_adverse, a_child_that_polls_the_fd_takes_nothing_away)
     int fd = exitfd_get_fd(x);
     for (int i = 0; i < 20; i++) {
         pid_t watched = start_child_exit(i);
-        expect_result(exitfd_add(x, watched, 0, x), 0);
+        CHECK_EQ(exitfd_add(x, watched, 0, x), 0);
         wait_until_zombie(watched);
         pid_t pid = fork_guarded();
         if (pid == 0)
             _exit(poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, 0) < 0);
         expect_success(pid);
         struct exitfd_event event;
-        expect_result(exitfd_wait(x, &event, 1, 0), 1);
+        CHECK_EQ(exitfd_wait(x, &event, 1, 0), 1);
         expect_exited(&event, watched, i, x);
     }
     exitfd_close(x);
@@ -67,7 +67,7 @@ TEST(fork_adverse, a_child_that_polls_the_fd_all_the_time_keeps_no_blocked_wait_
         pid_t watched = spawn_shell(x, "exit 18", 0, x);
         while ((ret = wait_blocked(x, &event)) == -EINTR)
             ;
-        expect_result(ret, 1);
+        CHECK_EQ(ret, 1);
         expect_exited(&event, watched, 18, x);
     }
     kill_and_reap(poller);
@@ -97,14 +97,14 @@ TEST(fork_adverse, a_handler_that_forks_makes_the_blocked_wait_of_its_child_stal
     struct helper self = { .thread = pthread_self(), .tid = own_tid() };
     struct exitfd_event event;
     pid_t watched = start_paused();
-    expect_result(exitfd_add(x, watched, 0, x), 0);
+    CHECK_EQ(exitfd_add(x, watched, 0, x), 0);
     sigaction(SIGUSR1, &(struct sigaction){ .sa_handler = fork_in_the_handler }, NULL);
     struct helper helper = start_helper(interrupt_the_sleeper, &self);
     int ret = wait_blocked(x, &event);
     if (forked_pid == 0)
         _exit(ret == -ESTALE ? 0 : 90);
     join_helper(&helper);
-    expect_result(ret, -EINTR);
+    CHECK_EQ(ret, -EINTR);
     expect_success(forked_pid);
     kill(watched, SIGTERM);
     event = wait_event(x);
@@ -146,18 +146,18 @@ TEST(fork_adverse, an_application_may_hold_a_lock_of_its_own_around_calls_and_ta
     pthread_t thread;
     atomic_int tid = 0;
     void *status;
-    cr_assert_eq(pthread_atfork(lock_application, unlock_application, close_in_the_child), 0);
+    CHECK_EQ(pthread_atfork(lock_application, unlock_application, close_in_the_child), 0);
     alarm(DEADLINE_MS / 1000);
     lock_application();
-    cr_assert_eq(pthread_create(&thread, NULL, fork_and_reap, &tid), 0);
+    CHECK_EQ(pthread_create(&thread, NULL, fork_and_reap, &tid), 0);
     while (atomic_load(&tid) == 0)
         sched_yield();
-    cr_assert(wait_until_asleep(tid));
+    CHECK(wait_until_asleep(tid));
     struct exitfd *x = open_exitfd();
     closed_in_the_child = x;
     unlock_application();
     pthread_join(thread, &status);
-    cr_assert_eq((intptr_t)status, 5 << 8, "wait status %#x", (unsigned)(intptr_t)status);
+    CHECK_EQ((intptr_t)status, 5 << 8, "wait status %#x", (unsigned)(intptr_t)status);
     expect_report(x);
     alarm(0);
     exitfd_close(x);

@@ -13,7 +13,7 @@ extern char **environ;
 static pid_t watch_paused(struct exitfd *x, unsigned flags)
 {
     pid_t pid = start_paused();
-    expect_result(exitfd_add(x, pid, flags, x), 0);
+    CHECK_EQ(exitfd_add(x, pid, flags, x), 0);
     return pid;
 }
 
@@ -31,7 +31,7 @@ static void expect_continued(struct exitfd *x, pid_t pid)
 
 static void kill_and_expect(struct exitfd *x, pid_t pid)
 {
-    expect_result(exitfd_kill(x, pid, SIGKILL), 0);
+    CHECK_EQ(exitfd_kill(x, pid, SIGKILL), 0);
     struct exitfd_event event = wait_event(x);
     expect_event(&event, pid, CLD_KILLED, SIGKILL, EXITFD_REAPED, x);
     expect_settled(x);
@@ -43,10 +43,10 @@ TEST(jobcontrol, stop_continue_and_exit_come_in_order)
     pid_t pid = watch_paused(x, BOTH);
     expect_settled(x);
     for (int i = 0; i < 20; i++) {
-        expect_result(exitfd_kill(x, pid, SIGSTOP), 0);
+        CHECK_EQ(exitfd_kill(x, pid, SIGSTOP), 0);
         expect_stopped(x, pid);
         expect_settled(x);
-        expect_result(exitfd_kill(x, pid, SIGCONT), 0);
+        CHECK_EQ(exitfd_kill(x, pid, SIGCONT), 0);
         expect_continued(x, pid);
         expect_settled(x);
     }
@@ -68,8 +68,8 @@ TEST(jobcontrol, the_status_is_the_signal_that_stopped_it)
                 pause();
         }
         wait_behind(&gate);
-        expect_result(exitfd_add(x, pid, EXITFD_STOPPED, x), 0);
-        expect_result(exitfd_kill(x, pid, signals[i]), 0);
+        CHECK_EQ(exitfd_add(x, pid, EXITFD_STOPPED, x), 0);
+        CHECK_EQ(exitfd_kill(x, pid, signals[i]), 0);
         struct exitfd_event event = wait_event(x);
         expect_event(&event, pid, CLD_STOPPED, signals[i], EXITFD_PEEKED, x);
         kill_and_expect(x, pid);
@@ -154,7 +154,7 @@ TEST(jobcontrol, a_child_that_was_stopped_before_the_add_is_reported)
     struct exitfd *x = open_exitfd();
     pid_t pid = start_paused();
     stop_child(pid);
-    expect_result(exitfd_add(x, pid, BOTH, x), 0);
+    CHECK_EQ(exitfd_add(x, pid, BOTH, x), 0);
     expect_stopped(x, pid);
     expect_settled(x);
     kill_and_expect(x, pid);
@@ -169,13 +169,13 @@ TEST(jobcontrol, an_observer_sees_them_and_the_owner_can_wait_for_them)
     kill(pid, SIGSTOP);
     expect_stopped(x, pid);
     expect_settled(x);
-    cr_assert_eq(waitpid(pid, &status, WUNTRACED), pid);
-    cr_assert(WIFSTOPPED(status));
+    CHECK_EQ(waitpid(pid, &status, WUNTRACED), pid);
+    CHECK(WIFSTOPPED(status));
     kill(pid, SIGCONT);
     expect_continued(x, pid);
     expect_settled(x);
-    cr_assert_eq(waitpid(pid, &status, WCONTINUED), pid);
-    cr_assert(WIFCONTINUED(status));
+    CHECK_EQ(waitpid(pid, &status, WCONTINUED), pid);
+    CHECK(WIFCONTINUED(status));
     kill(pid, SIGKILL);
     struct exitfd_event event = wait_event(x);
     expect_event(&event, pid, CLD_KILLED, SIGKILL, EXITFD_PEEKED, x);
@@ -190,7 +190,7 @@ static void all_are_told_once(int first_observer)
     struct exitfd *all[] = { open_exitfd(), open_exitfd(), open_exitfd() };
     pid_t pid = start_paused();
     for (int i = 0; i < 3; i++)
-        expect_result(exitfd_add(all[i], pid, BOTH | (i >= first_observer ? EXITFD_OBSERVE : 0), all[i]), 0);
+        CHECK_EQ(exitfd_add(all[i], pid, BOTH | (i >= first_observer ? EXITFD_OBSERVE : 0), all[i]), 0);
     for (int round = 0; round < 5; round++) {
         kill(pid, SIGSTOP);
         for (int i = 0; i < 3; i++)
@@ -244,7 +244,7 @@ TEST(jobcontrol, many_children_at_once_each_report_their_own)
                          step < 2 ? EXITFD_PEEKED : EXITFD_REAPED, x);
             sum += events[i].pid - pids[i];
         }
-        cr_assert_eq(sum, 0, "somebody was reported twice");
+        CHECK_EQ(sum, 0, "somebody was reported twice");
         expect_settled(x);
     }
     exitfd_close(x);
@@ -273,7 +273,7 @@ TEST(jobcontrol, after_the_last_such_watch_the_handler_is_gone)
     expect_stopped(x, pid);
     kill_and_expect(x, pid);
     sigaction(SIGCHLD, NULL, &after);
-    cr_assert_eq(before.sa_handler, after.sa_handler);
+    CHECK_EQ(before.sa_handler, after.sa_handler);
     exitfd_close(x);
 }
 
@@ -282,7 +282,7 @@ TEST(jobcontrol, a_spawned_and_a_forked_child_report_them)
     struct exitfd *x = open_exitfd();
     pid_t pid = spawn_shell(x, "kill -STOP $$; exit 3", BOTH, x);
     expect_stopped(x, pid);
-    expect_result(exitfd_kill(x, pid, SIGCONT), 0);
+    CHECK_EQ(exitfd_kill(x, pid, SIGCONT), 0);
     struct exitfd_event event = wait_event(x);
     if (event.code == CLD_CONTINUED) {
         expect_event(&event, pid, CLD_CONTINUED, SIGCONT, EXITFD_PEEKED, x);
@@ -319,11 +319,11 @@ TEST(jobcontrol, without_signals_they_are_not_to_be_had)
     int ret = exitfd_open(&x, EXITFD_NO_SIGNALS);
     if (ret == -ENOTSUP && backend_is("self-pipe"))
         SKIP("EXITFD_NO_SIGNALS: self-pipe cannot do without");
-    expect_result(ret, 0);
+    CHECK_EQ(ret, 0);
     pid_t pid = start_paused();
-    expect_result(exitfd_add(x, pid, EXITFD_STOPPED, NULL), -ENOTSUP);
-    expect_result(exitfd_add(x, pid, EXITFD_CONTINUED, NULL), -ENOTSUP);
-    expect_result(exitfd_remove(x, pid), -ENOENT);
+    CHECK_EQ(exitfd_add(x, pid, EXITFD_STOPPED, NULL), -ENOTSUP);
+    CHECK_EQ(exitfd_add(x, pid, EXITFD_CONTINUED, NULL), -ENOTSUP);
+    CHECK_EQ(exitfd_remove(x, pid), -ENOENT);
     exitfd_close(x);
     kill_and_reap(pid);
 }
@@ -331,9 +331,9 @@ TEST(jobcontrol, without_signals_they_are_not_to_be_had)
 TEST(jobcontrol, of_a_process_that_is_no_child_they_are_not_to_be_had)
 {
     struct exitfd *x = open_exitfd();
-    expect_result(exitfd_add(x, getppid(), EXITFD_OBSERVE | EXITFD_STOPPED, NULL), -ENOTSUP);
-    expect_result(exitfd_add(x, getppid(), EXITFD_OBSERVE | EXITFD_CONTINUED, NULL), -ENOTSUP);
-    expect_result(exitfd_remove(x, getppid()), -ENOENT);
+    CHECK_EQ(exitfd_add(x, getppid(), EXITFD_OBSERVE | EXITFD_STOPPED, NULL), -ENOTSUP);
+    CHECK_EQ(exitfd_add(x, getppid(), EXITFD_OBSERVE | EXITFD_CONTINUED, NULL), -ENOTSUP);
+    CHECK_EQ(exitfd_remove(x, getppid()), -ENOENT);
     exitfd_close(x);
 }
 
@@ -359,8 +359,8 @@ TEST(jobcontrol, the_observers_of_a_parent_hide_no_stop_in_its_child)
         kill_and_reap(stopped);
         _exit(second != 1);
     }
-    cr_assert_eq(reap(pid), 0);
-    expect_result(exitfd_remove(x, observed), 0);
+    CHECK_EQ(reap(pid), 0);
+    CHECK_EQ(exitfd_remove(x, observed), 0);
     exitfd_close(x);
     kill_and_reap(observed);
 }
@@ -370,10 +370,10 @@ TEST(jobcontrol, a_disposition_that_is_put_back_hides_no_stop)
 {
     struct exitfd *x = open_exitfd();
     struct sigaction before;
-    cr_assert_eq(sigaction(SIGCHLD, NULL, &before), 0);
+    CHECK_EQ(sigaction(SIGCHLD, NULL, &before), 0);
     pid_t pid = watch_paused(x, BOTH);
     expect_settled(x);
-    cr_assert_eq(sigaction(SIGCHLD, &before, NULL), 0);
+    CHECK_EQ(sigaction(SIGCHLD, &before, NULL), 0);
     stop_child(pid);
     struct exitfd_event event = call_until_event(x);
     expect_event(&event, pid, CLD_STOPPED, SIGSTOP, EXITFD_PEEKED, x);
@@ -381,7 +381,7 @@ TEST(jobcontrol, a_disposition_that_is_put_back_hides_no_stop)
     continue_child(pid);
     event = call_until_event(x);
     expect_event(&event, pid, CLD_CONTINUED, SIGCONT, EXITFD_PEEKED, x);
-    expect_result(exitfd_remove(x, pid), 0);
+    CHECK_EQ(exitfd_remove(x, pid), 0);
     kill_and_reap(pid);
     exitfd_close(x);
 }

@@ -10,8 +10,8 @@ TEST(kill, the_signal_arrives)
     int signals[] = { SIGTERM, SIGKILL, SIGUSR1, SIGRTMIN };
     for (size_t i = 0; i < sizeof(signals) / sizeof(*signals); i++) {
         pid_t pid = start_paused();
-        expect_result(exitfd_add(x, pid, 0, x), 0);
-        expect_result(exitfd_kill(x, pid, signals[i]), 0);
+        CHECK_EQ(exitfd_add(x, pid, 0, x), 0);
+        CHECK_EQ(exitfd_kill(x, pid, signals[i]), 0);
         struct exitfd_event event = wait_event(x);
         expect_event(&event, pid, CLD_KILLED, signals[i], EXITFD_REAPED, x);
     }
@@ -23,13 +23,13 @@ TEST(kill, only_the_child_that_is_named_is_hit)
 {
     struct exitfd *x = open_exitfd();
     pid_t hit = start_paused(), spared = start_paused();
-    expect_result(exitfd_add(x, hit, 0, NULL), 0);
-    expect_result(exitfd_add(x, spared, 0, NULL), 0);
-    expect_result(exitfd_kill(x, hit, SIGKILL), 0);
+    CHECK_EQ(exitfd_add(x, hit, 0, NULL), 0);
+    CHECK_EQ(exitfd_add(x, spared, 0, NULL), 0);
+    CHECK_EQ(exitfd_kill(x, hit, SIGKILL), 0);
     struct exitfd_event event = wait_event(x);
     expect_event(&event, hit, CLD_KILLED, SIGKILL, EXITFD_REAPED, NULL);
     expect_quiet(x);
-    expect_result(exitfd_kill(x, spared, 0), 0);
+    CHECK_EQ(exitfd_kill(x, spared, 0), 0);
     exitfd_close(x);
     kill_and_reap(spared);
 }
@@ -38,8 +38,8 @@ TEST(kill, signal_0_only_asks)
 {
     struct exitfd *x = open_exitfd();
     pid_t pid = start_paused();
-    expect_result(exitfd_add(x, pid, 0, NULL), 0);
-    expect_result(exitfd_kill(x, pid, 0), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, NULL), 0);
+    CHECK_EQ(exitfd_kill(x, pid, 0), 0);
     expect_quiet(x);
     exitfd_close(x);
     kill_and_reap(pid);
@@ -49,10 +49,10 @@ TEST(kill, a_zombie_not_reported_yet_counts_as_there)
 {
     struct exitfd *x = open_exitfd();
     pid_t pid = start_child_exit(5);
-    expect_result(exitfd_add(x, pid, 0, NULL), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, NULL), 0);
     wait_until_zombie(pid);
-    expect_result(exitfd_kill(x, pid, 0), 0);
-    expect_result(exitfd_kill(x, pid, SIGKILL), 0);
+    CHECK_EQ(exitfd_kill(x, pid, 0), 0);
+    CHECK_EQ(exitfd_kill(x, pid, SIGKILL), 0);
     struct exitfd_event event = wait_event(x);
     expect_exited(&event, pid, 5, NULL);
     exitfd_close(x);
@@ -62,10 +62,10 @@ TEST(kill, after_the_event_it_is_not_watched)
 {
     struct exitfd *x = open_exitfd();
     pid_t pid = start_child_exit(0);
-    expect_result(exitfd_add(x, pid, 0, NULL), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, NULL), 0);
     wait_event(x);
-    expect_result(exitfd_kill(x, pid, 0), -ENOENT);
-    expect_result(exitfd_kill(x, pid, SIGKILL), -ENOENT);
+    CHECK_EQ(exitfd_kill(x, pid, 0), -ENOENT);
+    CHECK_EQ(exitfd_kill(x, pid, SIGKILL), -ENOENT);
     exitfd_close(x);
 }
 
@@ -73,11 +73,11 @@ TEST(kill, what_is_not_watched_here_is_refused)
 {
     struct exitfd *x = open_exitfd(), *y = open_exitfd();
     pid_t pid = start_paused();
-    expect_result(exitfd_add(y, pid, 0, NULL), 0);
-    expect_result(exitfd_kill(x, pid, SIGKILL), -ENOENT);
-    expect_result(exitfd_kill(x, getpid(), SIGKILL), -ENOENT);
-    expect_result(exitfd_kill(x, INT_MAX, SIGKILL), -ENOENT);
-    expect_result(exitfd_kill(y, pid, 0), 0);
+    CHECK_EQ(exitfd_add(y, pid, 0, NULL), 0);
+    CHECK_EQ(exitfd_kill(x, pid, SIGKILL), -ENOENT);
+    CHECK_EQ(exitfd_kill(x, getpid(), SIGKILL), -ENOENT);
+    CHECK_EQ(exitfd_kill(x, INT_MAX, SIGKILL), -ENOENT);
+    CHECK_EQ(exitfd_kill(y, pid, 0), 0);
     exitfd_close(x);
     exitfd_close(y);
     kill_and_reap(pid);
@@ -87,13 +87,13 @@ TEST(kill, bad_arguments_are_refused)
 {
     struct exitfd *x = open_exitfd();
     pid_t pid = start_paused();
-    expect_result(exitfd_add(x, pid, 0, NULL), 0);
-    expect_result(exitfd_kill(NULL, pid, SIGKILL), -EINVAL);
-    expect_result(exitfd_kill(x, 0, SIGKILL), -EINVAL);
-    expect_result(exitfd_kill(x, -1, SIGKILL), -EINVAL);
-    expect_result(exitfd_kill(x, -pid, SIGKILL), -EINVAL);
-    expect_result(exitfd_kill(x, pid, -1), -EINVAL);
-    expect_result(exitfd_kill(x, pid, NSIG + 100), -EINVAL);
+    CHECK_EQ(exitfd_add(x, pid, 0, NULL), 0);
+    CHECK_EQ(exitfd_kill(NULL, pid, SIGKILL), -EINVAL);
+    CHECK_EQ(exitfd_kill(x, 0, SIGKILL), -EINVAL);
+    CHECK_EQ(exitfd_kill(x, -1, SIGKILL), -EINVAL);
+    CHECK_EQ(exitfd_kill(x, -pid, SIGKILL), -EINVAL);
+    CHECK_EQ(exitfd_kill(x, pid, -1), -EINVAL);
+    CHECK_EQ(exitfd_kill(x, pid, NSIG + 100), -EINVAL);
     expect_quiet(x);
     exitfd_close(x);
     kill_and_reap(pid);
@@ -103,13 +103,13 @@ TEST(kill, a_child_that_somebody_else_reaped_is_gone)
 {
     struct exitfd *x = open_exitfd();
     pid_t pid = start_child_exit(3);
-    expect_result(exitfd_add(x, pid, 0, x), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, x), 0);
     reap(pid);
-    expect_result(exitfd_kill(x, pid, 0), -ESRCH);
-    expect_result(exitfd_kill(x, pid, SIGKILL), -ESRCH);
+    CHECK_EQ(exitfd_kill(x, pid, 0), -ESRCH);
+    CHECK_EQ(exitfd_kill(x, pid, SIGKILL), -ESRCH);
     struct exitfd_event event = wait_event(x);
-    cr_assert_eq(event.pid, pid);
-    expect_result(exitfd_kill(x, pid, SIGKILL), -ENOENT);
+    CHECK_EQ(event.pid, pid);
+    CHECK_EQ(exitfd_kill(x, pid, SIGKILL), -ENOENT);
     exitfd_close(x);
 }
 
@@ -117,13 +117,13 @@ TEST(kill, an_observed_child_can_be_killed_until_its_owner_reaped_it)
 {
     struct exitfd *x = open_exitfd();
     pid_t pid = start_paused();
-    expect_result(exitfd_add(x, pid, EXITFD_OBSERVE, x), 0);
-    expect_result(exitfd_kill(x, pid, SIGKILL), 0);
+    CHECK_EQ(exitfd_add(x, pid, EXITFD_OBSERVE, x), 0);
+    CHECK_EQ(exitfd_kill(x, pid, SIGKILL), 0);
     wait_until_zombie(pid);
-    expect_result(exitfd_kill(x, pid, 0), 0);
+    CHECK_EQ(exitfd_kill(x, pid, 0), 0);
     struct exitfd_event event = wait_event(x);
     expect_event(&event, pid, CLD_KILLED, SIGKILL, EXITFD_PEEKED, x);
-    expect_result(exitfd_kill(x, pid, 0), -ENOENT);
+    CHECK_EQ(exitfd_kill(x, pid, 0), -ENOENT);
     reap(pid);
     exitfd_close(x);
 }
@@ -132,9 +132,9 @@ TEST(kill, a_child_followed_in_two_places_can_be_killed_by_either)
 {
     struct exitfd *x = open_exitfd(), *y = open_exitfd();
     pid_t pid = start_paused();
-    expect_result(exitfd_add(x, pid, 0, x), 0);
-    expect_result(exitfd_add(y, pid, EXITFD_OBSERVE, y), 0);
-    expect_result(exitfd_kill(y, pid, SIGTERM), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, x), 0);
+    CHECK_EQ(exitfd_add(y, pid, EXITFD_OBSERVE, y), 0);
+    CHECK_EQ(exitfd_kill(y, pid, SIGTERM), 0);
     struct exitfd_event event = wait_event(y);
     expect_event(&event, pid, CLD_KILLED, SIGTERM, EXITFD_PEEKED, y);
     event = wait_event(x);
@@ -150,13 +150,13 @@ TEST(kill, what_the_kernel_forbids_is_eperm)
         SKIP("not root: no process of another user can be made");
     struct exitfd *x = open_exitfd();
     pid_t pid = start_paused();
-    expect_result(exitfd_add(x, pid, 0, NULL), 0);
-    cr_assert_eq(setresuid(nobody, nobody, 0), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, NULL), 0);
+    CHECK_EQ(setresuid(nobody, nobody, 0), 0);
     int as_nobody = exitfd_kill(x, pid, SIGKILL);
     int asked_as_nobody = exitfd_kill(x, pid, 0);
-    cr_assert_eq(setresuid(0, 0, 0), 0);
-    expect_result(as_nobody, -EPERM);
-    expect_result(asked_as_nobody, -EPERM);
+    CHECK_EQ(setresuid(0, 0, 0), 0);
+    CHECK_EQ(as_nobody, -EPERM);
+    CHECK_EQ(asked_as_nobody, -EPERM);
     expect_quiet(x);
     exitfd_close(x);
     kill_and_reap(pid);

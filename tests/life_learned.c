@@ -31,9 +31,9 @@ static void hold_the_fork_up(void)
 static void prepare(struct exitfd *x)
 {
     meeting.x = x;
-    cr_assert_eq(pipe2(meeting.to_other, O_CLOEXEC), 0);
-    cr_assert_eq(sem_init(&meeting.added, 0, 0), 0);
-    cr_assert_eq(pthread_atfork(NULL, hold_the_fork_up, NULL), 0);
+    CHECK_EQ(pipe2(meeting.to_other, O_CLOEXEC), 0);
+    CHECK_EQ(sem_init(&meeting.added, 0, 0), 0);
+    CHECK_EQ(pthread_atfork(NULL, hold_the_fork_up, NULL), 0);
     atomic_store(&meeting.on, true);
 }
 
@@ -42,7 +42,7 @@ static void end_meeting(void)
     close(meeting.to_other[0]);
     close(meeting.to_other[1]);
     sem_destroy(&meeting.added);
-    cr_assert_null(meeting.failed, "%s", meeting.failed);
+    CHECK(meeting.failed == NULL, "%s", meeting.failed);
 }
 
 static pid_t fork_one_that_tells(struct exitfd *x, void *data)
@@ -51,11 +51,11 @@ static pid_t fork_one_that_tells(struct exitfd *x, void *data)
     if (pid == 0) {
         pid = getpid();
         alarm(120);
-        EXIT_UNLESS(80, write(meeting.to_other[1], &pid, sizeof(pid)) == sizeof(pid));
+        CHECK(write(meeting.to_other[1], &pid, sizeof(pid)) == sizeof(pid));
         for (;;)
             pause();
     }
-    cr_assert_gt(pid, 0);
+    CHECK(pid > 0);
     return pid;
 }
 
@@ -95,7 +95,7 @@ TEST(learned, and_observed_by_another_exitfd)
 {
     struct exitfd *x = open_exitfd();
     sem_t fork_is_over;
-    cr_assert_eq(sem_init(&fork_is_over, 0, 0), 0);
+    CHECK_EQ(sem_init(&fork_is_over, 0, 0), 0);
     prepare(x);
     struct helper helper = start_helper(observe, &fork_is_over);
     pid_t pid = fork_one_that_tells(x, x);
@@ -126,10 +126,10 @@ TEST(learned, and_added_to_the_same_exitfd_is_one_watch)
     pid_t pid = fork_one_that_tells(x, x);
     join_helper(&helper);
     expect_no_event(x);
-    expect_result(exitfd_kill(x, pid, SIGTERM), 0);
+    CHECK_EQ(exitfd_kill(x, pid, SIGTERM), 0);
     struct exitfd_event event = wait_event(x);
     expect_event(&event, pid, CLD_KILLED, SIGTERM, EXITFD_REAPED, x);
-    expect_result(exitfd_remove(x, pid), -ENOENT);
+    CHECK_EQ(exitfd_remove(x, pid), -ENOENT);
     expect_settled(x);
     end_meeting();
     exitfd_close(x);

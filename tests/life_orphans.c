@@ -10,7 +10,7 @@ static struct exitfd *open_any_watch(void)
 {
     become_subreaper();
     struct exitfd *x = open_exitfd();
-    expect_result(exitfd_add(x, -1, 0, x), 0);
+    CHECK_EQ(exitfd_add(x, -1, 0, x), 0);
     return x;
 }
 
@@ -21,12 +21,12 @@ TEST(orphans, an_orphan_that_lands_on_us_is_reported_and_reaped)
     pid_t exits = start_orphan(&gate, 31), killed = start_orphan(NULL, -SIGKILL);
     struct exitfd_event event = wait_event(x);
     expect_event(&event, killed, CLD_KILLED, SIGKILL, EXITFD_REAPED, x);
-    cr_assert_not(is_child(killed));
+    CHECK(!is_child(killed));
     expect_no_event(x);
     let_through(&gate, 1);
     event = wait_event(x);
     expect_exited(&event, exits, 31, x);
-    cr_assert_not(is_child(exits));
+    CHECK(!is_child(exits));
     expect_quiet(x);
     close_gate(&gate);
     exitfd_close(x);
@@ -53,7 +53,7 @@ TEST(orphans, those_that_were_zombies_before_the_add_are_reported)
     for (int i = 0; i < ZOMBIES; i++)
         wait_until_zombie(i % 2 != 0 ? start_orphan(NULL, 33) : start_child_exit(33));
     expect_quiet(x);
-    expect_result(exitfd_add(x, -1, 0, x), 0);
+    CHECK_EQ(exitfd_add(x, -1, 0, x), 0);
     wait_events(x, events, ZOMBIES);
     for (int i = 0; i < ZOMBIES; i++)
         expect_exited(&events[i], events[i].pid, 33, x);
@@ -66,11 +66,11 @@ TEST(orphans, a_watched_child_is_never_reported_by_this_watch)
     struct exitfd *x = open_any_watch(), *y = open_exitfd();
     int here, there, seen;
     pid_t watched_here = start_child_exit(1);
-    expect_result(exitfd_add(x, watched_here, 0, &here), 0);
+    CHECK_EQ(exitfd_add(x, watched_here, 0, &here), 0);
     pid_t watched_there = start_child_exit(2);
-    expect_result(exitfd_add(y, watched_there, 0, &there), 0);
+    CHECK_EQ(exitfd_add(y, watched_there, 0, &there), 0);
     pid_t observed_there = start_child_exit(3);
-    expect_result(exitfd_add(y, observed_there, EXITFD_OBSERVE, &seen), 0);
+    CHECK_EQ(exitfd_add(y, observed_there, EXITFD_OBSERVE, &seen), 0);
     wait_until_zombie(watched_here);
     wait_until_zombie(watched_there);
     wait_until_zombie(observed_there);
@@ -95,8 +95,8 @@ TEST(orphans, a_discarded_child_is_not_reported)
 {
     struct exitfd *x = open_any_watch();
     pid_t pid = start_paused();
-    expect_result(exitfd_add(x, pid, 0, NULL), 0);
-    expect_result(exitfd_discard(x, pid), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, NULL), 0);
+    CHECK_EQ(exitfd_discard(x, pid), 0);
     kill(pid, SIGKILL);
     while (is_child(pid)) {
         wait_readable(exitfd_get_fd(x));
@@ -110,10 +110,10 @@ TEST(orphans, a_removed_child_is_any_other_child_again)
 {
     struct exitfd *x = open_any_watch(), *y = open_exitfd();
     pid_t pid = start_child_exit(34);
-    expect_result(exitfd_add(y, pid, 0, y), 0);
+    CHECK_EQ(exitfd_add(y, pid, 0, y), 0);
     wait_until_zombie(pid);
     expect_quiet(x);
-    expect_result(exitfd_remove(y, pid), 0);
+    CHECK_EQ(exitfd_remove(y, pid), 0);
     struct exitfd_event event = wait_event(x);
     expect_exited(&event, pid, 34, x);
     expect_quiet(y);
@@ -132,7 +132,7 @@ TEST(orphans, one_behind_a_zombie_that_another_exitfd_watches_is_found)
     skip_where_children_cannot_be_listed();
     struct exitfd *x = open_any_watch(), *y = open_exitfd();
     pid_t in_front = start_child_exit(1);
-    expect_result(exitfd_add(y, in_front, 0, y), 0);
+    CHECK_EQ(exitfd_add(y, in_front, 0, y), 0);
     wait_until_zombie(in_front);
     pid_t orphan = start_orphan(NULL, 35);
     struct exitfd_event event = wait_event(x);
@@ -148,7 +148,7 @@ TEST(orphans, one_behind_a_zombie_is_found_once_that_is_gone)
 {
     struct exitfd *x = open_any_watch(), *y = open_exitfd();
     pid_t in_front = start_child_exit(1);
-    expect_result(exitfd_add(y, in_front, 0, y), 0);
+    CHECK_EQ(exitfd_add(y, in_front, 0, y), 0);
     wait_until_zombie(in_front);
     pid_t orphan = start_orphan(NULL, 35);
     wait_until_zombie(orphan);
@@ -171,7 +171,7 @@ TEST(orphans, those_behind_an_observed_zombie_are_found_and_nothing_spins)
     struct exitfd_event event;
     int seen;
     pid_t in_front = start_child_exit(2);
-    expect_result(exitfd_add(y, in_front, EXITFD_OBSERVE, &seen), 0);
+    CHECK_EQ(exitfd_add(y, in_front, EXITFD_OBSERVE, &seen), 0);
     wait_until_zombie(in_front);
     for (int i = 0; i < 10; i++) {
         pid_t orphan = start_orphan(NULL, 36);
@@ -190,15 +190,15 @@ TEST(orphans, those_behind_an_observed_zombie_are_found_and_nothing_spins)
 TEST(orphans, there_is_one_holder_per_process)
 {
     struct exitfd *x = open_any_watch(), *y = open_exitfd();
-    expect_result(exitfd_add(x, -1, 0, NULL), -EBUSY);
-    expect_result(exitfd_add(y, -1, 0, NULL), -EBUSY);
-    expect_result(exitfd_remove(y, -1), -ENOENT);
-    expect_result(exitfd_remove(x, -1), 0);
-    expect_result(exitfd_remove(x, -1), -ENOENT);
-    expect_result(exitfd_add(y, -1, 0, y), 0);
-    expect_result(exitfd_add(x, -1, 0, NULL), -EBUSY);
+    CHECK_EQ(exitfd_add(x, -1, 0, NULL), -EBUSY);
+    CHECK_EQ(exitfd_add(y, -1, 0, NULL), -EBUSY);
+    CHECK_EQ(exitfd_remove(y, -1), -ENOENT);
+    CHECK_EQ(exitfd_remove(x, -1), 0);
+    CHECK_EQ(exitfd_remove(x, -1), -ENOENT);
+    CHECK_EQ(exitfd_add(y, -1, 0, y), 0);
+    CHECK_EQ(exitfd_add(x, -1, 0, NULL), -EBUSY);
     exitfd_close(y);
-    expect_result(exitfd_add(x, -1, 0, x), 0);
+    CHECK_EQ(exitfd_add(x, -1, 0, x), 0);
     pid_t orphan = start_orphan(NULL, 37);
     struct exitfd_event event = wait_event(x);
     expect_exited(&event, orphan, 37, x);
@@ -210,11 +210,11 @@ TEST(orphans, after_the_watch_was_given_up_they_are_the_callers)
     struct exitfd *x = open_any_watch();
     pid_t orphan = start_orphan(NULL, 38);
     wait_until_zombie(orphan);
-    expect_result(exitfd_remove(x, -1), 0);
+    CHECK_EQ(exitfd_remove(x, -1), 0);
     if (follows_by_pidfd())
-        cr_assert(exitfd_is_default_handler(), "the handler stays, though nobody needs it");
+        CHECK(exitfd_is_default_handler(), "the handler stays, though nobody needs it");
     expect_quiet(x);
-    cr_assert_eq(WEXITSTATUS(reap(orphan)), 38);
+    CHECK_EQ(WEXITSTATUS(reap(orphan)), 38);
     exitfd_close(x);
 }
 
@@ -224,7 +224,7 @@ TEST(orphans, after_the_close_they_are_the_callers)
     pid_t orphan = start_orphan(NULL, 39);
     wait_until_zombie(orphan);
     exitfd_close(x);
-    cr_assert_eq(WEXITSTATUS(reap(orphan)), 39);
+    CHECK_EQ(WEXITSTATUS(reap(orphan)), 39);
 }
 
 TEST(orphans, their_stops_are_not_reported)
@@ -254,10 +254,10 @@ TEST(orphans, with_sigchld_blocked_in_every_thread_they_are_still_found)
 TEST(orphans, flags_are_refused)
 {
     struct exitfd *x = open_exitfd();
-    expect_result(exitfd_add(x, -1, EXITFD_OBSERVE, NULL), -EINVAL);
-    expect_result(exitfd_add(x, -1, EXITFD_STOPPED, NULL), -EINVAL);
-    expect_result(exitfd_add(x, -1, EXITFD_CONTINUED, NULL), -EINVAL);
-    expect_result(exitfd_remove(x, -1), -ENOENT);
+    CHECK_EQ(exitfd_add(x, -1, EXITFD_OBSERVE, NULL), -EINVAL);
+    CHECK_EQ(exitfd_add(x, -1, EXITFD_STOPPED, NULL), -EINVAL);
+    CHECK_EQ(exitfd_add(x, -1, EXITFD_CONTINUED, NULL), -EINVAL);
+    CHECK_EQ(exitfd_remove(x, -1), -ENOENT);
     exitfd_close(x);
 }
 
@@ -267,12 +267,12 @@ TEST(orphans, without_signals_it_is_not_to_be_had)
     int ret = exitfd_open(&x, EXITFD_NO_SIGNALS);
     if (ret == -ENOTSUP && backend_is("self-pipe"))
         SKIP("EXITFD_NO_SIGNALS: self-pipe cannot do without");
-    expect_result(ret, 0);
-    expect_result(exitfd_add(x, -1, 0, NULL), -ENOTSUP);
-    expect_result(exitfd_remove(x, -1), -ENOENT);
+    CHECK_EQ(ret, 0);
+    CHECK_EQ(exitfd_add(x, -1, 0, NULL), -ENOTSUP);
+    CHECK_EQ(exitfd_remove(x, -1), -ENOENT);
     exitfd_close(x);
     struct exitfd *y = open_exitfd();
-    expect_result(exitfd_add(y, -1, 0, NULL), 0);
+    CHECK_EQ(exitfd_add(y, -1, 0, NULL), 0);
     exitfd_close(y);
 }
 
@@ -290,7 +290,7 @@ TEST(orphans, five_hundred_at_once_are_all_found)
     wait_events(x, events, ORPHANS);
     for (int i = 0; i < ORPHANS; i++)
         expect_exited(&events[i], events[i].pid, 41, x);
-    cr_assert(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD);
+    CHECK(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD);
     expect_quiet(x);
     close_gate(&gate);
     exitfd_close(x);
@@ -329,13 +329,13 @@ static pid_t start_watched(struct exitfd *x, int i, void *data)
     if (i % 2 == 0) {
         char *argv[] = { "true", NULL };
         pid_t pid = -1;
-        expect_result(exitfd_spawn(x, &pid, "true", NULL, NULL, argv, environ, 0, data), 0);
+        CHECK_EQ(exitfd_spawn(x, &pid, "true", NULL, NULL, argv, environ, 0, data), 0);
         return pid;
     }
     pid_t pid = exitfd_fork(x, 0, data);
     if (pid == 0)
         _exit(0);
-    cr_assert_gt(pid, 0, "exitfd_fork: %s", strerror(-pid));
+    CHECK(pid > 0, "exitfd_fork: %s", strerror(-pid));
     return pid;
 }
 
@@ -347,7 +347,7 @@ TEST(orphans, no_spawn_or_fork_in_one_thread_is_taken_for_an_orphan_in_another)
     skip_where_one_thread_owns_it();
     struct exitfd *x = open_exitfd(), *y = open_exitfd();
     struct taker taker = { .x = x };
-    expect_result(exitfd_add(x, -1, 0, &taker), 0);
+    CHECK_EQ(exitfd_add(x, -1, 0, &taker), 0);
     struct helper helper = start_helper(take_all, &taker);
     for (int i = 0; i < CHILDREN; i++) {
         pid_t pid = start_watched(y, i, y);
@@ -357,7 +357,7 @@ TEST(orphans, no_spawn_or_fork_in_one_thread_is_taken_for_an_orphan_in_another)
     expect_quiet(y);
     atomic_store(&taker.stop, true);
     join_helper(&helper);
-    cr_assert_eq(taker.orphans, 0, "%d children were taken for orphans", taker.orphans);
+    CHECK_EQ(taker.orphans, 0, "%d children were taken for orphans", taker.orphans);
     exitfd_close(y);
     exitfd_close(x);
 }
@@ -370,16 +370,16 @@ TEST(orphans, nor_where_both_are_behind_the_same_exitfd)
     skip_where_one_thread_owns_it();
     struct exitfd *x = open_exitfd();
     struct taker taker = { .x = x };
-    expect_result(exitfd_add(x, -1, 0, &taker), 0);
+    CHECK_EQ(exitfd_add(x, -1, 0, &taker), 0);
     struct helper helper = start_helper(take_all, &taker);
     for (int i = 0; i < CHILDREN; i++)
         start_watched(x, i, NULL);
     long long end = now_ms() + DEADLINE_MS;
     while (waitid(P_ALL, 0, &(siginfo_t){ 0 }, WEXITED | WNOHANG | WNOWAIT) == 0)
-        cr_assert_lt(now_ms(), end, "children are left");
+        CHECK(now_ms() < end, "children are left");
     atomic_store(&taker.stop, true);
     join_helper(&helper);
-    cr_assert_eq(taker.orphans, 0, "%d children were taken for orphans", taker.orphans);
-    cr_assert_eq(taker.own, CHILDREN);
+    CHECK_EQ(taker.orphans, 0, "%d children were taken for orphans", taker.orphans);
+    CHECK_EQ(taker.own, CHILDREN);
     exitfd_close(x);
 }

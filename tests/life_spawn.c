@@ -37,16 +37,16 @@ TEST(spawn, an_end_by_a_signal_is_reported_as_such)
 TEST(spawn, the_file_is_looked_for_on_the_path)
 {
     char directory[] = "/tmp/exitfd-spawn-XXXXXX", script[64];
-    cr_assert_not_null(mkdtemp(directory));
+    CHECK(mkdtemp(directory) != NULL);
     snprintf(script, sizeof(script), "%s/only-there", directory);
     int fd = open(script, O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
-    cr_assert_eq(dprintf(fd, "#!/bin/sh\nexit 23\n"), 18);
+    CHECK_EQ(dprintf(fd, "#!/bin/sh\nexit 23\n"), 18);
     close(fd);
     struct exitfd *x = open_exitfd();
     pid_t pid;
-    expect_result(spawn_plain(x, &pid, "only-there", 0), -ENOENT);
+    CHECK_EQ(spawn_plain(x, &pid, "only-there", 0), -ENOENT);
     setenv("PATH", directory, 1);
-    expect_result(spawn_plain(x, &pid, "only-there", 0), 0);
+    CHECK_EQ(spawn_plain(x, &pid, "only-there", 0), 0);
     struct exitfd_event event = wait_event(x);
     expect_exited(&event, pid, 23, NULL);
     exitfd_close(x);
@@ -56,9 +56,9 @@ TEST(spawn, the_file_is_looked_for_on_the_path)
 
 static void expect_no_trace(struct exitfd *x, int ret, int wanted, pid_t pid)
 {
-    expect_result(ret, wanted);
-    cr_assert_eq(pid, -77, "the pid was written in spite of the failure");
-    cr_assert(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD, "there is a child in spite of the failure");
+    CHECK_EQ(ret, wanted);
+    CHECK_EQ(pid, -77, "the pid was written in spite of the failure");
+    CHECK(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD, "there is a child in spite of the failure");
     expect_quiet(x);
 }
 
@@ -99,12 +99,12 @@ TEST(spawn, a_spawn_after_a_failed_one_is_watched)
 {
     struct exitfd *x = open_exitfd();
     pid_t other = start_child_exit(1);
-    expect_result(exitfd_add(x, other, 0, NULL), 0);
+    CHECK_EQ(exitfd_add(x, other, 0, NULL), 0);
     pid_t pid;
-    expect_result(spawn_plain(x, &pid, "no such file", 0), -ENOENT);
+    CHECK_EQ(spawn_plain(x, &pid, "no such file", 0), -ENOENT);
     struct exitfd_event event = wait_event(x);
     expect_exited(&event, other, 1, NULL);
-    expect_result(spawn_plain(x, &pid, "true", 0), 0);
+    CHECK_EQ(spawn_plain(x, &pid, "true", 0), 0);
     event = wait_event(x);
     expect_exited(&event, pid, 0, NULL);
     exitfd_close(x);
@@ -113,8 +113,8 @@ TEST(spawn, a_spawn_after_a_failed_one_is_watched)
 TEST(spawn, pid_may_be_null)
 {
     struct exitfd *x = open_exitfd();
-    expect_result(spawn_plain(x, NULL, "false", 0), 0);
-    cr_assert_eq(wait_event(x).status, 1);
+    CHECK_EQ(spawn_plain(x, NULL, "false", 0), 0);
+    CHECK_EQ(wait_event(x).status, 1);
     exitfd_close(x);
 }
 
@@ -124,8 +124,8 @@ TEST(spawn, arguments_and_environment_are_handed_over)
     char *argv[] = { "sh",   "-c",   "test \"$0 $1 $EXITFD_WORD\" = 'zero a  b there' && test -z \"$HOME\"",
                      "zero", "a  b", NULL };
     char *envp[] = { "EXITFD_WORD=there", NULL };
-    expect_result(exitfd_spawn(x, NULL, "sh", NULL, NULL, argv, envp, 0, NULL), 0);
-    cr_assert_eq(wait_event(x).status, 0);
+    CHECK_EQ(exitfd_spawn(x, NULL, "sh", NULL, NULL, argv, envp, 0, NULL), 0);
+    CHECK_EQ(wait_event(x).status, 0);
     exitfd_close(x);
 }
 
@@ -133,7 +133,7 @@ TEST(spawn, file_actions_are_carried_out)
 {
     struct exitfd *x = open_exitfd();
     struct output output = output_of(x, NULL, (char *[]){ "echo", "to the pipe", NULL });
-    cr_assert_str_eq(output.text, "to the pipe\n");
+    CHECK_STR(output.text, "to the pipe\n");
     exitfd_close(x);
 }
 
@@ -146,11 +146,11 @@ TEST(spawn, attributes_are_carried_out_and_not_changed)
     posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP);
     char *argv[] = { "sleep", "60", NULL };
     pid_t pid;
-    expect_result(exitfd_spawn(x, &pid, "sleep", NULL, &attr, argv, environ, 0, NULL), 0);
-    cr_assert_eq(getpgid(pid), pid);
+    CHECK_EQ(exitfd_spawn(x, &pid, "sleep", NULL, &attr, argv, environ, 0, NULL), 0);
+    CHECK_EQ(getpgid(pid), pid);
     posix_spawnattr_getflags(&attr, &flags);
-    cr_assert_eq(flags, POSIX_SPAWN_SETPGROUP);
-    expect_result(exitfd_kill(x, pid, SIGKILL), 0);
+    CHECK_EQ(flags, POSIX_SPAWN_SETPGROUP);
+    CHECK_EQ(exitfd_kill(x, pid, SIGKILL), 0);
     struct exitfd_event event = wait_event(x);
     expect_event(&event, pid, CLD_KILLED, SIGKILL, EXITFD_REAPED, NULL);
     posix_spawnattr_destroy(&attr);
@@ -163,7 +163,7 @@ TEST(spawn, an_observed_child_is_left_to_its_owner)
     pid_t pid = spawn_shell(x, "exit 9", EXITFD_OBSERVE, x);
     struct exitfd_event event = wait_event(x);
     expect_event(&event, pid, CLD_EXITED, 9, EXITFD_PEEKED, x);
-    cr_assert_eq(WEXITSTATUS(reap(pid)), 9);
+    CHECK_EQ(WEXITSTATUS(reap(pid)), 9);
     exitfd_close(x);
 }
 
@@ -190,11 +190,11 @@ TEST(spawn, no_fd_of_ours_reaches_the_child)
     fcntl(gate.wait_end, F_SETFD, FD_CLOEXEC);
     fcntl(gate.go_end, F_SETFD, FD_CLOEXEC);
     pid_t waiting = start_child(&gate, 0);
-    expect_result(exitfd_add(x, waiting, EXITFD_STOPPED, NULL), 0);
-    expect_result(exitfd_add(x, -1, 0, NULL), 0);
-    expect_result(exitfd_add(y, waiting, EXITFD_OBSERVE, NULL), 0);
+    CHECK_EQ(exitfd_add(x, waiting, EXITFD_STOPPED, NULL), 0);
+    CHECK_EQ(exitfd_add(x, -1, 0, NULL), 0);
+    CHECK_EQ(exitfd_add(y, waiting, EXITFD_OBSERVE, NULL), 0);
     struct output with = output_of(y, NULL, list_fds);
-    cr_assert_str_eq(with.text, without.text);
+    CHECK_STR(with.text, without.text);
     let_through(&gate, 1);
     struct exitfd_event event = wait_event(y);
     expect_event(&event, waiting, CLD_EXITED, 0, EXITFD_PEEKED, NULL);

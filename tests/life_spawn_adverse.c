@@ -22,8 +22,8 @@ static void expect_one_true_or_unknown(struct exitfd *x, pid_t pid)
         expect_event(&event, pid, 0, 0, EXITFD_UNKNOWN, x);
     else
         expect_event(&event, pid, CLD_EXITED, 7, event.origin, x);
-    cr_assert_neq(event.origin, EXITFD_PEEKED);
-    expect_result(exitfd_kill(x, pid, 0), -ENOENT);
+    CHECK(event.origin != EXITFD_PEEKED);
+    CHECK_EQ(exitfd_kill(x, pid, 0), -ENOENT);
     expect_no_event(x);
 }
 
@@ -33,7 +33,7 @@ TEST(spawn_adverse, where_sigchld_is_ignored_there_is_one_event)
     struct exitfd *x = open_exitfd();
     for (int i = 0; i < 20; i++) {
         pid_t pid;
-        expect_result(spawn_exit_7(x, &pid), 0);
+        CHECK_EQ(spawn_exit_7(x, &pid), 0);
         expect_one_true_or_unknown(x, pid);
     }
     exitfd_close(x);
@@ -45,7 +45,7 @@ TEST(spawn_adverse, where_sigchld_is_ignored_later_there_is_one_event)
     pid_t pid;
     set_sigchld(SIG_IGN, 0);
     for (int i = 0; i < 20; i++) {
-        expect_result(spawn_exit_7(x, &pid), 0);
+        CHECK_EQ(spawn_exit_7(x, &pid), 0);
         expect_one_true_or_unknown(x, pid);
     }
     exitfd_close(x);
@@ -57,7 +57,7 @@ TEST(spawn_adverse, with_sa_nocldwait_there_is_one_event)
     set_sigchld(SIG_DFL, SA_NOCLDWAIT);
     for (int i = 0; i < 20; i++) {
         pid_t pid;
-        expect_result(spawn_exit_7(x, &pid), 0);
+        CHECK_EQ(spawn_exit_7(x, &pid), 0);
         expect_one_true_or_unknown(x, pid);
     }
     exitfd_close(x);
@@ -78,7 +78,7 @@ TEST(spawn_adverse, where_another_thread_reaps_any_child_there_is_one_event)
     struct helper thief = start_helper(steal_children, &stop);
     for (int i = 0; i < 50; i++) {
         pid_t pid;
-        expect_result(spawn_exit_7(x, &pid), 0);
+        CHECK_EQ(spawn_exit_7(x, &pid), 0);
         expect_one_true_or_unknown(x, pid);
     }
     atomic_store(&stop, true);
@@ -92,7 +92,7 @@ TEST(spawn_adverse, with_no_fd_left_the_child_is_still_watched)
     struct rlimit before = forbid_new_fds();
     for (int i = 0; i < 20; i++) {
         pid_t pid;
-        expect_result(spawn_exit_7(x, &pid), 0);
+        CHECK_EQ(spawn_exit_7(x, &pid), 0);
         struct exitfd_event event = wait_event(x);
         expect_exited(&event, pid, 7, x);
         expect_quiet(x);
@@ -107,7 +107,7 @@ static void skip_self_pipe(void)
     int ret = exitfd_open(&x, EXITFD_NO_SIGNALS);
     if (ret == -ENOTSUP && backend_is("self-pipe"))
         SKIP("EXITFD_NO_SIGNALS: self-pipe cannot do without");
-    expect_result(ret, 0);
+    CHECK_EQ(ret, 0);
     exitfd_close(x);
 }
 
@@ -118,11 +118,11 @@ TEST(spawn_adverse, without_signals_it_is_watched_all_the_same)
     sigaction(SIGCHLD, NULL, &before);
     struct exitfd *x = open_exitfd_flags(EXITFD_NO_SIGNALS);
     pid_t pid;
-    expect_result(spawn_exit_7(x, &pid), 0);
+    CHECK_EQ(spawn_exit_7(x, &pid), 0);
     struct exitfd_event event = wait_event(x);
     expect_exited(&event, pid, 7, x);
     sigaction(SIGCHLD, NULL, &after);
-    cr_assert_eq(after.sa_handler, before.sa_handler);
+    CHECK_EQ(after.sa_handler, before.sa_handler);
     exitfd_close(x);
 }
 
@@ -137,9 +137,9 @@ TEST(spawn_adverse, without_signals_and_with_no_fd_left_it_is_watched_or_not_sta
         struct exitfd_event event = call_until_event(x);
         expect_exited(&event, pid, 7, x);
     } else {
-        expect_result(ret, -EMFILE);
-        cr_assert_eq(pid, -77);
-        cr_assert(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD);
+        CHECK_EQ(ret, -EMFILE);
+        CHECK_EQ(pid, -77);
+        CHECK(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD);
     }
     expect_quiet(x);
     allow_new_fds(&before);
@@ -151,9 +151,9 @@ TEST(spawn_adverse, without_signals_stops_are_refused_before_anything_starts)
     skip_self_pipe();
     struct exitfd *x = open_exitfd_flags(EXITFD_NO_SIGNALS);
     char *argv[] = { "true", NULL };
-    expect_result(exitfd_spawn(x, NULL, "true", NULL, NULL, argv, environ, EXITFD_STOPPED, NULL), -ENOTSUP);
-    expect_result(exitfd_spawn(x, NULL, "true", NULL, NULL, argv, environ, EXITFD_CONTINUED, NULL), -ENOTSUP);
-    cr_assert(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD);
+    CHECK_EQ(exitfd_spawn(x, NULL, "true", NULL, NULL, argv, environ, EXITFD_STOPPED, NULL), -ENOTSUP);
+    CHECK_EQ(exitfd_spawn(x, NULL, "true", NULL, NULL, argv, environ, EXITFD_CONTINUED, NULL), -ENOTSUP);
+    CHECK(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD);
     exitfd_close(x);
 }
 
@@ -164,8 +164,8 @@ TEST(spawn_adverse, where_no_pidfd_is_given_for_the_child_it_is_still_watched)
     for (size_t i = 0; i < sizeof(refusals) / sizeof(*refusals); i++) {
         pid_t pid;
         inject_pidfd_open = (struct injection){ .error = refusals[i], .times = 1 };
-        expect_result(spawn_exit_7(x, &pid), 0);
-        cr_assert_eq(inject_pidfd_open.failed, follows_by_pidfd());
+        CHECK_EQ(spawn_exit_7(x, &pid), 0);
+        CHECK_EQ(inject_pidfd_open.failed, follows_by_pidfd());
         struct exitfd_event event = wait_event(x);
         expect_exited(&event, pid, 7, x);
         expect_quiet(x);
@@ -181,13 +181,13 @@ TEST(spawn_adverse, without_signals_a_started_child_is_watched_also_without_a_pi
     pid_t pid = -77;
     int ret = spawn_exit_7(x, &pid);
     inject_pidfd_open.times = 0;
-    cr_assert_eq(inject_pidfd_open.failed, follows_by_pidfd());
+    CHECK_EQ(inject_pidfd_open.failed, follows_by_pidfd());
     if (ret == 0) {
         struct exitfd_event event = wait_event(x);
         expect_exited(&event, pid, 7, x);
     } else {
-        cr_assert_eq(pid, -77);
-        cr_assert(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD, "started, and not watched");
+        CHECK_EQ(pid, -77);
+        CHECK(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD, "started, and not watched");
     }
     expect_quiet(x);
     exitfd_close(x);

@@ -42,15 +42,15 @@ static sigset_t set_of(int sig)
 static void block(int sig)
 {
     sigset_t set = set_of(sig);
-    cr_assert_eq(pthread_sigmask(SIG_BLOCK, &set, NULL), 0);
+    CHECK_EQ(pthread_sigmask(SIG_BLOCK, &set, NULL), 0);
 }
 
 TEST(spawn_signals, sigchld_is_default_and_unblocked)
 {
     struct exitfd *x = open_exitfd();
     struct signal_state state = state_in_child(x, NULL);
-    cr_assert_not(has(state.blocked, SIGCHLD));
-    cr_assert_not(has(state.ignored, SIGCHLD));
+    CHECK(!has(state.blocked, SIGCHLD));
+    CHECK(!has(state.ignored, SIGCHLD));
     exitfd_close(x);
 }
 
@@ -58,7 +58,7 @@ TEST(spawn_signals, sigchld_is_unblocked_also_where_the_parent_blocks_it)
 {
     struct exitfd *x = open_exitfd();
     block_sigchld();
-    cr_assert_not(has(state_in_child(x, NULL).blocked, SIGCHLD));
+    CHECK(!has(state_in_child(x, NULL).blocked, SIGCHLD));
     exitfd_close(x);
 }
 
@@ -66,7 +66,7 @@ TEST(spawn_signals, sigchld_is_default_also_where_the_parent_ignores_it)
 {
     struct exitfd *x = open_exitfd();
     signal(SIGCHLD, SIG_IGN);
-    cr_assert_not(has(state_in_child(x, NULL).ignored, SIGCHLD));
+    CHECK(!has(state_in_child(x, NULL).ignored, SIGCHLD));
     exitfd_close(x);
 }
 
@@ -74,7 +74,7 @@ TEST(spawn_signals, sigchld_is_default_also_where_the_parent_ignored_it_before_t
 {
     signal(SIGCHLD, SIG_IGN);
     struct exitfd *x = open_exitfd();
-    cr_assert_not(has(state_in_child(x, NULL).ignored, SIGCHLD));
+    CHECK(!has(state_in_child(x, NULL).ignored, SIGCHLD));
     exitfd_close(x);
 }
 
@@ -84,8 +84,8 @@ TEST(spawn_signals, other_signals_are_inherited)
     block(SIGUSR1);
     signal(SIGUSR2, SIG_IGN);
     struct signal_state state = state_in_child(x, NULL);
-    cr_assert(has(state.blocked, SIGUSR1));
-    cr_assert(has(state.ignored, SIGUSR2));
+    CHECK(has(state.blocked, SIGUSR1));
+    CHECK(has(state.ignored, SIGUSR2));
     exitfd_close(x);
 }
 
@@ -101,8 +101,8 @@ TEST(spawn_signals, the_parents_own_mask_and_disposition_stay_as_they_are)
     pthread_sigmask(SIG_BLOCK, NULL, &after);
     sigaction(SIGCHLD, NULL, &action_after);
     for (int sig = 1; sig < NSIG; sig++)
-        cr_assert_eq(sigismember(&before, sig), sigismember(&after, sig), "signal %d", sig);
-    cr_assert_eq(action_before.sa_handler, action_after.sa_handler);
+        CHECK_EQ(sigismember(&before, sig), sigismember(&after, sig), "signal %d", sig);
+    CHECK_EQ(action_before.sa_handler, action_after.sa_handler);
     exitfd_close(x);
 }
 
@@ -124,11 +124,11 @@ TEST(spawn_signals, a_mask_of_the_caller_wins)
     struct exitfd *x = open_exitfd();
     block(SIGUSR1);
     struct signal_state state = state_with_attr(x, POSIX_SPAWN_SETSIGMASK, SIGCHLD, 0);
-    cr_assert(has(state.blocked, SIGCHLD));
-    cr_assert_not(has(state.blocked, SIGUSR1));
+    CHECK(has(state.blocked, SIGCHLD));
+    CHECK(!has(state.blocked, SIGUSR1));
     state = state_with_attr(x, POSIX_SPAWN_SETSIGMASK, SIGUSR2, 0);
-    cr_assert_not(has(state.blocked, SIGCHLD));
-    cr_assert(has(state.blocked, SIGUSR2));
+    CHECK(!has(state.blocked, SIGCHLD));
+    CHECK(has(state.blocked, SIGUSR2));
     exitfd_close(x);
 }
 
@@ -138,11 +138,11 @@ TEST(spawn_signals, a_set_of_defaults_of_the_caller_wins)
     signal(SIGCHLD, SIG_IGN);
     signal(SIGUSR1, SIG_IGN);
     struct signal_state state = state_with_attr(x, POSIX_SPAWN_SETSIGDEF, 0, SIGUSR1);
-    cr_assert(has(state.ignored, SIGCHLD), "the caller's set has no SIGCHLD in it");
-    cr_assert_not(has(state.ignored, SIGUSR1));
+    CHECK(has(state.ignored, SIGCHLD), "the caller's set has no SIGCHLD in it");
+    CHECK(!has(state.ignored, SIGUSR1));
     state = state_with_attr(x, POSIX_SPAWN_SETSIGDEF, 0, SIGCHLD);
-    cr_assert_not(has(state.ignored, SIGCHLD));
-    cr_assert(has(state.ignored, SIGUSR1));
+    CHECK(!has(state.ignored, SIGCHLD));
+    CHECK(has(state.ignored, SIGUSR1));
     exitfd_close(x);
 }
 
@@ -152,14 +152,14 @@ TEST(spawn_signals, of_mask_and_defaults_what_the_caller_left_open_is_ours)
     block_sigchld();
     signal(SIGCHLD, SIG_IGN);
     struct signal_state state = state_with_attr(x, POSIX_SPAWN_SETSIGMASK, SIGCHLD, 0);
-    cr_assert(has(state.blocked, SIGCHLD));
-    cr_assert_not(has(state.ignored, SIGCHLD));
+    CHECK(has(state.blocked, SIGCHLD));
+    CHECK(!has(state.ignored, SIGCHLD));
     state = state_with_attr(x, POSIX_SPAWN_SETSIGDEF, 0, SIGUSR1);
-    cr_assert_not(has(state.blocked, SIGCHLD));
-    cr_assert(has(state.ignored, SIGCHLD));
+    CHECK(!has(state.blocked, SIGCHLD));
+    CHECK(has(state.ignored, SIGCHLD));
     state = state_with_attr(x, POSIX_SPAWN_SETPGROUP, SIGUSR1, SIGUSR1);
-    cr_assert_not(has(state.blocked, SIGCHLD));
-    cr_assert_not(has(state.blocked, SIGUSR1), "the set counts only with its flag");
-    cr_assert_not(has(state.ignored, SIGCHLD));
+    CHECK(!has(state.blocked, SIGCHLD));
+    CHECK(!has(state.blocked, SIGUSR1), "the set counts only with its flag");
+    CHECK(!has(state.ignored, SIGCHLD));
     exitfd_close(x);
 }

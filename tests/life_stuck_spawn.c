@@ -33,24 +33,24 @@ static void *spawn_stuck(void *arg)
 static void begin(struct stuck_spawn *stuck, struct exitfd *x)
 {
     strcpy(stuck->directory, "/tmp/exitfd-stuck-XXXXXX");
-    cr_assert_not_null(mkdtemp(stuck->directory));
+    CHECK(mkdtemp(stuck->directory) != NULL);
     snprintf(stuck->started, sizeof(stuck->started), "%s/started", stuck->directory);
     snprintf(stuck->go, sizeof(stuck->go), "%s/go", stuck->directory);
-    cr_assert_eq(mkfifo(stuck->started, 0600), 0);
-    cr_assert_eq(mkfifo(stuck->go, 0600), 0);
+    CHECK_EQ(mkfifo(stuck->started, 0600), 0);
+    CHECK_EQ(mkfifo(stuck->go, 0600), 0);
     stuck->x = x;
-    cr_assert_eq(pthread_create(&stuck->thread, NULL, spawn_stuck, stuck), 0);
+    CHECK_EQ(pthread_create(&stuck->thread, NULL, spawn_stuck, stuck), 0);
     int started = open(stuck->started, O_RDONLY | O_CLOEXEC);
-    cr_assert_geq(started, 0, "%s: %s", stuck->started, strerror(errno));
+    CHECK(started >= 0, "%s: %s", stuck->started, strerror(errno));
     close(started);
 }
 
 static void let_start(struct stuck_spawn *stuck)
 {
     stuck->go_end = open(stuck->go, O_WRONLY | O_CLOEXEC);
-    cr_assert_geq(stuck->go_end, 0, "%s: %s", stuck->go, strerror(errno));
-    cr_assert_eq(pthread_join(stuck->thread, NULL), 0);
-    cr_assert_eq(stuck->result, 0, "exitfd_spawn: %s", strerror(-stuck->result));
+    CHECK(stuck->go_end >= 0, "%s: %s", stuck->go, strerror(errno));
+    CHECK_EQ(pthread_join(stuck->thread, NULL), 0);
+    CHECK_EQ(stuck->result, 0, "exitfd_spawn: %s", strerror(-stuck->result));
     unlink(stuck->started);
     unlink(stuck->go);
     rmdir(stuck->directory);
@@ -75,11 +75,11 @@ TEST(stuck_spawn, the_others_open_wait_and_close_meanwhile)
     skip_if_one_thread_only(x);
     struct stuck_spawn stuck;
     begin(&stuck, x);
-    alarm(60);
+    alarm(120);
     struct exitfd *other = open_exitfd();
     expect_report(other);
-    cr_assert_eq(exitfd_add(other, -1, 0, other), 0);
-    cr_assert_eq(exitfd_remove(other, -1), 0);
+    CHECK_EQ(exitfd_add(other, -1, 0, other), 0);
+    CHECK_EQ(exitfd_remove(other, -1), 0);
     exitfd_close(other);
     expect_report(x);
     alarm(0);
@@ -98,9 +98,9 @@ TEST(stuck_spawn, orphans_are_reported_once_it_has_started)
     skip_if_one_thread_only(x);
     struct exitfd *spawner = open_exitfd();
     struct stuck_spawn stuck;
-    cr_assert_eq(exitfd_add(x, -1, 0, x), 0);
+    CHECK_EQ(exitfd_add(x, -1, 0, x), 0);
     begin(&stuck, spawner);
-    alarm(60);
+    alarm(120);
     pid_t orphan = start_child_exit(7);
     wait_until_zombie(orphan);
     expect_settled(x);
@@ -127,7 +127,7 @@ TEST(stuck_spawn, an_orphan_waits_only_for_the_starts_that_had_begun)
     skip_if_one_thread_only(x);
     struct exitfd *spawner = open_exitfd();
     struct stuck_spawn first, second;
-    cr_assert_eq(exitfd_add(x, -1, 0, x), 0);
+    CHECK_EQ(exitfd_add(x, -1, 0, x), 0);
     begin(&first, spawner);
     alarm(60);
     pid_t orphan = start_child_exit(7);
@@ -144,7 +144,7 @@ TEST(stuck_spawn, an_orphan_waits_only_for_the_starts_that_had_begun)
     let_end(&second);
     for (int i = 0; i < 2; i++) {
         event = wait_event(spawner);
-        cr_assert_eq(event.status, 6);
+        CHECK_EQ(event.status, 6);
     }
     expect_settled(x);
     exitfd_close(spawner);
@@ -157,14 +157,14 @@ static int first_that_does_not_work(struct exitfd *stale)
     struct exitfd_event event;
 
     alarm(60);
-    EXIT_UNLESS(1, exitfd_close(stale) == NULL);
-    EXIT_UNLESS(2, exitfd_open(&x, 0) == 0);
-    EXIT_UNLESS(3, exitfd_add(x, -1, 0, x) == 0);
+    CHECK(exitfd_close(stale) == NULL);
+    CHECK(exitfd_open(&x, 0) == 0);
+    CHECK(exitfd_add(x, -1, 0, x) == 0);
     pid_t pid = fork();
     if (pid == 0)
         _exit(5);
-    EXIT_UNLESS(4, exitfd_wait(x, &event, 1, -1) == 1);
-    EXIT_UNLESS(5, event.pid == pid && event.status == 5);
+    CHECK(exitfd_wait(x, &event, 1, -1) == 1);
+    CHECK(event.pid == pid && event.status == 5);
     exitfd_close(x);
     return 0;
 }

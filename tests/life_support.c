@@ -21,7 +21,7 @@ void expect_settled(struct exitfd *x)
     int looks = 0;
     do {
         expect_no_event(x);
-        cr_assert_lt(looks++, 20, "the fd stays readable without an event");
+        CHECK(looks++ < 20, "the fd stays readable without an event");
     } while (is_readable(exitfd_get_fd(x)));
 }
 
@@ -29,7 +29,7 @@ pid_t spawn_shell(struct exitfd *x, const char *script, unsigned flags, void *da
 {
     char *argv[] = { "sh", "-c", (char *)script, NULL };
     pid_t pid;
-    expect_result(exitfd_spawn(x, &pid, "sh", NULL, NULL, argv, environ, flags, data), 0);
+    CHECK_EQ(exitfd_spawn(x, &pid, "sh", NULL, NULL, argv, environ, flags, data), 0);
     return pid;
 }
 
@@ -38,13 +38,13 @@ struct output output_of(struct exitfd *x, const posix_spawnattr_t *attr, char *c
     int ends[2];
     posix_spawn_file_actions_t actions;
     pid_t pid;
-    cr_assert_eq(pipe2(ends, O_CLOEXEC), 0);
+    CHECK_EQ(pipe2(ends, O_CLOEXEC), 0);
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
     if (x != NULL)
-        expect_result(exitfd_spawn(x, &pid, argv[0], &actions, attr, argv, environ, 0, &actions), 0);
+        CHECK_EQ(exitfd_spawn(x, &pid, argv[0], &actions, attr, argv, environ, 0, &actions), 0);
     else
-        cr_assert_eq(posix_spawnp(&pid, argv[0], &actions, attr, argv, environ), 0);
+        CHECK_EQ(posix_spawnp(&pid, argv[0], &actions, attr, argv, environ), 0);
     close(ends[1]);
 
     struct output output;
@@ -52,12 +52,12 @@ struct output output_of(struct exitfd *x, const posix_spawnattr_t *attr, char *c
     ssize_t n;
     while ((n = read(ends[0], output.text + length, sizeof(output.text) - 1 - length)) > 0)
         length += (size_t)n;
-    cr_assert(n == 0 && length < sizeof(output.text) - 1, "%s wrote too much", argv[0]);
+    CHECK(n == 0 && length < sizeof(output.text) - 1, "%s wrote too much", argv[0]);
     output.text[length] = '\0';
     close(ends[0]);
 
     if (x != NULL)
-        cr_assert_eq(call_until_event(x).data, &actions);
+        CHECK_EQ(call_until_event(x).data, &actions);
     else
         reap(pid);
     posix_spawn_file_actions_destroy(&actions);
@@ -82,8 +82,8 @@ void kill_and_reap(pid_t pid)
 static void signal_and_see(pid_t pid, int sig, int options)
 {
     siginfo_t info;
-    cr_assert_eq(kill(pid, sig), 0);
-    cr_assert_eq(waitid(P_PID, (id_t)pid, &info, options | WNOWAIT), 0, "waitid(%d): %s", (int)pid, strerror(errno));
+    CHECK_EQ(kill(pid, sig), 0);
+    CHECK_EQ(waitid(P_PID, (id_t)pid, &info, options | WNOWAIT), 0, "waitid(%d): %s", (int)pid, strerror(errno));
 }
 
 void stop_child(pid_t pid)
@@ -98,7 +98,7 @@ void continue_child(pid_t pid)
 
 void become_subreaper(void)
 {
-    cr_assert_eq(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+    CHECK_EQ(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
 }
 
 static void live_as_orphan(const struct gate *gate, int ending)
@@ -114,7 +114,7 @@ static void live_as_orphan(const struct gate *gate, int ending)
 pid_t start_orphan(const struct gate *gate, int ending)
 {
     int ends[2];
-    cr_assert_eq(pipe2(ends, O_CLOEXEC), 0);
+    CHECK_EQ(pipe2(ends, O_CLOEXEC), 0);
     pid_t parent = fork_guarded();
     if (parent == 0) {
         pid_t pid = fork();
@@ -123,17 +123,17 @@ pid_t start_orphan(const struct gate *gate, int ending)
         _exit(write(ends[1], &pid, sizeof(pid)) == sizeof(pid) ? 0 : 1);
     }
     pid_t pid;
-    cr_assert_eq(read(ends[0], &pid, sizeof(pid)), sizeof(pid));
+    CHECK_EQ(read(ends[0], &pid, sizeof(pid)), sizeof(pid));
     close(ends[0]);
     close(ends[1]);
-    cr_assert_eq(reap(parent), 0);
+    CHECK_EQ(reap(parent), 0);
     return pid;
 }
 
 void expect_success(pid_t pid)
 {
     int status = reap(pid);
-    cr_assert_eq(status, 0, "child %d: wait status %#x: check %d failed", (int)pid, status, WEXITSTATUS(status));
+    CHECK_EQ(status, 0, "child %d: wait status %#x: check %d failed", (int)pid, status, WEXITSTATUS(status));
 }
 
 static void (*pid_1_body)(void);
@@ -191,7 +191,7 @@ struct helper start_helper(void *(*work)(void *), void *argument)
     struct start start = { .work = work, .argument = argument };
     struct helper helper;
     sem_init(&start.started, 0, 0);
-    cr_assert_eq(pthread_create(&helper.thread, NULL, run_helper, &start), 0);
+    CHECK_EQ(pthread_create(&helper.thread, NULL, run_helper, &start), 0);
     while (sem_wait(&start.started) < 0)
         ;
     sem_destroy(&start.started);
@@ -206,7 +206,7 @@ void *join_helper(struct helper *helper)
     clock_gettime(CLOCK_REALTIME, &end);
     end.tv_sec += DEADLINE_MS / 1000;
     int error = pthread_timedjoin_np(helper->thread, &result, &end);
-    cr_assert_eq(error, 0, "the other thread does not end: %s", strerror(error));
+    CHECK_EQ(error, 0, "the other thread does not end: %s", strerror(error));
     return result;
 }
 

@@ -8,13 +8,6 @@
 #include <poll.h>
 #include <pthread.h>
 
-#define expect_result(call, wanted)                                                                                    \
-    do {                                                                                                               \
-        int result_ = (call), wanted_ = (wanted);                                                                      \
-        cr_assert_eq(result_, wanted_, "%s gave %d (%s), wanted %d", #call, result_,                                   \
-                     result_ < 0 ? strerror(-result_) : "no error", wanted_);                                          \
-    } while (0)
-
 /* wait_event for where nothing makes the fd readable, as under SIG_IGN on the self-pipe back end. */
 struct exitfd_event call_until_event(struct exitfd *x);
 /* expect_quiet for where a SIGCHLD may come after what it tells of was seen: it ends after a look or two. */
@@ -48,13 +41,7 @@ void set_next_pid(pid_t pid);
 /* No pthread_atfork handler runs here. */
 pid_t fork_without_libc(void);
 
-/* What a forked child found, for code that may not assert: the number of the first check that failed, or 0. */
-#define EXIT_UNLESS(n, condition)                                                                                      \
-    do {                                                                                                               \
-        if (!(condition))                                                                                              \
-            _exit(n);                                                                                                  \
-    } while (0)
-/* Reaps a child that used EXIT_UNLESS. */
+/* Reaps a child whose checks, if any, must have held. */
 void expect_success(pid_t pid);
 
 /* A thread of the test. Asserts belong into the test's own. */

@@ -24,7 +24,7 @@ static void start_strangers(pid_t pids[strangers], const struct gate *gate)
 static void reap_strangers(const pid_t pids[strangers])
 {
     for (int i = 0; i < strangers; i++)
-        cr_assert_eq(WEXITSTATUS(reap(pids[i])), 100 + i);
+        CHECK_EQ(WEXITSTATUS(reap(pids[i])), 100 + i);
 }
 
 TEST(neighbours, zombies_in_front_and_behind_are_left_untouched)
@@ -38,7 +38,7 @@ TEST(neighbours, zombies_in_front_and_behind_are_left_untouched)
     pid_t pids[3];
     for (int i = 0; i < 3; i++) {
         pids[i] = start_child(&gate, i);
-        cr_assert_eq(exitfd_add(x, pids[i], 0, NULL), 0);
+        CHECK_EQ(exitfd_add(x, pids[i], 0, NULL), 0);
     }
     start_strangers(behind, NULL);
     expect_quiet(x);
@@ -76,7 +76,7 @@ TEST(neighbours, status_is_right_with_a_hundred_zombies_in_front)
     struct exitfd *x = open_exitfd();
     for (int i = 0; i < children; i++) {
         pids[i] = start_child(&gate, 2);
-        cr_assert_eq(exitfd_add(x, pids[i], 0, &pids[i]), 0);
+        CHECK_EQ(exitfd_add(x, pids[i], 0, &pids[i]), 0);
     }
     let_through(&gate, children);
     for (int i = 0; i < children; i++) {
@@ -87,7 +87,7 @@ TEST(neighbours, status_is_right_with_a_hundred_zombies_in_front)
     }
     expect_quiet(x);
     for (int i = 0; i < zombies; i++)
-        cr_assert_eq(WEXITSTATUS(reap(others[i])), 1);
+        CHECK_EQ(WEXITSTATUS(reap(others[i])), 1);
     close_gate(&gate);
     exitfd_close(x);
 }
@@ -97,7 +97,7 @@ TEST(neighbours, stranger_reaped_by_its_owner_is_no_event)
     struct exitfd *x = open_exitfd();
     struct gate gate = open_gate();
     pid_t pid = start_child(&gate, 0);
-    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, NULL), 0);
     for (int i = 0; i < 20; i++) {
         reap(start_child_exit(i));
         expect_quiet(x);
@@ -135,7 +135,7 @@ static void start_meanwhile(struct meanwhile *me)
     sigfillset(&all);
     me->sleeper = own_tid();
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    cr_assert_eq(pthread_create(&me->thread, NULL, exit_meanwhile, me), 0);
+    CHECK_EQ(pthread_create(&me->thread, NULL, exit_meanwhile, me), 0);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
@@ -158,14 +158,14 @@ static void sleep_through_exits(ssize_t (*sleep_in)(int fd))
     for (int i = 0; i < 10; i++) {
         struct gate wake = open_gate();
         pid_t pid = start_child(&gate, 0);
-        cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+        CHECK_EQ(exitfd_add(x, pid, 0, NULL), 0);
         struct meanwhile meanwhile = { .exitfd_fd = exitfd_get_fd(x), .gate = &gate, .wake = &wake };
         start_meanwhile(&meanwhile);
         ssize_t ret = sleep_in(wake.wait_end);
         int error = errno;
         pthread_join(meanwhile.thread, NULL);
-        cr_assert(meanwhile.as_planned);
-        cr_assert_eq(ret, 1, "interrupted: %s", strerror(error));
+        CHECK(meanwhile.as_planned);
+        CHECK_EQ(ret, 1, "interrupted: %s", strerror(error));
         struct exitfd_event event = wait_event(x);
         expect_exited(&event, pid, 0, NULL);
         close_gate(&wake);
@@ -202,8 +202,8 @@ struct signal_state {
 static struct signal_state signal_state(void)
 {
     struct signal_state state;
-    cr_assert_eq(sigaction(SIGCHLD, NULL, &state.action), 0);
-    cr_assert_eq(pthread_sigmask(SIG_BLOCK, NULL, &state.mask), 0);
+    CHECK_EQ(sigaction(SIGCHLD, NULL, &state.action), 0);
+    CHECK_EQ(pthread_sigmask(SIG_BLOCK, NULL, &state.mask), 0);
     return state;
 }
 
@@ -211,10 +211,10 @@ static void expect_signal_state(const struct signal_state *before, const char *w
 {
     const int flags = SA_RESTART | SA_SIGINFO | SA_ONSTACK | SA_NOCLDSTOP | SA_NOCLDWAIT | SA_NODEFER;
     struct signal_state now = signal_state();
-    cr_assert_eq(now.action.sa_handler, before->action.sa_handler, "another SIGCHLD disposition %s", when);
-    cr_assert_eq(now.action.sa_flags & flags, before->action.sa_flags & flags, "other SIGCHLD flags %s", when);
-    cr_assert(same_signals(&now.action.sa_mask, &before->action.sa_mask), "another mask of the handler %s", when);
-    cr_assert(same_signals(&now.mask, &before->mask), "another signal mask %s", when);
+    CHECK_EQ(now.action.sa_handler, before->action.sa_handler, "another SIGCHLD disposition %s", when);
+    CHECK_EQ(now.action.sa_flags & flags, before->action.sa_flags & flags, "other SIGCHLD flags %s", when);
+    CHECK(same_signals(&now.action.sa_mask, &before->action.sa_mask), "another mask of the handler %s", when);
+    CHECK(same_signals(&now.mask, &before->mask), "another signal mask %s", when);
 }
 
 TEST(neighbours, signals_are_as_before_after_close)
@@ -237,7 +237,7 @@ TEST(neighbours, signals_are_left_alone_where_there_are_pidfds)
     expect_signal_state(&before, "after the open");
     struct gate gate = open_gate();
     pid_t pid = start_child(&gate, 0);
-    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, NULL), 0);
     expect_signal_state(&before, "after the add");
     let_through(&gate, 1);
     wait_event(x);
@@ -255,7 +255,7 @@ static int count_fds_after_exec(void)
         _exit(255);
     }
     int status = reap(pid);
-    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) < 200, "%s: status %#x", COUNT_FDS, status);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) < 200, "%s: status %#x", COUNT_FDS, status);
     return WEXITSTATUS(status);
 }
 
@@ -266,26 +266,26 @@ TEST(neighbours, no_fd_survives_exec)
     };
     struct gate gate = open_gate();
     int before = count_fds_after_exec();
-    cr_assert_geq(before, 5, "stdio and the gate");
+    CHECK(before >= 5, "stdio and the gate");
     struct exitfd *x = open_exitfd();
-    cr_assert_eq(count_fds_after_exec(), before, "after the open");
+    CHECK_EQ(count_fds_after_exec(), before, "after the open");
     pid_t pids[children];
     for (int i = 0; i < children; i++) {
         pids[i] = start_child(&gate, 0);
-        cr_assert_eq(exitfd_add(x, pids[i], 0, NULL), 0);
+        CHECK_EQ(exitfd_add(x, pids[i], 0, NULL), 0);
     }
-    cr_assert_eq(count_fds_after_exec(), before, "with children watched");
+    CHECK_EQ(count_fds_after_exec(), before, "with children watched");
     if (!build_is_posix() && have_pidfd()) {
         int pidfd = open_pidfd(pids[0]);
-        cr_assert_eq(exitfd_remove(x, pids[0]), 0);
-        cr_assert_eq(exitfd_add_pidfd(x, pidfd, 0, NULL), 0);
+        CHECK_EQ(exitfd_remove(x, pids[0]), 0);
+        CHECK_EQ(exitfd_add_pidfd(x, pidfd, 0, NULL), 0);
         close(pidfd);
-        cr_assert_eq(count_fds_after_exec(), before, "with a pidfd added");
+        CHECK_EQ(count_fds_after_exec(), before, "with a pidfd added");
     }
     let_through(&gate, children);
     struct exitfd_event events[children];
     wait_events(x, events, 1);
-    cr_assert_eq(count_fds_after_exec(), before, "after an event");
+    CHECK_EQ(count_fds_after_exec(), before, "after an event");
     wait_events(x, events, children - 1);
     exitfd_close(x);
     close_gate(&gate);

@@ -20,10 +20,10 @@ TEST(pidfds, of_a_live_child)
     struct gate gate = open_gate();
     pid_t pid = start_child(&gate, 9);
     int pidfd = open_pidfd(pid);
-    cr_assert_eq(exitfd_add_pidfd(x, pidfd, 0, &data), 0);
-    cr_assert_eq(exitfd_add_pidfd(x, pidfd, 0, &data), -EEXIST);
-    cr_assert_eq(exitfd_add(x, pid, 0, &data), -EEXIST);
-    cr_assert_geq(fcntl(pidfd, F_GETFD), 0, "the caller's pidfd was closed");
+    CHECK_EQ(exitfd_add_pidfd(x, pidfd, 0, &data), 0);
+    CHECK_EQ(exitfd_add_pidfd(x, pidfd, 0, &data), -EEXIST);
+    CHECK_EQ(exitfd_add(x, pid, 0, &data), -EEXIST);
+    CHECK(fcntl(pidfd, F_GETFD) >= 0, "the caller's pidfd was closed");
     close(pidfd);
     expect_quiet(x);
     let_through(&gate, 1);
@@ -40,10 +40,10 @@ TEST(pidfds, of_a_zombie)
     pid_t pid = start_child_exit(9);
     wait_until_zombie(pid);
     int pidfd = open_pidfd(pid);
-    cr_assert_eq(exitfd_add_pidfd(x, pidfd, 0, NULL), 0);
+    CHECK_EQ(exitfd_add_pidfd(x, pidfd, 0, NULL), 0);
     struct exitfd_event event = wait_event(x);
     expect_exited(&event, pid, 9, NULL);
-    cr_assert_geq(fcntl(pidfd, F_GETFD), 0, "the caller's pidfd was closed");
+    CHECK(fcntl(pidfd, F_GETFD) >= 0, "the caller's pidfd was closed");
     expect_quiet(x);
     close(pidfd);
     exitfd_close(x);
@@ -54,8 +54,8 @@ TEST(pidfds, removed_by_their_pid)
     struct exitfd *x = open_exitfd();
     pid_t pid = start_child_exit(9);
     int pidfd = open_pidfd(pid);
-    cr_assert_eq(exitfd_add_pidfd(x, pidfd, 0, NULL), 0);
-    cr_assert_eq(exitfd_remove(x, pid), 0);
+    CHECK_EQ(exitfd_add_pidfd(x, pidfd, 0, NULL), 0);
+    CHECK_EQ(exitfd_remove(x, pid), 0);
     wait_until_zombie(pid);
     expect_quiet(x);
     reap(pid);
@@ -72,10 +72,10 @@ TEST(pidfds, that_are_none)
     const int not_pidfds[] = { -1, INT_MIN, INT_MAX, gate.wait_end, gate.go_end, null, directory, exitfd_get_fd(x) };
     for (size_t i = 0; i < sizeof(not_pidfds) / sizeof(not_pidfds[0]); i++) {
         int ret = exitfd_add_pidfd(x, not_pidfds[i], 0, NULL);
-        cr_assert(ret == -EBADF || (ret == -ENOTSUP && !have_pidfd()), "no. %zu: %s", i, strerror(-ret));
+        CHECK(ret == -EBADF || (ret == -ENOTSUP && !have_pidfd()), "no. %zu: %s", i, strerror(-ret));
     }
     close(null);
-    cr_assert_eq(exitfd_add_pidfd(x, null, 0, NULL), -EBADF, "a closed fd");
+    CHECK_EQ(exitfd_add_pidfd(x, null, 0, NULL), -EBADF, "a closed fd");
     close(directory);
     close_gate(&gate);
     exitfd_close(x);
@@ -86,11 +86,11 @@ TEST(pidfds, add_rejects_bad_arguments)
     struct exitfd *x = open_exitfd();
     pid_t pid = start_child_exit(0);
     int pidfd = open_pidfd(pid);
-    cr_assert_eq(exitfd_add_pidfd(NULL, pidfd, 0, NULL), -EINVAL);
-    cr_assert_eq(exitfd_add_pidfd(x, pidfd, 1, NULL), -EINVAL);
-    cr_assert_eq(exitfd_add_pidfd(x, pidfd, 1u << 31, NULL), -EINVAL);
+    CHECK_EQ(exitfd_add_pidfd(NULL, pidfd, 0, NULL), -EINVAL);
+    CHECK_EQ(exitfd_add_pidfd(x, pidfd, 1, NULL), -EINVAL);
+    CHECK_EQ(exitfd_add_pidfd(x, pidfd, 1u << 31, NULL), -EINVAL);
     reap(pid);
-    cr_assert_eq(exitfd_add_pidfd(x, pidfd, 0, NULL), -ESRCH);
+    CHECK_EQ(exitfd_add_pidfd(x, pidfd, 0, NULL), -ESRCH);
     close(pidfd);
     expect_quiet(x);
     exitfd_close(x);
@@ -101,10 +101,10 @@ TEST(pidfds, of_a_process_that_is_no_child)
     struct exitfd *x = open_exitfd();
     int runner = open_pidfd(getppid());
     int self = open_pidfd(getpid());
-    cr_assert_eq(exitfd_add_pidfd(x, runner, 0, NULL), -ECHILD);
-    cr_assert_eq(exitfd_add_pidfd(x, self, 0, NULL), -ECHILD);
+    CHECK_EQ(exitfd_add_pidfd(x, runner, 0, NULL), -ECHILD);
+    CHECK_EQ(exitfd_add_pidfd(x, self, 0, NULL), -ECHILD);
     bool can_observe = backend_is("pidfd") || backend_is("io_uring");
-    cr_assert_eq(exitfd_add_pidfd(x, runner, EXITFD_OBSERVE, NULL), can_observe ? 0 : -ENOTSUP);
+    CHECK_EQ(exitfd_add_pidfd(x, runner, EXITFD_OBSERVE, NULL), can_observe ? 0 : -ENOTSUP);
     expect_quiet(x);
     close(runner);
     close(self);
@@ -114,8 +114,8 @@ TEST(pidfds, of_a_process_that_is_no_child)
 static bool same_file(int a, int b)
 {
     struct stat stat_a, stat_b;
-    cr_assert_eq(fstat(a, &stat_a), 0);
-    cr_assert_eq(fstat(b, &stat_b), 0);
+    CHECK_EQ(fstat(a, &stat_a), 0);
+    CHECK_EQ(fstat(b, &stat_b), 0);
     return stat_a.st_dev == stat_b.st_dev && stat_a.st_ino == stat_b.st_ino;
 }
 
@@ -124,29 +124,29 @@ TEST(pidfds, get_pidfd_names_the_child)
     struct exitfd *x = open_exitfd();
     struct gate gate = open_gate();
     pid_t pid = start_child(&gate, 0);
-    cr_assert_eq(exitfd_get_pidfd(NULL, pid), -EINVAL);
-    cr_assert_eq(exitfd_get_pidfd(x, 0), -EINVAL);
-    cr_assert_eq(exitfd_get_pidfd(x, -2), -EINVAL);
-    cr_assert_eq(exitfd_get_pidfd(x, pid), -ENOENT);
-    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+    CHECK_EQ(exitfd_get_pidfd(NULL, pid), -EINVAL);
+    CHECK_EQ(exitfd_get_pidfd(x, 0), -EINVAL);
+    CHECK_EQ(exitfd_get_pidfd(x, -2), -EINVAL);
+    CHECK_EQ(exitfd_get_pidfd(x, pid), -ENOENT);
+    CHECK_EQ(exitfd_add(x, pid, 0, NULL), 0);
     int pidfd = exitfd_get_pidfd(x, pid);
     if (backend_is("pidfd")) {
-        cr_assert_geq(pidfd, 0, "exitfd_get_pidfd: %s", strerror(-pidfd));
-        cr_assert_not(is_readable(pidfd));
+        CHECK(pidfd >= 0, "exitfd_get_pidfd: %s", strerror(-pidfd));
+        CHECK(!is_readable(pidfd));
         if (have_pidfs()) {
             int own = open_pidfd(pid);
-            cr_assert(same_file(own, pidfd), "the pidfd of another process");
+            CHECK(same_file(own, pidfd), "the pidfd of another process");
             close(own);
         }
         let_through(&gate, 1);
         wait_readable(pidfd);
     } else {
-        cr_assert(pidfd == -ENOTSUP || (backend_is("io_uring") && pidfd >= 0), "%d", pidfd);
+        CHECK(pidfd == -ENOTSUP || (backend_is("io_uring") && pidfd >= 0), "%d", pidfd);
         let_through(&gate, 1);
     }
     struct exitfd_event event = wait_event(x);
     expect_exited(&event, pid, 0, NULL);
-    cr_assert_eq(exitfd_get_pidfd(x, pid), -ENOENT);
+    CHECK_EQ(exitfd_get_pidfd(x, pid), -ENOENT);
     close_gate(&gate);
     exitfd_close(x);
 }
@@ -160,8 +160,8 @@ TEST(pidfds, add_without_fds_left_and_without_signals)
     struct rlimit before = forbid_new_fds();
     int ret = exitfd_add(x, pid, 0, NULL);
     allow_new_fds(&before);
-    cr_assert_eq(ret, -EMFILE, "exitfd_add: %s", strerror(-ret));
-    cr_assert_eq(exitfd_remove(x, pid), -ENOENT, "watched after a failed add");
+    CHECK_EQ(ret, -EMFILE, "exitfd_add: %s", strerror(-ret));
+    CHECK_EQ(exitfd_remove(x, pid), -ENOENT, "watched after a failed add");
     wait_until_zombie(pid);
     expect_quiet(x);
     reap(pid);
@@ -172,9 +172,9 @@ TEST(pidfds, add_without_fds_left_and_without_signals)
 static void observe_again(struct exitfd *x, int pidfd, pid_t pid)
 {
     for (int round = 0; round < 3; round++) {
-        cr_assert_eq(exitfd_add_pidfd(x, pidfd, EXITFD_OBSERVE, x), 0, "round %d", round);
+        CHECK_EQ(exitfd_add_pidfd(x, pidfd, EXITFD_OBSERVE, x), 0, "round %d", round);
         if (backend_is("pidfd") || backend_is("io_uring"))
-            cr_assert_geq(exitfd_get_pidfd(x, pid), 0, "round %d: not by its pidfd", round);
+            CHECK(exitfd_get_pidfd(x, pid) >= 0, "round %d: not by its pidfd", round);
         struct exitfd_event event = wait_event(x);
         expect_event(&event, pid, CLD_EXITED, 9, EXITFD_PEEKED, x);
         expect_quiet(x);
@@ -196,7 +196,7 @@ TEST(pidfds, of_a_watch_that_was_duplicated_and_comes_back)
 {
     struct exitfd *x = open_exitfd();
     pid_t pid = start_child_exit(9);
-    cr_assert_eq(exitfd_add(x, pid, EXITFD_OBSERVE, x), 0);
+    CHECK_EQ(exitfd_add(x, pid, EXITFD_OBSERVE, x), 0);
     int borrowed = exitfd_get_pidfd(x, pid);
     int duplicate = borrowed >= 0 ? dup(borrowed) : open_pidfd(pid);
     struct exitfd_event event = wait_event(x);
@@ -225,19 +225,19 @@ static void a_child_with_the_exit_signal(int signal)
     for (int given = 0; given < 2; given++) {
         struct gate gate = open_gate();
         pid_t pid = clone(wait_and_exit_5, stack + sizeof(stack), signal, &gate);
-        cr_assert_gt(pid, 0, "clone: %s", strerror(errno));
+        CHECK(pid > 0, "clone: %s", strerror(errno));
         if (given) {
             int pidfd = open_pidfd(pid);
-            cr_assert_eq(exitfd_add_pidfd(x, pidfd, 0, x), 0);
+            CHECK_EQ(exitfd_add_pidfd(x, pidfd, 0, x), 0);
             close(pidfd);
         } else {
-            cr_assert_eq(exitfd_add(x, pid, 0, x), 0);
+            CHECK_EQ(exitfd_add(x, pid, 0, x), 0);
         }
         expect_quiet(x);
         let_through(&gate, 1);
         struct exitfd_event event = wait_event(x);
         expect_exited(&event, pid, 5, x);
-        cr_assert(waitpid(pid, NULL, __WALL | WNOHANG) < 0 && errno == ECHILD, "left behind");
+        CHECK(waitpid(pid, NULL, __WALL | WNOHANG) < 0 && errno == ECHILD, "left behind");
         expect_quiet(x);
         close_gate(&gate);
     }
@@ -251,7 +251,7 @@ TEST(pidfds, of_a_child_without_an_exit_signal)
 
 TEST(pidfds, of_a_child_with_another_exit_signal)
 {
-    cr_assert_neq(signal(SIGUSR1, SIG_IGN), SIG_ERR);
+    CHECK(signal(SIGUSR1, SIG_IGN) != SIG_ERR);
     a_child_with_the_exit_signal(SIGUSR1);
 }
 
@@ -270,5 +270,5 @@ TEST(pidfds, of_a_thread)
     if (pidfd < 0)
         SKIP("no PIDFD_THREAD in this kernel (Linux 6.9)");
     close(pidfd);
-    cr_assert_eq(result, -EBADF, "exitfd_add_pidfd: %d (%s)", result, strerror(-result));
+    CHECK_EQ(result, -EBADF, "exitfd_add_pidfd: %d (%s)", result, strerror(-result));
 }

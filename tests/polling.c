@@ -14,9 +14,9 @@
 static int open_epoll(int fd, uint32_t events)
 {
     int epfd = epoll_create1(EPOLL_CLOEXEC);
-    cr_assert_geq(epfd, 0);
+    CHECK(epfd >= 0);
     struct epoll_event item = { .events = events, .data.fd = fd };
-    cr_assert_eq(epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &item), 0, "EPOLL_CTL_ADD: %s", strerror(errno));
+    CHECK_EQ(epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &item), 0, "EPOLL_CTL_ADD: %s", strerror(errno));
     return epfd;
 }
 
@@ -27,8 +27,8 @@ static bool epoll_reports(int epfd, int fd, int timeout_ms)
     do
         n = epoll_wait(epfd, &item, 1, timeout_ms);
     while (n < 0 && errno == EINTR);
-    cr_assert(n == 0 || (n == 1 && item.data.fd == fd && item.events == EPOLLIN), "epoll_wait: %d, events %#x", n,
-              item.events);
+    CHECK(n == 0 || (n == 1 && item.data.fd == fd && item.events == EPOLLIN), "epoll_wait: %d, events %#x", n,
+          item.events);
     return n == 1;
 }
 
@@ -44,16 +44,16 @@ static void report_through_epoll_level_triggered(int depth)
         epfds[i] = open_epoll(epfds[i - 1], EPOLLIN);
     int outer = epfds[depth - 1], inner = depth > 1 ? epfds[depth - 2] : exitfd_get_fd(x);
     for (intptr_t i = 0; i < children; i++)
-        cr_assert_eq(exitfd_add(x, start_child(&gate, 0), 0, NULL), 0);
-    cr_assert_not(epoll_reports(outer, inner, 0));
+        CHECK_EQ(exitfd_add(x, start_child(&gate, 0), 0, NULL), 0);
+    CHECK(!epoll_reports(outer, inner, 0));
     let_through(&gate, children);
     for (int i = 0; i < children; i++) {
-        cr_assert(epoll_reports(outer, inner, DEADLINE_MS), "%d events, then no more", i);
+        CHECK(epoll_reports(outer, inner, DEADLINE_MS), "%d events, then no more", i);
         struct exitfd_event event = wait_event(x);
         expect_exited(&event, event.pid, 0, NULL);
     }
     expect_no_event(x);
-    cr_assert_not(epoll_reports(outer, inner, 0));
+    CHECK(!epoll_reports(outer, inner, 0));
     for (int i = 0; i < depth; i++)
         close(epfds[i]);
     close_gate(&gate);
@@ -76,7 +76,7 @@ static int drain(struct exitfd *x)
     int total = 0, n;
     while ((n = exitfd_wait(x, events, 4, 0)) > 0)
         total += n;
-    cr_assert_eq(n, 0, "exitfd_wait: %s", strerror(-n));
+    CHECK_EQ(n, 0, "exitfd_wait: %s", strerror(-n));
     return total;
 }
 
@@ -92,10 +92,10 @@ TEST(polling, epoll_edge_triggered_with_exits_while_it_is_drained)
     int epfd = open_epoll(fd, EPOLLIN | EPOLLET);
     for (int round = 0; round < rounds; round++) {
         for (int i = 0; i < children; i++)
-            cr_assert_eq(exitfd_add(x, start_child(&gate, 0), 0, NULL), 0);
+            CHECK_EQ(exitfd_add(x, start_child(&gate, 0), 0, NULL), 0);
         let_through(&gate, children);
         for (int got = 0; got < children; got += drain(x))
-            cr_assert(epoll_reports(epfd, fd, DEADLINE_MS), "round %d: no edge for the last %d", round, children - got);
+            CHECK(epoll_reports(epfd, fd, DEADLINE_MS), "round %d: no edge for the last %d", round, children - got);
     }
     expect_quiet(x);
     close(epfd);
@@ -107,11 +107,11 @@ TEST(polling, epoll_edge_triggered_added_when_an_event_is_due)
 {
     struct exitfd *x = open_exitfd();
     pid_t pid = start_child_exit(0);
-    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, NULL), 0);
     wait_until_zombie(pid);
     int epfd = open_epoll(exitfd_get_fd(x), EPOLLIN | EPOLLET);
-    cr_assert(epoll_reports(epfd, exitfd_get_fd(x), DEADLINE_MS));
-    cr_assert_eq(drain(x), 1);
+    CHECK(epoll_reports(epfd, exitfd_get_fd(x), DEADLINE_MS));
+    CHECK_EQ(drain(x), 1);
     close(epfd);
     exitfd_close(x);
 }
@@ -124,9 +124,9 @@ TEST(polling, epoll_edge_triggered_and_a_child_dead_before_the_add)
         pid_t pid = start_child_exit(0);
         wait_until_zombie(pid);
         drain(x);
-        cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
-        cr_assert(epoll_reports(epfd, exitfd_get_fd(x), DEADLINE_MS));
-        cr_assert_eq(drain(x), 1);
+        CHECK_EQ(exitfd_add(x, pid, 0, NULL), 0);
+        CHECK(epoll_reports(epfd, exitfd_get_fd(x), DEADLINE_MS));
+        CHECK_EQ(drain(x), 1);
     }
     close(epfd);
     exitfd_close(x);
@@ -142,7 +142,7 @@ static bool select_reports(int fd, struct timeval timeout)
         FD_SET(fd, &fds);
         n = select(fd + 1, &fds, NULL, NULL, &timeout);
     } while (n < 0 && errno == EINTR);
-    cr_assert_geq(n, 0, "select: %s", strerror(errno));
+    CHECK(n >= 0, "select: %s", strerror(errno));
     return n == 1;
 }
 
@@ -152,15 +152,15 @@ TEST(polling, select)
     struct gate gate = open_gate();
     pid_t pid = start_child(&gate, 0);
     const struct timeval none = { 0 }, deadline = { .tv_sec = DEADLINE_MS / 1000 };
-    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
-    cr_assert_not(select_reports(exitfd_get_fd(x), none));
+    CHECK_EQ(exitfd_add(x, pid, 0, NULL), 0);
+    CHECK(!select_reports(exitfd_get_fd(x), none));
     let_through(&gate, 1);
-    cr_assert(select_reports(exitfd_get_fd(x), deadline));
-    cr_assert(select_reports(exitfd_get_fd(x), none));
+    CHECK(select_reports(exitfd_get_fd(x), deadline));
+    CHECK(select_reports(exitfd_get_fd(x), none));
     struct exitfd_event event = wait_event(x);
     expect_exited(&event, pid, 0, NULL);
     expect_no_event(x);
-    cr_assert_not(select_reports(exitfd_get_fd(x), none));
+    CHECK(!select_reports(exitfd_get_fd(x), none));
     close_gate(&gate);
     exitfd_close(x);
 }
@@ -170,12 +170,12 @@ TEST(polling, poll)
     struct exitfd *x = open_exitfd();
     struct gate gate = open_gate();
     pid_t pid = start_child(&gate, 0);
-    cr_assert_not(is_readable(exitfd_get_fd(x)));
-    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+    CHECK(!is_readable(exitfd_get_fd(x)));
+    CHECK_EQ(exitfd_add(x, pid, 0, NULL), 0);
     expect_quiet(x);
     let_through(&gate, 1);
     wait_readable(exitfd_get_fd(x));
-    cr_assert(is_readable(exitfd_get_fd(x)));
+    CHECK(is_readable(exitfd_get_fd(x)));
     struct exitfd_event event = wait_event(x);
     expect_exited(&event, pid, 0, NULL);
     expect_quiet(x);
@@ -188,9 +188,9 @@ TEST(polling, the_fd_never_changes)
     struct exitfd *x = open_exitfd();
     int fd = exitfd_get_fd(x);
     pid_t pid = start_child_exit(0);
-    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
-    cr_assert_eq(exitfd_get_fd(x), fd);
+    CHECK_EQ(exitfd_add(x, pid, 0, NULL), 0);
+    CHECK_EQ(exitfd_get_fd(x), fd);
     wait_event(x);
-    cr_assert_eq(exitfd_get_fd(x), fd);
+    CHECK_EQ(exitfd_get_fd(x), fd);
     exitfd_close(x);
 }

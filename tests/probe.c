@@ -52,7 +52,7 @@ int waitid(idtype_t idtype, id_t id, siginfo_t *info, int options)
 static bool sigchld_has_a_handler(void)
 {
     struct sigaction action;
-    cr_assert_eq(sigaction(SIGCHLD, NULL, &action), 0);
+    CHECK_EQ(sigaction(SIGCHLD, NULL, &action), 0);
     return (action.sa_flags & SA_SIGINFO) != 0 || (action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN);
 }
 
@@ -66,13 +66,13 @@ static void inject(int pidfd_open_error, int waitid_error)
 static void fall_back_to(const char *backend)
 {
     struct exitfd *x = open_exitfd();
-    cr_assert_gt(injected.calls_failed, 0, "the library never asked for pidfds: nothing was shown");
-    cr_assert_str_eq(exitfd_get_backend(x), backend);
-    cr_assert_eq(sigchld_has_a_handler(), strcmp(backend, "self-pipe") == 0);
+    CHECK(injected.calls_failed > 0, "the library never asked for pidfds: nothing was shown");
+    CHECK_STR(exitfd_get_backend(x), backend);
+    CHECK_EQ(sigchld_has_a_handler(), strcmp(backend, "self-pipe") == 0);
     struct gate gate = open_gate();
     pid_t pid = start_child(&gate, 17);
-    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
-    cr_assert_eq(exitfd_get_pidfd(x, pid), -ENOTSUP);
+    CHECK_EQ(exitfd_add(x, pid, 0, NULL), 0);
+    CHECK_EQ(exitfd_get_pidfd(x, pid), -ENOTSUP);
     let_through(&gate, 1);
     struct exitfd_event event = wait_event(x);
     expect_exited(&event, pid, 17, NULL);
@@ -80,11 +80,11 @@ static void fall_back_to(const char *backend)
     expect_quiet(x);
     close_gate(&gate);
     exitfd_close(x);
-    cr_assert_not(sigchld_has_a_handler());
+    CHECK(!sigchld_has_a_handler());
 
     struct exitfd *forced;
-    cr_assert_eq(exitfd_open(&forced, EXITFD_PIDFD), -ENOTSUP);
-    cr_assert_eq(exitfd_open(&forced, EXITFD_NO_SIGNALS), sigchld_is_blocked() ? 0 : -ENOTSUP);
+    CHECK_EQ(exitfd_open(&forced, EXITFD_PIDFD), -ENOTSUP);
+    CHECK_EQ(exitfd_open(&forced, EXITFD_NO_SIGNALS), sigchld_is_blocked() ? 0 : -ENOTSUP);
     if (sigchld_is_blocked())
         exitfd_close(forced);
 }
@@ -141,9 +141,9 @@ static void report_without_pidfd_open(int error)
     struct exitfd *x = open_exitfd();
     struct gate gate = open_gate();
     pid_t pid = start_child(&gate, 17);
-    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
-    cr_assert_gt(injected.calls_failed, 0, "the library never asked for pidfds: nothing was shown");
-    cr_assert_eq(exitfd_get_pidfd(x, pid), -ENOTSUP);
+    CHECK_EQ(exitfd_add(x, pid, 0, NULL), 0);
+    CHECK(injected.calls_failed > 0, "the library never asked for pidfds: nothing was shown");
+    CHECK_EQ(exitfd_get_pidfd(x, pid), -ENOTSUP);
     let_through(&gate, 1);
     struct exitfd_event event = wait_event(x);
     expect_exited(&event, pid, 17, NULL);
@@ -172,7 +172,7 @@ TEST(probe, any_other_errno_is_an_error_to_report)
     inject(ENOMEM, ENOMEM);
     struct exitfd *x;
     int ret = exitfd_open(&x, 0);
-    cr_assert_eq(ret, -ENOMEM, "exitfd_open: %s", strerror(-ret));
+    CHECK_EQ(ret, -ENOMEM, "exitfd_open: %s", strerror(-ret));
 }
 
 TEST(probe, pidfd_when_nothing_is_injected)
@@ -181,7 +181,7 @@ TEST(probe, pidfd_when_nothing_is_injected)
     if (!have_pidfd())
         SKIP("no pidfds in this kernel");
     struct exitfd *x = open_exitfd();
-    cr_assert_str_eq(exitfd_get_backend(x), "pidfd");
+    CHECK_STR(exitfd_get_backend(x), "pidfd");
     expect_report(x);
     exitfd_close(x);
 }

@@ -77,17 +77,17 @@ TEST(sharing, two_exitfds_in_two_threads)
             collectors[c].pids[i] = start_child(&gate, i);
     for (int c = 0; c < 2; c++) {
         collectors[c].all_added = &all_added;
-        cr_assert_eq(pthread_create(&collectors[c].thread, NULL, collect, &collectors[c]), 0);
+        CHECK_EQ(pthread_create(&collectors[c].thread, NULL, collect, &collectors[c]), 0);
     }
     pthread_barrier_wait(&all_added);
     let_through(&gate, 2 * flock);
     for (int c = 0; c < 2; c++)
         pthread_join(collectors[c].thread, NULL);
     for (int c = 0; c < 2; c++) {
-        cr_assert_null(collectors[c].failure, "thread %d: %s: %s", c, collectors[c].failure,
-                       strerror(-collectors[c].error));
+        CHECK(collectors[c].failure == NULL, "thread %d: %s: %s", c, collectors[c].failure,
+              strerror(-collectors[c].error));
         for (int i = 0; i < flock; i++)
-            cr_assert_eq(collectors[c].reports[i], 1);
+            CHECK_EQ(collectors[c].reports[i], 1);
     }
     pthread_barrier_destroy(&all_added);
     close_gate(&gate);
@@ -98,15 +98,15 @@ TEST(sharing, two_exitfds_in_one_thread)
     struct exitfd *one = open_exitfd(), *two = open_exitfd();
     struct gate gate = open_gate();
     pid_t pid_one = start_child(&gate, 1), pid_two = start_child(&gate, 2);
-    cr_assert_eq(exitfd_add(one, pid_one, 0, NULL), 0);
-    cr_assert_eq(exitfd_add(two, pid_two, 0, NULL), 0);
+    CHECK_EQ(exitfd_add(one, pid_one, 0, NULL), 0);
+    CHECK_EQ(exitfd_add(two, pid_two, 0, NULL), 0);
     let_through(&gate, 2);
     wait_until_zombie(pid_one);
     wait_until_zombie(pid_two);
     struct exitfd_event event = wait_event(one);
     expect_exited(&event, pid_one, 1, NULL);
     expect_quiet(one);
-    cr_assert(is_zombie(pid_two), "reaped by the other exitfd");
+    CHECK(is_zombie(pid_two), "reaped by the other exitfd");
     event = wait_event(two);
     expect_exited(&event, pid_two, 2, NULL);
     expect_quiet(two);
@@ -120,14 +120,14 @@ TEST(sharing, closing_one_exitfd_leaves_the_other_working)
     struct exitfd *one = open_exitfd(), *two = open_exitfd();
     struct gate gate = open_gate();
     pid_t pid_one = start_child(&gate, 1), pid_two = start_child(&gate, 2);
-    cr_assert_eq(exitfd_add(one, pid_one, 0, NULL), 0);
-    cr_assert_eq(exitfd_add(two, pid_two, 0, NULL), 0);
+    CHECK_EQ(exitfd_add(one, pid_one, 0, NULL), 0);
+    CHECK_EQ(exitfd_add(two, pid_two, 0, NULL), 0);
     exitfd_close(one);
     let_through(&gate, 2);
     struct exitfd_event event = wait_event(two);
     expect_exited(&event, pid_two, 2, NULL);
     expect_quiet(two);
-    cr_assert_eq(WEXITSTATUS(reap(pid_one)), 1);
+    CHECK_EQ(WEXITSTATUS(reap(pid_one)), 1);
     exitfd_close(two);
     close_gate(&gate);
 }
@@ -148,11 +148,11 @@ TEST(sharing, forked_holder_of_the_fds_makes_no_stale_event)
     pid_t pids[children];
     for (int i = 0; i < children; i++) {
         pids[i] = start_child(&gate, i);
-        cr_assert_eq(exitfd_add(x, pids[i], 0, &pids[i]), 0);
+        CHECK_EQ(exitfd_add(x, pids[i], 0, &pids[i]), 0);
     }
     pid_t holder = start_holder(&holder_gate);
 
-    cr_assert_eq(exitfd_remove(x, pids[0]), 0);
+    CHECK_EQ(exitfd_remove(x, pids[0]), 0);
     let_through(&gate, children);
     wait_until_zombie(pids[0]);
     for (int i = 1; i < children; i++) {
@@ -180,11 +180,11 @@ TEST(sharing, forked_holder_keeps_no_event_back_after_close)
     struct exitfd *old = open_exitfd();
     struct gate gate = open_gate(), holder_gate = open_gate();
     pid_t pid = start_child(&gate, 5);
-    cr_assert_eq(exitfd_add(old, pid, 0, NULL), 0);
+    CHECK_EQ(exitfd_add(old, pid, 0, NULL), 0);
     pid_t holder = start_holder(&holder_gate);
     exitfd_close(old);
     struct exitfd *x = open_exitfd();
-    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, NULL), 0);
     let_through(&gate, 1);
     struct exitfd_event event = wait_event(x);
     expect_exited(&event, pid, 5, NULL);
@@ -226,7 +226,7 @@ TEST(sharing, copy_in_a_forked_child_is_stale_and_closing_it_harms_nothing)
     struct exitfd *x = open_exitfd();
     struct gate gate = open_gate();
     pid_t pid = start_child(&gate, 3);
-    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, NULL), 0);
     pid_t child = fork_guarded();
     if (child == 0) {
         int failed = first_call_not_stale(x, pid, 0);
@@ -234,7 +234,7 @@ TEST(sharing, copy_in_a_forked_child_is_stale_and_closing_it_harms_nothing)
         _exit(failed);
     }
     int status = reap(child);
-    cr_assert_eq(status, 0, "call number %d did not answer -ESTALE", WEXITSTATUS(status));
+    CHECK_EQ(status, 0, "call number %d did not answer -ESTALE", WEXITSTATUS(status));
     expect_quiet(x);
     let_through(&gate, 1);
     struct exitfd_event event = wait_event(x);
@@ -255,20 +255,20 @@ static void told_after_the_reap_of_another(unsigned flags)
     struct gate gate = open_gate();
     for (int i = 0; i < others; i++) {
         pids[i] = start_child(&gate, 0);
-        cr_assert_eq(exitfd_add(owner, pids[i], 0, NULL), 0);
-        cr_assert_eq(exitfd_add(x, pids[i], flags, NULL), 0);
+        CHECK_EQ(exitfd_add(owner, pids[i], 0, NULL), 0);
+        CHECK_EQ(exitfd_add(x, pids[i], flags, NULL), 0);
     }
     for (int round = 0; round < rounds; round++) {
         struct gate own_gate = open_gate();
         pid_t pid = start_child(&own_gate, 3);
-        cr_assert_eq(exitfd_add(owner, pid, 0, NULL), 0);
-        cr_assert_eq(exitfd_add(x, pid, flags, NULL), 0);
+        CHECK_EQ(exitfd_add(owner, pid, 0, NULL), 0);
+        CHECK_EQ(exitfd_add(x, pid, flags, NULL), 0);
         let_through(&own_gate, 1);
         struct exitfd_event event = wait_event(owner);
         expect_exited(&event, pid, 3, NULL);
         event = wait_event(x);
-        cr_assert_eq(event.pid, pid);
-        cr_assert(event.origin == EXITFD_UNKNOWN || (event.origin == EXITFD_RECORDED && event.status == 3));
+        CHECK_EQ(event.pid, pid);
+        CHECK(event.origin == EXITFD_UNKNOWN || (event.origin == EXITFD_RECORDED && event.status == 3));
         close_gate(&own_gate);
     }
     let_through(&gate, others);
@@ -299,8 +299,8 @@ TEST(sharing, a_stop_is_told_beside_an_exitfd_that_asks_for_none)
     for (int newer = 0; newer <= 1; newer++) {
         struct exitfd *stops = both[newer], *plain = both[1 - newer];
         pid_t pid = start_paused();
-        expect_result(exitfd_add(stops, pid, EXITFD_STOPPED, stops), 0);
-        expect_result(exitfd_add(plain, -1, 0, plain), 0);
+        CHECK_EQ(exitfd_add(stops, pid, EXITFD_STOPPED, stops), 0);
+        CHECK_EQ(exitfd_add(plain, -1, 0, plain), 0);
         expect_settled(stops);
         kill(pid, SIGSTOP);
         wait_readable(exitfd_get_fd(stops));
@@ -309,7 +309,7 @@ TEST(sharing, a_stop_is_told_beside_an_exitfd_that_asks_for_none)
         kill(pid, SIGKILL);
         event = wait_event(stops);
         expect_event(&event, pid, CLD_KILLED, SIGKILL, EXITFD_REAPED, stops);
-        expect_result(exitfd_remove(plain, -1), 0);
+        CHECK_EQ(exitfd_remove(plain, -1), 0);
     }
     exitfd_close(both[0]);
     exitfd_close(both[1]);
@@ -326,11 +326,11 @@ static void told_after_very_many_reaps_of_another(unsigned flags)
     struct gate gate = open_gate(), siblings_gate = open_gate();
     raise_fd_limit();
     pid_t sibling = start_child(&siblings_gate, 4);
-    cr_assert_eq(exitfd_add(x, sibling, 0, NULL), 0);
+    CHECK_EQ(exitfd_add(x, sibling, 0, NULL), 0);
     for (int i = 0; i < taken; i++) {
         pid_t pid = start_child(&gate, 3);
-        cr_assert_eq(exitfd_add(owner, pid, 0, NULL), 0);
-        cr_assert_eq(exitfd_add(x, pid, flags, NULL), 0);
+        CHECK_EQ(exitfd_add(owner, pid, 0, NULL), 0);
+        CHECK_EQ(exitfd_add(x, pid, flags, NULL), 0);
     }
     expect_no_event(x);
     let_through(&gate, taken);
@@ -339,11 +339,11 @@ static void told_after_very_many_reaps_of_another(unsigned flags)
     for (int got = 0; got < taken;) {
         wait_readable(exitfd_get_fd(x));
         int count = exitfd_wait(x, events + got, taken - got, 0);
-        cr_assert_geq(count, 0, "exitfd_wait: %d", count);
+        CHECK(count >= 0, "exitfd_wait: %d", count);
         got += count;
     }
     for (int i = 0; i < taken; i++)
-        cr_assert_neq(events[i].pid, sibling);
+        CHECK(events[i].pid != sibling);
     expect_quiet(x);
     let_through(&siblings_gate, 1);
     struct exitfd_event event = wait_event(x);

@@ -14,8 +14,8 @@
 struct wakeup open_wakeup(void)
 {
     int ends[2];
-    cr_assert_eq(pipe(ends), 0, "pipe: %s", strerror(errno));
-    cr_assert_eq(fcntl(ends[0], F_SETFL, O_NONBLOCK), 0);
+    CHECK_EQ(pipe(ends), 0, "pipe: %s", strerror(errno));
+    CHECK_EQ(fcntl(ends[0], F_SETFL, O_NONBLOCK), 0);
     return (struct wakeup){ .read_end = ends[0], .write_end = ends[1] };
 }
 
@@ -38,14 +38,14 @@ int install(int fd)
 {
     int old_fd = -2;
     int ret = exitfd_install_handler(fd, &old_fd);
-    cr_assert_eq(ret, 0, "exitfd_install_handler(%d): %s", fd, strerror(-ret));
+    CHECK_EQ(ret, 0, "exitfd_install_handler(%d): %s", fd, strerror(-ret));
     return old_fd;
 }
 
 struct sigaction current_disposition(void)
 {
     struct sigaction action;
-    cr_assert_eq(sigaction(SIGCHLD, NULL, &action), 0);
+    CHECK_EQ(sigaction(SIGCHLD, NULL, &action), 0);
     return action;
 }
 
@@ -58,7 +58,7 @@ void send_sigchld(void)
 void expect_served(struct exitfd *x, int status)
 {
     pid_t pid = start_child_exit(status);
-    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, NULL), 0);
     struct exitfd_event event = wait_event(x);
     expect_exited(&event, pid, status, NULL);
     expect_quiet(x);
@@ -68,7 +68,7 @@ void diagnose(const char *format, ...)
 {
     const char *report = getenv("EXITFD_TEST_REPORT");
     FILE *output = fopen(report != NULL ? report : "/dev/stdout", "ae");
-    cr_assert_not_null(output, "%s: %s", report, strerror(errno));
+    CHECK(output != NULL, "%s: %s", report, strerror(errno));
     va_list arguments;
     va_start(arguments, format);
     vfprintf(output, format, arguments);

@@ -169,37 +169,37 @@ static void prepare_sockets(void)
     struct sockaddr_un any = { .sun_family = AF_UNIX };
     const struct timeval hour = { .tv_sec = an_hour.tv_sec };
 
-    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, timed_pair), 0);
-    cr_assert_eq(setsockopt(timed_pair[0], SOL_SOCKET, SO_RCVTIMEO, &hour, sizeof(hour)), 0);
-    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, full_pair), 0);
+    CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, timed_pair), 0);
+    CHECK_EQ(setsockopt(timed_pair[0], SOL_SOCKET, SO_RCVTIMEO, &hour, sizeof(hour)), 0);
+    CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, full_pair), 0);
     fill(full_pair[0]);
 
     listener = socket(AF_UNIX, SOCK_STREAM, 0);
-    cr_assert_eq(bind(listener, (struct sockaddr *)&any, sizeof(any.sun_family)), 0);
-    cr_assert_eq(listen(listener, 1), 0);
+    CHECK_EQ(bind(listener, (struct sockaddr *)&any, sizeof(any.sun_family)), 0);
+    CHECK_EQ(listen(listener, 1), 0);
 
     full_listener = socket(AF_UNIX, SOCK_STREAM, 0);
-    cr_assert_eq(bind(full_listener, (struct sockaddr *)&any, sizeof(any.sun_family)), 0);
-    cr_assert_eq(listen(full_listener, 0), 0);
+    CHECK_EQ(bind(full_listener, (struct sockaddr *)&any, sizeof(any.sun_family)), 0);
+    CHECK_EQ(listen(full_listener, 0), 0);
     full_address_size = sizeof(full_address);
-    cr_assert_eq(getsockname(full_listener, (struct sockaddr *)&full_address, &full_address_size), 0);
+    CHECK_EQ(getsockname(full_listener, (struct sockaddr *)&full_address, &full_address_size), 0);
     in_backlog = socket(AF_UNIX, SOCK_STREAM, 0);
-    cr_assert_eq(connect(in_backlog, (struct sockaddr *)&full_address, full_address_size), 0);
+    CHECK_EQ(connect(in_backlog, (struct sockaddr *)&full_address, full_address_size), 0);
 }
 
 static void prepare_files(void)
 {
-    cr_assert_not_null(mkdtemp(directory), "%s: %s", directory, strerror(errno));
+    CHECK(mkdtemp(directory) != NULL, "%s: %s", directory, strerror(errno));
     snprintf(fifo, sizeof(fifo), "%s/fifo", directory);
     snprintf(locked_file, sizeof(locked_file), "%s/lock", directory);
-    cr_assert_eq(mkfifo(fifo, 0600), 0);
+    CHECK_EQ(mkfifo(fifo, 0600), 0);
     lock_holder = open(locked_file, O_RDWR | O_CREAT, 0600);
     lock_waiter = open(locked_file, O_RDWR);
-    cr_assert_eq(flock(lock_holder, LOCK_EX), 0);
-    cr_assert_eq(fcntl(lock_holder, F_OFD_SETLK, &(struct flock){ .l_type = F_WRLCK }), 0);
+    CHECK_EQ(flock(lock_holder, LOCK_EX), 0);
+    CHECK_EQ(fcntl(lock_holder, F_OFD_SETLK, &(struct flock){ .l_type = F_WRLCK }), 0);
     inotify = inotify_init();
-    cr_assert_geq(inotify, 0);
+    CHECK(inotify >= 0);
 }
 
 static void prepare_queues(void)
@@ -207,22 +207,22 @@ static void prepare_queues(void)
     empty_queue = msgget(IPC_PRIVATE, 0600);
     full_queue = msgget(IPC_PRIVATE, 0600);
     zero_semaphore = semget(IPC_PRIVATE, 1, 0600);
-    cr_assert(empty_queue >= 0 && full_queue >= 0 && zero_semaphore >= 0, "System V IPC: %s", strerror(errno));
+    CHECK(empty_queue >= 0 && full_queue >= 0 && zero_semaphore >= 0, "System V IPC: %s", strerror(errno));
     while (msgsnd(full_queue, &(struct msgbuf){ .mtype = 1 }, 1, IPC_NOWAIT) == 0)
         ;
     struct mq_attr attributes = { .mq_maxmsg = 1, .mq_msgsize = sizeof(buffer) };
     char name[64];
     snprintf(name, sizeof(name), "/exitfd-eintr-%d", (int)getpid());
     empty_mq = mq_open(name, O_RDONLY | O_CREAT | O_EXCL, 0600, &attributes);
-    cr_assert_neq(empty_mq, (mqd_t)-1, "mq_open: %s", strerror(errno));
+    CHECK(empty_mq != (mqd_t)-1, "mq_open: %s", strerror(errno));
     mq_unlink(name);
-    cr_assert_eq(sem_init(&semaphore, 0, 0), 0);
+    CHECK_EQ(sem_init(&semaphore, 0, 0), 0);
 }
 
 void prepare_calls(void)
 {
-    cr_assert_eq(pipe(empty_pipe), 0);
-    cr_assert_eq(pipe(full_pipe), 0);
+    CHECK_EQ(pipe(empty_pipe), 0);
+    CHECK_EQ(pipe(full_pipe), 0);
     fill(full_pipe[1]);
     epoll_set = epoll_create1(0);
     living_child = fork_guarded();

@@ -18,9 +18,9 @@ static void run_to_its_end(void *(*work)(void *), struct victim *victim)
 {
     pthread_t thread;
     void *end = NULL;
-    cr_assert_eq(pthread_create(&thread, NULL, work, victim), 0);
-    cr_assert_eq(pthread_join(thread, &end), 0);
-    cr_assert_eq(end, PTHREAD_CANCELED, "the thread was not to be cancelled");
+    CHECK_EQ(pthread_create(&thread, NULL, work, victim), 0);
+    CHECK_EQ(pthread_join(thread, &end), 0);
+    CHECK_EQ(end, PTHREAD_CANCELED, "the thread was not to be cancelled");
 }
 
 /* No cancellation point itself, nor is what it calls, up to pthread_testcancel. */
@@ -45,9 +45,9 @@ TEST(signals_cancel, the_handler_ends_no_thread)
     struct exitfd *x = open_exitfd_flags(EXITFD_SELFPIPE);
     install(wakeup.write_end);
     run_to_its_end(take_a_sigchld_while_cancelled, &victim);
-    cr_assert_eq(victim.done, 1, "cancelled in the handler");
-    cr_assert_eq(take_bytes(&wakeup), 1);
-    cr_assert(is_readable(exitfd_get_fd(x)));
+    CHECK_EQ(victim.done, 1, "cancelled in the handler");
+    CHECK_EQ(take_bytes(&wakeup), 1);
+    CHECK(is_readable(exitfd_get_fd(x)));
     install(-1);
     exitfd_close(x);
     close_wakeup(&wakeup);
@@ -97,8 +97,8 @@ TEST(signals_cancel, no_function_is_a_cancellation_point)
     struct wakeup wakeup = open_wakeup();
     struct victim victim = { .write_end = wakeup.write_end, .child = start_paused(), .discarded = start_paused() };
     run_to_its_end(call_everything_while_cancelled, &victim);
-    cr_assert_eq(victim.done, STEPS, "cancelled in call %d", victim.done + 1);
-    cr_assert_eq(victim.failed, 0, "call %d failed", victim.failed);
+    CHECK_EQ(victim.done, STEPS, "cancelled in call %d", victim.done + 1);
+    CHECK_EQ(victim.failed, 0, "call %d failed", victim.failed);
     kill(victim.child, SIGKILL);
     while (wait(NULL) > 0 || errno == EINTR)
         ;

@@ -39,7 +39,7 @@ static void set_recording_disposition(int flags)
     struct sigaction action = { .sa_sigaction = record, .sa_flags = SA_SIGINFO | flags };
     sigemptyset(&action.sa_mask);
     sigaddset(&action.sa_mask, SIGUSR1);
-    cr_assert_eq(sigaction(SIGCHLD, &action, NULL), 0);
+    CHECK_EQ(sigaction(SIGCHLD, &action, NULL), 0);
     memset(&seen, 0, sizeof(seen));
 }
 
@@ -52,7 +52,7 @@ static struct exitfd *open_selfpipe(void)
 static pid_t watch_exit(struct exitfd *x, int status)
 {
     pid_t pid = start_child_exit(status);
-    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, NULL), 0);
     return pid;
 }
 
@@ -62,11 +62,11 @@ TEST(coexist, a_handler_found_before_gets_its_siginfo_and_context)
     struct exitfd *x = open_selfpipe();
     pid_t pid = watch_exit(x, 7);
     wait_event(x);
-    cr_assert_eq(seen.calls, 1);
-    cr_assert_eq(seen.info.si_pid, pid);
-    cr_assert_eq(seen.info.si_code, CLD_EXITED);
-    cr_assert_eq(seen.info.si_status, 7);
-    cr_assert(seen.had_context);
+    CHECK_EQ(seen.calls, 1);
+    CHECK_EQ(seen.info.si_pid, pid);
+    CHECK_EQ(seen.info.si_code, CLD_EXITED);
+    CHECK_EQ(seen.info.si_status, 7);
+    CHECK(seen.had_context);
     exitfd_close(x);
 }
 
@@ -75,7 +75,7 @@ TEST(coexist, a_handler_found_before_without_siginfo_is_called)
     set_sigchld(count_plain, SA_RESTART);
     struct exitfd *x = open_selfpipe();
     expect_served(x, 7);
-    cr_assert_eq(plain_calls, 1);
+    CHECK_EQ(plain_calls, 1);
     exitfd_close(x);
 }
 
@@ -84,12 +84,12 @@ TEST(coexist, what_the_handler_found_wants_blocked_is_blocked_while_it_runs)
     set_recording_disposition(0);
     struct exitfd *x = open_selfpipe();
     send_sigchld();
-    cr_assert_eq(seen.calls, 1);
-    cr_assert(sigismember(&seen.blocked_meanwhile, SIGUSR1), "its sa_mask was not in force");
-    cr_assert(sigismember(&seen.blocked_meanwhile, SIGCHLD), "it could have been entered again");
+    CHECK_EQ(seen.calls, 1);
+    CHECK(sigismember(&seen.blocked_meanwhile, SIGUSR1), "its sa_mask was not in force");
+    CHECK(sigismember(&seen.blocked_meanwhile, SIGCHLD), "it could have been entered again");
     sigset_t afterwards;
     pthread_sigmask(SIG_BLOCK, NULL, &afterwards);
-    cr_assert_not(sigismember(&afterwards, SIGUSR1), "its sa_mask stayed in force");
+    CHECK(!sigismember(&afterwards, SIGUSR1), "its sa_mask stayed in force");
     exitfd_close(x);
 }
 
@@ -101,9 +101,9 @@ TEST(coexist, a_handler_found_before_that_wants_stops_still_gets_them)
     pid_t pid = start_child(&gate, 0);
     kill(pid, SIGSTOP);
     wait_readable(exitfd_get_fd(x));
-    cr_assert_eq(seen.calls, 1);
-    cr_assert_eq(seen.info.si_pid, pid);
-    cr_assert_eq(seen.info.si_code, CLD_STOPPED);
+    CHECK_EQ(seen.calls, 1);
+    CHECK_EQ(seen.info.si_pid, pid);
+    CHECK_EQ(seen.info.si_code, CLD_STOPPED);
     kill(pid, SIGKILL);
     reap(pid);
     close_gate(&gate);
@@ -116,10 +116,10 @@ TEST(coexist, a_handler_with_sa_resethand_runs_once)
     struct exitfd *x = open_selfpipe();
     expect_served(x, 7);
     expect_served(x, 8);
-    cr_assert_eq(seen.calls, 1);
+    CHECK_EQ(seen.calls, 1);
     exitfd_close(x);
     send_sigchld();
-    cr_assert_eq(seen.calls, 1, "put back as if it had not run");
+    CHECK_EQ(seen.calls, 1, "put back as if it had not run");
 }
 
 TEST(coexist, the_handler_found_is_put_back_by_the_last_close_in_either_order)
@@ -130,10 +130,10 @@ TEST(coexist, the_handler_found_is_put_back_by_the_last_close_in_either_order)
         struct exitfd *stays = first_goes_first ? second : first;
         exitfd_close(first_goes_first ? first : second);
         expect_served(stays, 1);
-        cr_assert_eq(seen.calls, 1);
+        CHECK_EQ(seen.calls, 1);
         exitfd_close(stays);
-        cr_assert_eq(current_disposition().sa_sigaction, record);
-        cr_assert_eq(current_disposition().sa_flags & SA_RESTART, SA_RESTART);
+        CHECK_EQ(current_disposition().sa_sigaction, record);
+        CHECK_EQ(current_disposition().sa_flags & SA_RESTART, SA_RESTART);
     }
 }
 
@@ -143,7 +143,7 @@ TEST(coexist, sig_ign_is_put_back)
     struct exitfd *x = open_selfpipe();
     expect_served(x, 4);
     exitfd_close(x);
-    cr_assert_eq(current_disposition().sa_handler, SIG_IGN);
+    CHECK_EQ(current_disposition().sa_handler, SIG_IGN);
     set_sigchld(SIG_DFL, 0);
 }
 
@@ -154,19 +154,19 @@ TEST(coexist, a_handler_that_replaces_ours_is_told_of_once_and_never_clobbered)
 
     struct gate gate = open_gate();
     pid_t pid = start_child(&gate, 6);
-    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, NULL), 0);
     struct exitfd_event event;
-    cr_assert_eq(exitfd_wait(x, &event, 1, 0), -EPIPE);
-    cr_assert_eq(exitfd_wait(x, &event, 1, 0), 0, "told twice");
+    CHECK_EQ(exitfd_wait(x, &event, 1, 0), -EPIPE);
+    CHECK_EQ(exitfd_wait(x, &event, 1, 0), 0, "told twice");
 
     let_through(&gate, 1);
     wait_until_zombie(pid);
-    cr_assert_eq(exitfd_wait(x, &event, 1, 0), 1, "not reported by the next exitfd_wait");
+    CHECK_EQ(exitfd_wait(x, &event, 1, 0), 1, "not reported by the next exitfd_wait");
     expect_exited(&event, pid, 6, NULL);
-    cr_assert_eq(plain_calls, 1);
+    CHECK_EQ(plain_calls, 1);
 
     exitfd_close(x);
-    cr_assert_eq(current_disposition().sa_handler, count_plain, "clobbered");
+    CHECK_EQ(current_disposition().sa_handler, count_plain, "clobbered");
     close_gate(&gate);
 }
 
@@ -175,9 +175,9 @@ TEST(coexist, nor_is_it_by_the_close_of_one_of_two)
     struct exitfd *first = open_selfpipe(), *second = open_selfpipe();
     set_sigchld(count_plain, SA_RESTART);
     exitfd_close(first);
-    cr_assert_eq(current_disposition().sa_handler, count_plain, "clobbered by the first close");
+    CHECK_EQ(current_disposition().sa_handler, count_plain, "clobbered by the first close");
     exitfd_close(second);
-    cr_assert_eq(current_disposition().sa_handler, count_plain, "clobbered by the second close");
+    CHECK_EQ(current_disposition().sa_handler, count_plain, "clobbered by the second close");
 }
 
 TEST(coexist, a_replaced_handler_is_told_of_once_however_many_children_come_after)
@@ -189,14 +189,14 @@ TEST(coexist, a_replaced_handler_is_told_of_once_however_many_children_come_afte
     for (int status = 0; status < 3; status++) {
         struct exitfd_event event;
         pid_t pid = start_child(&gate, status);
-        cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+        CHECK_EQ(exitfd_add(x, pid, 0, NULL), 0);
         told += exitfd_wait(x, &event, 1, 0) == -EPIPE;
         let_through(&gate, 1);
         wait_until_zombie(pid);
-        cr_assert_eq(exitfd_wait(x, &event, 1, 0), 1);
+        CHECK_EQ(exitfd_wait(x, &event, 1, 0), 1);
         told += exitfd_wait(x, &event, 1, 0) == -EPIPE;
     }
-    cr_assert_eq(told, 1, "told %d times", told);
+    CHECK_EQ(told, 1, "told %d times", told);
     exitfd_close(x);
     close_gate(&gate);
 }
@@ -211,7 +211,7 @@ TEST(coexist, a_replaced_handler_is_no_reason_to_lose_an_exit_from_before)
     int ret = exitfd_wait(x, &event, 1, 0);
     if (ret == -EPIPE)
         ret = exitfd_wait(x, &event, 1, 0);
-    cr_assert_eq(ret, 1);
+    CHECK_EQ(ret, 1);
     expect_exited(&event, pid, 6, NULL);
     exitfd_close(x);
 }
@@ -249,7 +249,7 @@ static void put_on_top(int n)
 {
     struct sigaction action = { .sa_sigaction = tops[n], .sa_flags = SA_SIGINFO | SA_RESTART };
     sigemptyset(&action.sa_mask);
-    cr_assert_eq(sigaction(SIGCHLD, &action, &below[n]), 0);
+    CHECK_EQ(sigaction(SIGCHLD, &action, &below[n]), 0);
 }
 
 /* Each handler of the application is called once for one SIGCHLD, however they and ours are stacked. */
@@ -258,9 +258,9 @@ static void expect_each_called_once(int tops_in_place)
     memset(top_calls, 0, sizeof(top_calls));
     plain_calls = 0;
     send_sigchld();
-    cr_assert_eq(plain_calls, 1, "the handler at the bottom was called %d times", plain_calls);
+    CHECK_EQ(plain_calls, 1, "the handler at the bottom was called %d times", plain_calls);
     for (int n = 0; n < tops_in_place; n++)
-        cr_assert_eq(top_calls[n], 1, "top %d was called %d times", n, top_calls[n]);
+        CHECK_EQ(top_calls[n], 1, "top %d was called %d times", n, top_calls[n]);
 }
 
 /* exitfd cannot know whether the one on top chains, and may say so once. */
@@ -269,11 +269,11 @@ static void expect_served_from_below(struct exitfd *x, int status, bool may_be_t
     struct gate gate = open_gate();
     struct exitfd_event event;
     pid_t pid = start_child(&gate, status);
-    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, NULL), 0);
     int ret = exitfd_wait(x, &event, 1, 0);
-    cr_assert(ret == 0 || (ret == -EPIPE && may_be_told), "exitfd_wait: %d", ret);
-    cr_assert_eq(exitfd_wait(x, &event, 1, 0), 0, "told twice");
-    cr_assert_not(is_readable(exitfd_get_fd(x)));
+    CHECK(ret == 0 || (ret == -EPIPE && may_be_told), "exitfd_wait: %d", ret);
+    CHECK_EQ(exitfd_wait(x, &event, 1, 0), 0, "told twice");
+    CHECK(!is_readable(exitfd_get_fd(x)));
     let_through(&gate, 1);
     event = wait_event(x);
     expect_exited(&event, pid, status, NULL);
@@ -289,7 +289,7 @@ TEST(coexist, a_handler_on_top_that_chains_to_ours_disturbs_nothing)
     expect_served_from_below(x, 3, true);
     expect_served_from_below(x, 4, false);
     exitfd_close(x);
-    cr_assert_eq(current_disposition().sa_sigaction, top_0, "clobbered");
+    CHECK_EQ(current_disposition().sa_sigaction, top_0, "clobbered");
 }
 
 TEST(coexist, closed_under_a_handler_that_chains_ours_passes_on)
@@ -320,10 +320,10 @@ TEST(coexist, a_top_that_takes_itself_off_again_leaves_ours_at_work)
     set_sigchld(count_plain, SA_RESTART);
     struct exitfd *x = open_selfpipe();
     put_on_top(0);
-    cr_assert_eq(sigaction(SIGCHLD, &below[0], NULL), 0);
+    CHECK_EQ(sigaction(SIGCHLD, &below[0], NULL), 0);
     expect_served(x, 3);
     exitfd_close(x);
-    cr_assert_eq(current_disposition().sa_handler, count_plain);
+    CHECK_EQ(current_disposition().sa_handler, count_plain);
 }
 
 /* Closed and opened again under one more handler each time: called once each, or refused, never an endless chain. */
@@ -337,7 +337,7 @@ TEST(coexist, any_number_of_tops_is_served_or_refused_with_eagain)
         int ret = exitfd_open(&x, EXITFD_SELFPIPE);
         if (ret == -EAGAIN)
             break;
-        cr_assert_eq(ret, 0, "exitfd_open: %s", strerror(-ret));
+        CHECK_EQ(ret, 0, "exitfd_open: %s", strerror(-ret));
         expect_each_called_once(in_place);
         expect_served(x, in_place);
         put_on_top(in_place);
@@ -346,9 +346,9 @@ TEST(coexist, any_number_of_tops_is_served_or_refused_with_eagain)
         exitfd_close(x);
         expect_each_called_once(in_place + 1);
     }
-    cr_assert_geq(in_place, 3, "refused after %d", in_place);
+    CHECK(in_place >= 3, "refused after %d", in_place);
     if (in_place < MOST_TOPS)
-        cr_assert_eq(exitfd_install_handler(STDOUT_FILENO, NULL), -EAGAIN);
+        CHECK_EQ(exitfd_install_handler(STDOUT_FILENO, NULL), -EAGAIN);
     expect_each_called_once(in_place);
 }
 
@@ -360,7 +360,7 @@ TEST(coexist, an_application_that_counts_sigchlds_still_counts_them_all)
     bool delivered = !backend_is("signalfd");
     for (int status = 1; status <= 5; status++)
         expect_served(x, status);
-    cr_assert_eq(plain_calls, delivered ? 5 : 0);
+    CHECK_EQ(plain_calls, delivered ? 5 : 0);
     exitfd_close(x);
-    cr_assert_eq(current_disposition().sa_handler, count_plain);
+    CHECK_EQ(current_disposition().sa_handler, count_plain);
 }

@@ -54,7 +54,7 @@ static void let_it_notice(struct exitfd *x)
 {
     struct exitfd_event event;
     int ret = exitfd_wait(x, &event, 1, 0);
-    cr_assert(ret == 0 || (ret == -EPIPE && backend_is("self-pipe")), "exitfd_wait: %d", ret);
+    CHECK(ret == 0 || (ret == -EPIPE && backend_is("self-pipe")), "exitfd_wait: %d", ret);
 }
 
 /* Told of soon after SIGCHLD is heard again, though there was no signal for it, and however many others are looked at. */
@@ -69,7 +69,7 @@ TEST(deaf, one_who_exited_while_it_was_is_seen_when_it_hears_again)
     struct rlimit before = forbid_new_fds(); /* without pidfds they are followed by SIGCHLD on every back end */
     for (int i = 0; i < CHILDREN; i++) {
         pids[i] = start_child(i < CHILDREN - 1 ? &gate : &gate_of_last, 7);
-        cr_assert_eq(exitfd_add(x, pids[i], 0, &pids[i]), 0);
+        CHECK_EQ(exitfd_add(x, pids[i], 0, &pids[i]), 0);
     }
     allow_new_fds(&before);
     struct sigaction found = make_deaf();
@@ -91,7 +91,7 @@ TEST(deaf, one_who_exited_while_it_was_is_seen_when_it_hears_again)
 TEST(deaf, and_so_are_orphans)
 {
     struct exitfd *x = open_for_truth();
-    expect_result(exitfd_add(x, -1, 0, x), 0);
+    CHECK_EQ(exitfd_add(x, -1, 0, x), 0);
     expect_settled(x);
     struct sigaction found = make_deaf();
     let_it_notice(x);
@@ -109,18 +109,18 @@ TEST(deaf, a_blocked_wait_for_orphans_does_not_spin)
 {
     struct exitfd *x = open_for_truth();
     struct exitfd_event event;
-    expect_result(exitfd_add(x, -1, 0, x), 0);
+    CHECK_EQ(exitfd_add(x, -1, 0, x), 0);
     expect_settled(x);
     make_deaf();
     let_it_notice(x);
     wait_calls = 0;
-    expect_result(exitfd_wait(x, &event, 1, 300), 0);
-    cr_assert_leq(wait_calls, 20, "%d waits within 300 ms", wait_calls);
+    CHECK_EQ(exitfd_wait(x, &event, 1, 300), 0);
+    CHECK(wait_calls <= 20, "%d waits within 300 ms", wait_calls);
     pid_t pid = start_child_exit(9);
     int ret;
     while ((ret = wait_blocked(x, &event)) == -EINTR)
         ;
-    expect_result(ret, 1);
+    CHECK_EQ(ret, 1);
     expect_exited(&event, pid, 9, x);
     exitfd_close(x);
 }
@@ -129,10 +129,10 @@ TEST(deaf, it_says_so_where_only_orphans_are_waited_for)
 {
     struct exitfd *x = open_for_truth();
     struct exitfd_event event;
-    expect_result(exitfd_add(x, -1, 0, x), 0);
+    CHECK_EQ(exitfd_add(x, -1, 0, x), 0);
     expect_settled(x);
     set_sigchld(host_handler, SA_RESTART);
-    expect_result(exitfd_wait(x, &event, 1, 0), backend_is("self-pipe") ? -EPIPE : 0);
+    CHECK_EQ(exitfd_wait(x, &event, 1, 0), backend_is("self-pipe") ? -EPIPE : 0);
     expect_no_event(x);
     exitfd_close(x);
 }
@@ -148,16 +148,16 @@ static struct exitfd *open_signalfd(void)
 static void expect_the_other_served(struct exitfd *closed, struct exitfd *left)
 {
     exitfd_close(closed);
-    cr_assert(sigchld_is_blocked(), "the other one needs it blocked");
+    CHECK(sigchld_is_blocked(), "the other one needs it blocked");
     struct gate gate = open_gate();
     pid_t pid = start_child(&gate, 3);
-    cr_assert_eq(exitfd_add(left, pid, 0, NULL), 0);
+    CHECK_EQ(exitfd_add(left, pid, 0, NULL), 0);
     let_through(&gate, 1);
     struct exitfd_event event = wait_event(left);
     expect_exited(&event, pid, 3, NULL);
     close_gate(&gate);
     exitfd_close(left);
-    cr_assert_not(sigchld_is_blocked(), "it was not before the first one was opened");
+    CHECK(!sigchld_is_blocked(), "it was not before the first one was opened");
 }
 
 TEST(deaf, of_two_signalfds_closing_one_leaves_the_other_hearing)
@@ -179,7 +179,7 @@ TEST(deaf, closing_a_signalfd_of_another_thread_unblocks_nothing_here)
 {
     struct exitfd *own = open_signalfd(), *anothers;
     struct helper helper = start_helper(open_another, &anothers);
-    cr_assert_eq(join_helper(&helper), &anothers);
+    CHECK_EQ(join_helper(&helper), &anothers);
     expect_the_other_served(anothers, own);
 }
 
@@ -189,7 +189,7 @@ TEST(deaf, once_it_hears_again_it_sleeps_through)
     /* The deaf look five times meanwhile. One such look may be under way still, and one in a second does no harm. */
     const int window_ms = 550, most = 2;
     struct exitfd *x = open_for_truth();
-    expect_result(exitfd_add(x, -1, 0, x), 0);
+    CHECK_EQ(exitfd_add(x, -1, 0, x), 0);
     expect_settled(x);
     struct sigaction found = make_deaf();
     let_it_notice(x);
@@ -197,6 +197,6 @@ TEST(deaf, once_it_hears_again_it_sleeps_through)
     let_it_notice(x);
     expect_settled(x);
     int wakes = count_wakes(x, window_ms);
-    cr_assert_leq(wakes, most, "%d wake-ups in %d ms", wakes, window_ms);
+    CHECK(wakes <= most, "%d wake-ups in %d ms", wakes, window_ms);
     exitfd_close(x);
 }

@@ -57,8 +57,8 @@ static void wait_until_it_sits(struct sitter *sitter)
 {
     while (sitter->tid == 0)
         poll(NULL, 0, 1);
-    cr_assert(wait_until_asleep(sitter->tid), "%s: ended with errno %d, or never blocked", sitter->call->name,
-              sitter->unexpected);
+    CHECK(wait_until_asleep(sitter->tid), "%s: ended with errno %d, or never blocked", sitter->call->name,
+          sitter->unexpected);
 }
 
 static unsigned long long signal_set(const char *status, const char *name)
@@ -85,7 +85,7 @@ static void wait_until_it_took_its_signals(struct sitter *sitter)
 {
     long long end = now_ms() + DEADLINE_MS;
     while (has_signals_to_take(sitter->tid)) {
-        cr_assert_lt(now_ms(), end, "%s: a signal stays pending", sitter->call->name);
+        CHECK(now_ms() < end, "%s: a signal stays pending", sitter->call->name);
         sched_yield();
     }
 }
@@ -117,7 +117,7 @@ static void watched_children_exit(struct exitfd *x)
         pids[i] = start_light_child(&gate, 0);
     for (int i = 0; i < EXITS_PER_CALL; i++) {
         let_through(&gate, 1);
-        cr_assert_eq(exitfd_add(x, pids[i], 0, NULL), 0);
+        CHECK_EQ(exitfd_add(x, pids[i], 0, NULL), 0);
     }
     wait_events(x, events, EXITS_PER_CALL);
     close_gate(&gate);
@@ -134,7 +134,7 @@ static int count_interruptions(const struct call *call, bool sigchld_blocked, vo
                                struct exitfd *x)
 {
     struct sitter sitter = { .call = call, .sigchld_blocked = sigchld_blocked };
-    cr_assert_eq(pthread_create(&sitter.thread, NULL, sit, &sitter), 0);
+    CHECK_EQ(pthread_create(&sitter.thread, NULL, sit, &sitter), 0);
     wait_until_it_sits(&sitter);
     exits(x);
     wait_until_it_took_its_signals(&sitter);
@@ -148,7 +148,7 @@ static void prepare(void)
 {
     struct sigaction release = { .sa_handler = interrupt };
     sigemptyset(&release.sa_mask);
-    cr_assert_eq(sigaction(SIGUSR1, &release, NULL), 0);
+    CHECK_EQ(sigaction(SIGUSR1, &release, NULL), 0);
     prepare_calls();
 }
 
@@ -180,7 +180,7 @@ TEST(eintr, no_call_is_interrupted_but_those_that_the_kernel_never_restarts_afte
     }
     clean_up_calls();
     exitfd_close(x);
-    cr_assert_eq(wrong, 0, "%d calls not as expected: see the report", wrong);
+    CHECK_EQ(wrong, 0, "%d calls not as expected: see the report", wrong);
 }
 
 static int count_wrong_after_one_sigchld(int (*expected)(const struct call *))
@@ -214,7 +214,7 @@ TEST(eintr, a_handler_without_sa_restart_interrupts_every_call)
 {
     set_sigchld(interrupt, 0);
     int wrong = count_wrong_after_one_sigchld(once_if_it_can_be);
-    cr_assert_eq(wrong, 0, "%d calls not as expected: see the report", wrong);
+    CHECK_EQ(wrong, 0, "%d calls not as expected: see the report", wrong);
 }
 
 /*
@@ -224,5 +224,5 @@ TEST(eintr, a_handler_without_sa_restart_interrupts_every_call)
 TEST(eintr, a_mask_alone_makes_the_kernel_interrupt_some_calls)
 {
     int wrong = count_wrong_after_one_sigchld(once_if_it_does_not_look);
-    cr_assert_eq(wrong, 0, "%d calls not as expected: see the report", wrong);
+    CHECK_EQ(wrong, 0, "%d calls not as expected: see the report", wrong);
 }

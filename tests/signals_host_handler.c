@@ -17,7 +17,7 @@ static int flags_in_force(int flags_found)
     struct exitfd *x = open_exitfd_flags(EXITFD_SELFPIPE);
     int flags = current_disposition().sa_flags & (SA_RESTART | SA_ONSTACK | SA_NODEFER);
     exitfd_close(x);
-    cr_assert_eq(current_disposition().sa_flags & (SA_RESTART | SA_ONSTACK | SA_NODEFER), flags_found);
+    CHECK_EQ(current_disposition().sa_flags & (SA_RESTART | SA_ONSTACK | SA_NODEFER), flags_found);
     return flags;
 }
 
@@ -26,7 +26,7 @@ TEST(host_handler, its_flags_are_in_force)
     static const int all[] = { 0, SA_RESTART, SA_ONSTACK, SA_NODEFER, SA_RESTART | SA_ONSTACK | SA_NODEFER };
 
     for (unsigned i = 0; i < sizeof(all) / sizeof(*all); i++)
-        cr_assert_eq(flags_in_force(all[i]), all[i], "found with %#x", (unsigned)all[i]);
+        CHECK_EQ(flags_in_force(all[i]), all[i], "found with %#x", (unsigned)all[i]);
 }
 
 TEST(host_handler, the_stack_it_was_given_meanwhile_is_kept_at_close)
@@ -36,9 +36,9 @@ TEST(host_handler, the_stack_it_was_given_meanwhile_is_kept_at_close)
     struct exitfd *x = open_exitfd_flags(EXITFD_SELFPIPE);
     struct sigaction action = current_disposition();
     action.sa_flags |= SA_ONSTACK;
-    cr_assert_eq(sigaction(SIGCHLD, &action, NULL), 0);
+    CHECK_EQ(sigaction(SIGCHLD, &action, NULL), 0);
     exitfd_close(x);
-    cr_assert_eq(current_disposition().sa_flags & SA_ONSTACK, SA_ONSTACK);
+    CHECK_EQ(current_disposition().sa_flags & SA_ONSTACK, SA_ONSTACK);
 }
 
 static struct sigaction below;
@@ -69,14 +69,14 @@ TEST(host_handler, put_back_over_ours_it_is_called_once_a_thousand_times)
     unblock_sigchld();
     struct exitfd *x = open_exitfd_flags(EXITFD_SELFPIPE);
     sigemptyset(&action.sa_mask);
-    cr_assert_eq(sigaction(SIGCHLD, &action, &below), 0);
+    CHECK_EQ(sigaction(SIGCHLD, &action, &below), 0);
     exitfd_close(x);
     for (int round = 0; round < 1000; round++) {
         set_default_for_a_moment();
         x = open_exitfd_flags(EXITFD_SELFPIPE);
         calls = 0;
         send_sigchld();
-        cr_assert_eq(calls, 1, "called %d times in round %d", calls, round);
+        CHECK_EQ(calls, 1, "called %d times in round %d", calls, round);
         exitfd_close(x);
     }
 }

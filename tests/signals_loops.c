@@ -21,7 +21,7 @@ static void expect_reported(struct exitfd *x, pid_t pid, int status)
     int ret = exitfd_wait(x, &event, 1, 0);
     if (ret == -EPIPE && backend_is("self-pipe"))
         ret = exitfd_wait(x, &event, 1, 0);
-    cr_assert_eq(ret, 1, "exitfd_wait: %d", ret);
+    CHECK_EQ(ret, 1, "exitfd_wait: %d", ret);
     expect_exited(&event, pid, status, NULL);
 }
 
@@ -47,20 +47,20 @@ static void start_uv(struct uv_side *uv)
     uv_process_options_t options = { .exit_cb = note_uv_exit, .file = arguments[0], .args = arguments };
     if (backend_is("signalfd"))
         SKIP("signalfd has SIGCHLD blocked in every thread, and libuv needs it delivered");
-    cr_assert_eq(uv_loop_init(&uv->loop), 0);
+    CHECK_EQ(uv_loop_init(&uv->loop), 0);
     uv->process.data = uv;
     int ret = uv_spawn(&uv->loop, &uv->process, &options);
-    cr_assert_eq(ret, 0, "uv_spawn: %s", uv_strerror(ret));
+    CHECK_EQ(ret, 0, "uv_spawn: %s", uv_strerror(ret));
 }
 
 static void finish_uv(struct uv_side *uv)
 {
     uv->ending = 0;
     uv_process_kill(&uv->process, SIGKILL);
-    cr_assert_eq(uv_run(&uv->loop, UV_RUN_DEFAULT), 0);
-    cr_assert_eq(uv_loop_close(&uv->loop), 0);
+    CHECK_EQ(uv_run(&uv->loop, UV_RUN_DEFAULT), 0);
+    CHECK_EQ(uv_loop_close(&uv->loop), 0);
     uv_library_shutdown();
-    cr_assert_eq(uv->ending, -SIGKILL);
+    CHECK_EQ(uv->ending, -SIGKILL);
 }
 
 TEST(loops, libuv_that_starts_after_us_gets_its_exits_and_we_get_ours)
@@ -69,7 +69,7 @@ TEST(loops, libuv_that_starts_after_us_gets_its_exits_and_we_get_ours)
     struct exitfd *x = open_exitfd();
     struct gate gate = open_gate();
     pid_t pid = start_child(&gate, 21);
-    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, NULL), 0);
 
     start_uv(&uv);
     let_through(&gate, 1);
@@ -77,7 +77,7 @@ TEST(loops, libuv_that_starts_after_us_gets_its_exits_and_we_get_ours)
     finish_uv(&uv);
 
     exitfd_close(x);
-    cr_assert_eq(exitfd_is_default_handler(), 1);
+    CHECK_EQ(exitfd_is_default_handler(), 1);
     close_gate(&gate);
 }
 
@@ -91,7 +91,7 @@ TEST(loops, libuv_that_was_there_before_us_gets_its_exits_and_we_get_ours)
 
     /* With its last child libuv took the handler away, ours too. */
     pid_t pid = start_child_exit(23);
-    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, NULL), 0);
     expect_reported(x, pid, 23);
     exitfd_close(x);
 }
@@ -122,7 +122,7 @@ static void glib_finish(const int *ending)
 {
     for (long long end = now_ms() + DEADLINE_MS; *ending == NOT_YET;) {
         g_main_context_iteration(NULL, FALSE);
-        cr_assert_lt(now_ms(), end, "GLib did not report its child");
+        CHECK(now_ms() < end, "GLib did not report its child");
     }
 }
 
@@ -163,17 +163,17 @@ GLIB_TEST(glib_that_starts_after_us_gets_its_exits_and_we_get_ours)
     struct gate ours = open_gate(), theirs = open_gate();
     int ending;
     pid_t pid = start_child(&ours, 32);
-    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, NULL), 0);
     glib_start(&theirs, &ending);
 
     let_through(&ours, 1);
     expect_reported(x, pid, 32);
     let_through(&theirs, 1);
     glib_finish(&ending);
-    cr_assert_eq(ending, 31);
+    CHECK_EQ(ending, 31);
 
     exitfd_close(x);
-    cr_assert_eq(exitfd_is_default_handler(), 1);
+    CHECK_EQ(exitfd_is_default_handler(), 1);
     close_gate(&ours);
     close_gate(&theirs);
 }
@@ -187,10 +187,10 @@ GLIB_TEST(glib_that_was_there_before_us_gets_its_exits_and_we_get_ours)
     expect_served(x, 33);
     let_through(&theirs, 1);
     glib_finish(&ending);
-    cr_assert_eq(ending, 31);
+    CHECK_EQ(ending, 31);
 
     pid_t pid = start_child_exit(34);
-    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, NULL), 0);
     expect_reported(x, pid, 34);
     exitfd_close(x);
     close_gate(&theirs);
@@ -206,6 +206,6 @@ GLIB_TEST(closed_while_glib_still_has_children_glib_keeps_its_handler)
     exitfd_close(x);
     let_through(&theirs, 1);
     glib_finish(&ending);
-    cr_assert_eq(ending, 31);
+    CHECK_EQ(ending, 31);
     close_gate(&theirs);
 }

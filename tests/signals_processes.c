@@ -33,13 +33,13 @@ TEST(processes, the_handler_runs_on_the_alternate_stack_where_the_one_found_does
     char *memory = malloc(size);
     stack_t alternate = { .ss_sp = memory, .ss_size = size };
     stack_t none = { .ss_flags = SS_DISABLE };
-    cr_assert_eq(sigaltstack(&alternate, NULL), 0);
+    CHECK_EQ(sigaltstack(&alternate, NULL), 0);
     set_sigchld(note_frame, SA_ONSTACK);
     struct exitfd *x = open_exitfd_flags(EXITFD_SELFPIPE);
 
     send_sigchld();
-    cr_assert(handler_frame >= (uintptr_t)memory && handler_frame < (uintptr_t)memory + size,
-              "it ran on the thread's own stack, which in a Go or a green-thread program has no room for it");
+    CHECK(handler_frame >= (uintptr_t)memory && handler_frame < (uintptr_t)memory + size,
+          "it ran on the thread's own stack, which in a Go or a green-thread program has no room for it");
 
     exitfd_close(x);
     sigaltstack(&none, NULL);
@@ -70,8 +70,8 @@ static void *sleep_until_told(void *argument)
 static void start_sleeper(struct sleeper *sleeper, bool blocks_sigchld)
 {
     sleeper->blocks_sigchld = blocks_sigchld;
-    cr_assert_eq(pipe(sleeper->pipe_ends), 0);
-    cr_assert_eq(pthread_create(&sleeper->thread, NULL, sleep_until_told, sleeper), 0);
+    CHECK_EQ(pipe(sleeper->pipe_ends), 0);
+    CHECK_EQ(pthread_create(&sleeper->thread, NULL, sleep_until_told, sleeper), 0);
 }
 
 static void stop_sleeper(struct sleeper *sleeper)
@@ -134,11 +134,11 @@ TEST(processes, a_forked_childs_own_children_wake_nobody_in_the_parent)
 
     block_sigchld();
     status_of_child_that(raise_and_have_children, NULL);
-    cr_assert_eq(take_bytes(&wakeup), 0, "the child wrote into the parent's pipe");
-    cr_assert_not(is_readable(exitfd_get_fd(x)), "the child made the parent's exitfd readable");
+    CHECK_EQ(take_bytes(&wakeup), 0, "the child wrote into the parent's pipe");
+    CHECK(!is_readable(exitfd_get_fd(x)), "the child made the parent's exitfd readable");
 
     unblock_sigchld();
-    cr_assert_eq(take_bytes(&wakeup), 1, "the parent's own byte for that child");
+    CHECK_EQ(take_bytes(&wakeup), 1, "the parent's own byte for that child");
     expect_served(x, 1);
     install(-1);
     exitfd_close(x);
@@ -166,7 +166,7 @@ TEST(processes, a_handler_found_before_still_works_in_a_forked_child)
     set_sigchld(count_guest, 0);
     struct exitfd *x = open_exitfd_flags(EXITFD_SELFPIPE);
     unblock_sigchld();
-    cr_assert_eq(status_of_child_that(expect_guest_called, NULL), 0);
+    CHECK_EQ(status_of_child_that(expect_guest_called, NULL), 0);
     exitfd_close(x);
 }
 
@@ -198,8 +198,8 @@ TEST(processes, a_forked_child_may_have_an_exitfd_of_its_own)
 {
     struct exitfd *x = open_exitfd_flags(EXITFD_SELFPIPE);
     block_sigchld();
-    cr_assert_eq(status_of_child_that(open_own_exitfd, x), 0);
-    cr_assert_not(is_readable(exitfd_get_fd(x)));
+    CHECK_EQ(status_of_child_that(open_own_exitfd, x), 0);
+    CHECK(!is_readable(exitfd_get_fd(x)));
     unblock_sigchld();
     expect_served(x, 1);
     exitfd_close(x);
@@ -217,9 +217,9 @@ TEST(processes, sigchld_handled_in_a_vfork_child_writes_nothing_into_the_parents
         kill(getpid(), SIGCHLD);
         _exit(0);
     }
-    cr_assert_gt(pid, 0);
+    CHECK(pid > 0);
     reap(pid);
-    cr_assert_eq(take_bytes(&wakeup), 1, "one byte, for the exit");
+    CHECK_EQ(take_bytes(&wakeup), 1, "one byte, for the exit");
     install(-1);
     close_wakeup(&wakeup);
 }
@@ -230,8 +230,8 @@ TEST(processes, posix_spawn_children_are_followed_beside_the_handler)
     char *argv[] = { "sh", "-c", "exit 5", NULL };
     for (int i = 0; i < 20; i++) {
         pid_t pid;
-        cr_assert_eq(posix_spawnp(&pid, "sh", NULL, NULL, argv, environ), 0);
-        cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+        CHECK_EQ(posix_spawnp(&pid, "sh", NULL, NULL, argv, environ), 0);
+        CHECK_EQ(exitfd_add(x, pid, 0, NULL), 0);
         struct exitfd_event event = wait_event(x);
         expect_exited(&event, pid, 5, NULL);
     }
@@ -245,8 +245,8 @@ static unsigned long read_signal_set(const char *field)
     char command[128], line[64] = "";
     snprintf(command, sizeof(command), "exec grep ^%s /proc/self/status", field);
     FILE *output = popen(command, "r");
-    cr_assert_not_null(output);
-    cr_assert_not_null(fgets(line, sizeof(line), output));
+    CHECK(output != NULL);
+    CHECK(fgets(line, sizeof(line), output) != NULL);
     pclose(output);
     return strtoul(strchr(line, ':') + 1, NULL, 16);
 }
@@ -255,7 +255,7 @@ static int count_fds_beyond_exec(void)
 {
     int lines = 0;
     FILE *output = popen("exec ls /proc/self/fd", "r");
-    cr_assert_not_null(output);
+    CHECK(output != NULL);
     for (int c; (c = fgetc(output)) != EOF;)
         lines += c == '\n';
     pclose(output);
@@ -266,9 +266,9 @@ TEST(processes, exec_leaves_no_handler_and_no_fd)
 {
     int fds_without = count_fds_beyond_exec();
     struct exitfd *x = open_exitfd(), *with_handler = open_exitfd_flags(EXITFD_SELFPIPE);
-    cr_assert_eq(count_fds_beyond_exec(), fds_without, "an fd of an exitfd outlived exec");
-    cr_assert_eq(read_signal_set("SigCgt") & 1UL << (SIGCHLD - 1), 0);
-    cr_assert_eq(read_signal_set("SigIgn") & 1UL << (SIGCHLD - 1), 0);
+    CHECK_EQ(count_fds_beyond_exec(), fds_without, "an fd of an exitfd outlived exec");
+    CHECK_EQ(read_signal_set("SigCgt") & 1UL << (SIGCHLD - 1), 0);
+    CHECK_EQ(read_signal_set("SigIgn") & 1UL << (SIGCHLD - 1), 0);
     exitfd_close(with_handler);
     exitfd_close(x);
 }

@@ -53,7 +53,7 @@ static struct exitfd *watch_many(void)
     gate = open_gate();
     for (int i = 0; i < LIVE_CHILDREN; i++) {
         children[i] = start_light_child(&gate, 0);
-        cr_assert_eq(exitfd_add(x, children[i], 0, &children[i]), 0);
+        CHECK_EQ(exitfd_add(x, children[i], 0, &children[i]), 0);
     }
     expect_quiet(x);
     return x;
@@ -79,15 +79,15 @@ static void take_events(struct exitfd *x, int wanted)
     for (int got = 0; got < wanted || is_readable(fd);) {
         wait_readable(fd);
         int ret = exitfd_wait(x, events, 16, 0);
-        cr_assert_geq(ret, 0, "exitfd_wait: %s", strerror(-ret));
+        CHECK(ret >= 0, "exitfd_wait: %s", strerror(-ret));
         for (int i = 0; i < ret; i++) {
             pid_t *child = events[i].data;
-            cr_assert_eq(events[i].pid, *child);
-            cr_assert_eq(events[i].origin, EXITFD_REAPED);
+            CHECK_EQ(events[i].pid, *child);
+            CHECK_EQ(events[i].origin, EXITFD_REAPED);
             *child = 0;
         }
         got += ret;
-        cr_assert_leq(got, wanted);
+        CHECK(got <= wanted);
     }
 }
 
@@ -104,9 +104,9 @@ static int kill_one_at_a_time(struct exitfd *x, const char *what)
     for (int i = 0; i < EXITS; i++) {
         int child = i * 7919 % LIVE_CHILDREN;
         wait_calls = 0;
-        cr_assert_eq(kill(children[child], SIGKILL), 0);
+        CHECK_EQ(kill(children[child], SIGKILL), 0);
         take_events(x, 1);
-        cr_assert_eq(children[child], 0);
+        CHECK_EQ(children[child], 0);
         total += wait_calls;
         most = wait_calls > most ? wait_calls : most;
     }
@@ -119,15 +119,14 @@ static void expect_idle_is_free(struct exitfd *x)
     wait_calls = 0;
     for (int i = 0; i < 10; i++)
         expect_quiet(x);
-    cr_assert_leq(wait_calls, 10 * MOST_CALLS_PER_EXIT, "%d wait calls in 10 exitfd_wait with nothing to do",
-                  wait_calls);
+    CHECK(wait_calls <= 10 * MOST_CALLS_PER_EXIT, "%d wait calls in 10 exitfd_wait with nothing to do", wait_calls);
 }
 
 TEST(scan, one_exit_among_many_costs_a_handful_of_calls)
 {
     struct exitfd *x = watch_many();
     int most = kill_one_at_a_time(x, "one at a time");
-    cr_assert_leq(most, MOST_CALLS_PER_EXIT);
+    CHECK(most <= MOST_CALLS_PER_EXIT);
     expect_idle_is_free(x);
     finish(x);
 }
@@ -140,7 +139,7 @@ static void take_a_storm(struct exitfd *x, const char *what)
     wait_calls = 0;
     take_events(x, LIVE_CHILDREN);
     report_cost(x, what, LIVE_CHILDREN, wait_calls, wait_calls);
-    cr_assert_leq(wait_calls, LIVE_CHILDREN * MOST_CALLS_PER_EXIT);
+    CHECK(wait_calls <= LIVE_CHILDREN * MOST_CALLS_PER_EXIT);
     expect_idle_is_free(x);
 }
 
@@ -164,11 +163,11 @@ TEST(scan, a_foreign_zombie_in_front_costs_a_scan_and_is_left_alone)
     pid_t zombie = start_foreign_zombie();
     struct exitfd *x = watch_many();
     int most = kill_one_at_a_time(x, "behind a foreign zombie");
-    cr_assert_leq(most, backend_is("pidfd") ? MOST_CALLS_PER_EXIT : LIVE_CHILDREN + 2 * MOST_CALLS_PER_EXIT);
+    CHECK(most <= (backend_is("pidfd") ? MOST_CALLS_PER_EXIT : LIVE_CHILDREN + 2 * MOST_CALLS_PER_EXIT));
     expect_idle_is_free(x);
-    cr_assert(is_zombie(zombie), "reaped, though nobody watched it");
+    CHECK(is_zombie(zombie), "reaped, though nobody watched it");
     finish(x);
-    cr_assert_eq(WEXITSTATUS(reap(zombie)), 77);
+    CHECK_EQ(WEXITSTATUS(reap(zombie)), 77);
 }
 
 TEST(scan, a_storm_behind_a_foreign_zombie_costs_no_more)
@@ -176,7 +175,7 @@ TEST(scan, a_storm_behind_a_foreign_zombie_costs_no_more)
     pid_t zombie = start_foreign_zombie();
     struct exitfd *x = watch_many();
     take_a_storm(x, "all at once behind a foreign zombie");
-    cr_assert_eq(WEXITSTATUS(reap(zombie)), 77);
+    CHECK_EQ(WEXITSTATUS(reap(zombie)), 77);
     finish(x);
 }
 
@@ -188,6 +187,6 @@ TEST(scan, the_exit_of_an_unwatched_child_is_no_event_and_no_spin)
     wait_until_zombie(foreign);
     take_events(x, 0);
     expect_idle_is_free(x);
-    cr_assert_eq(WEXITSTATUS(reap(foreign)), 78);
+    CHECK_EQ(WEXITSTATUS(reap(foreign)), 78);
     finish(x);
 }

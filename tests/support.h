@@ -9,11 +9,15 @@
  * SIGCHLD is blocked when the back end under test is signalfd. The back end comes from EXITFD_BACKEND in the
  * environment (unset: automatic), so one executable is run once for each.
  *
- * In a forked child use nothing but async-signal-safe calls and _exit: a failing cr_assert there hangs the runner. In
- * a second thread do not assert either: hand the result back to the test.
+ * check.h has the words for what must hold. Use these and not Criterion's,
+ * because a failed cr_assert in a forked child hangs the runner. In a forked
+ * child also use nothing but async-signal-safe calls and _exit. In a second
+ * thread hand the result back to the test instead of checking it there.
  */
 #ifndef EXITFD_TESTS_SUPPORT_H
 #define EXITFD_TESTS_SUPPORT_H
+
+#include "check.h"
 
 #include <criterion/criterion.h>
 #include <exitfd.h>
@@ -40,12 +44,17 @@ void end_test(void);
 #define SKIP(...) cr_skip(__VA_ARGS__)
 
 /* How long anything that must happen may take before the test fails. Never how long something is waited out. */
-#define DEADLINE_MS 30000
+#define DEADLINE_MS 100000
 
 /* The exitfd under test. Skips the test if the forced back end is not in this kernel, which is asked independently. */
 struct exitfd *open_exitfd(void);
 /* The same with flags; any error is a failure of the test. */
 struct exitfd *open_exitfd_flags(unsigned flags);
+/*
+ * exitfd_add, which must succeed. If EXITFD_TEST_WITHOUT_FDS is set, there is no
+ * fd for it, so that the child gets no pidfd on a back end that would give one.
+ */
+void add_child(struct exitfd *x, pid_t pid, unsigned flags, void *data);
 /* Which back end open_exitfd gives in this run: "pidfd", "io_uring", "signalfd" or "self-pipe". */
 bool backend_is(const char *name);
 /* Whether the library was built with -Dbackends=posix. */

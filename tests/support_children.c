@@ -18,7 +18,7 @@ pid_t fork_guarded(void)
 {
     pid_t parent = getpid();
     pid_t pid = fork();
-    cr_assert(pid >= 0 || getpid() != parent, "fork: %s", strerror(errno));
+    CHECK(pid >= 0 || getpid() != parent, "fork: %s", strerror(errno));
     if (pid > 0)
         return pid;
 #ifdef __linux__
@@ -33,7 +33,7 @@ pid_t fork_guarded(void)
 struct gate open_gate(void)
 {
     int ends[2];
-    cr_assert_eq(pipe(ends), 0, "pipe: %s", strerror(errno));
+    CHECK_EQ(pipe(ends), 0, "pipe: %s", strerror(errno));
     return (struct gate){ .wait_end = ends[0], .go_end = ends[1] };
 }
 
@@ -43,7 +43,7 @@ void let_through(const struct gate *gate, int children)
     while (children > 0) {
         size_t wanted = (size_t)children < sizeof(bytes) ? (size_t)children : sizeof(bytes);
         ssize_t written = write(gate->go_end, bytes, wanted);
-        cr_assert(written > 0 || errno == EINTR, "write to the gate: %s", strerror(errno));
+        CHECK(written > 0 || errno == EINTR, "write to the gate: %s", strerror(errno));
         if (written > 0)
             children -= (int)written;
     }
@@ -110,12 +110,12 @@ pid_t start_light_child(const struct gate *gate, int status)
 {
     /* In nobody's way until the process ends: the child may use it for as long as it likes. */
     struct light_child *child = mmap(NULL, sizeof(*child), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    cr_assert_neq(child, MAP_FAILED, "mmap: %s", strerror(errno));
+    CHECK(child != MAP_FAILED, "mmap: %s", strerror(errno));
     child->gate = *gate;
     child->parent = getpid();
     child->status = status;
     pid_t pid = clone(run_light_child, child->stack + sizeof(child->stack), CLONE_VM | SIGCHLD, child);
-    cr_assert_gt(pid, 0, "clone: %s", strerror(errno));
+    CHECK(pid > 0, "clone: %s", strerror(errno));
     return pid;
 }
 #else
@@ -148,7 +148,7 @@ static int look_at(pid_t pid, int options, siginfo_t *info)
 void wait_until_zombie(pid_t pid)
 {
     siginfo_t info;
-    cr_assert_eq(look_at(pid, 0, &info), 0, "child %d: %s", (int)pid, strerror(errno));
+    CHECK_EQ(look_at(pid, 0, &info), 0, "child %d: %s", (int)pid, strerror(errno));
 }
 
 bool is_zombie(pid_t pid)
@@ -170,6 +170,6 @@ int reap(pid_t pid)
     do
         ret = waitpid(pid, &status, 0);
     while (ret < 0 && errno == EINTR);
-    cr_assert_eq(ret, pid, "waitpid(%d): %s", (int)pid, strerror(errno));
+    CHECK_EQ(ret, pid, "waitpid(%d): %s", (int)pid, strerror(errno));
     return status;
 }

@@ -27,7 +27,7 @@ int open_pidfd(pid_t pid)
     int pidfd = try_pidfd_open(pid);
     if (pidfd < 0 && !have_pidfd())
         SKIP("no pidfd_open in this kernel");
-    cr_assert_geq(pidfd, 0, "pidfd_open(%d): %s", (int)pid, strerror(errno));
+    CHECK(pidfd >= 0, "pidfd_open(%d): %s", (int)pid, strerror(errno));
     return pidfd;
 }
 

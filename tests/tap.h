@@ -9,25 +9,21 @@
 #ifndef EXITFD_TESTS_TAP_H
 #define EXITFD_TESTS_TAP_H
 
+#include "check.h"
+
 #include <exitfd.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
 /* How long anything that must happen may take. Never how long something is waited out. */
-#define DEADLINE_MS 30000
+#define DEADLINE_MS 100000
 
 struct tap_case {
     const char *name;
     void (*run)(void);
 };
 int tap_main(int argc, char *argv[], const struct tap_case *cases, size_t count);
-
-/* Fails the case that runs, which goes on. From any thread. */
-#define CHECK(condition) tap_check(condition, #condition, __FILE__, __LINE__)
-void tap_check(bool holds, const char *what, const char *file, int line);
-/* For what is no part of the test but must work: ends the program. */
-void tap_require(bool holds, const char *call);
 
 struct exitfd *open_exitfd(void);
 

@@ -17,7 +17,7 @@ TEST(debuggers, strace)
         exitfd_close(x);
         SKIP("no strace here");
     }
-    cr_assert_eq(ret, 0, "exitfd_spawn: %s", strerror(-ret));
+    CHECK_EQ(ret, 0, "exitfd_spawn: %s", strerror(-ret));
     struct exitfd_event event = wait_event(x);
     expect_exited(&event, pid, 85, x);
     expect_no_spin(x);
@@ -30,7 +30,7 @@ static pid_t tracer_of(pid_t pid)
     int tracer = 0;
     snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
     FILE *file = fopen(path, "re");
-    cr_assert_not_null(file);
+    CHECK(file != NULL);
     while (fgets(line, sizeof(line), file) != NULL && sscanf(line, "TracerPid: %d", &tracer) != 1)
         ;
     fclose(file);
@@ -70,7 +70,7 @@ static pid_t spawn_cat(struct exitfd *x, const struct gate *gate)
     posix_spawn_file_actions_adddup2(&actions, gate->wait_end, STDIN_FILENO);
     posix_spawn_file_actions_addclose(&actions, gate->go_end);
     pid_t pid;
-    cr_assert_eq(exitfd_spawn(x, &pid, argv[0], &actions, NULL, argv, environ, 0, x), 0);
+    CHECK_EQ(exitfd_spawn(x, &pid, argv[0], &actions, NULL, argv, environ, 0, x), 0);
     posix_spawn_file_actions_destroy(&actions);
     return pid;
 }
@@ -95,7 +95,7 @@ TEST(debuggers, gdb)
     exitfd_close(x);
     if (ret == ENOENT)
         SKIP("no gdb here");
-    cr_assert_eq(ret, 0);
+    CHECK_EQ(ret, 0);
     reap(gdb);
     if (!attached)
         SKIP("ptrace is not permitted here (Yama, or a container without CAP_SYS_PTRACE)");

@@ -17,13 +17,13 @@ static void fail_once(struct injection *injection, int error)
 
 static void expect_followed(struct exitfd *x, pid_t pid)
 {
-    cr_assert_eq(exitfd_get_pidfd(x, pid), -ENOTSUP, "child %d has a pidfd", (int)pid);
-    cr_assert(handler_is(true));
+    CHECK_EQ(exitfd_get_pidfd(x, pid), -ENOTSUP, "child %d has a pidfd", (int)pid);
+    CHECK(handler_is(true));
 }
 
 static void expect_on_pidfd(struct exitfd *x, pid_t pid)
 {
-    cr_assert_geq(exitfd_get_pidfd(x, pid), 0, "child %d has no pidfd", (int)pid);
+    CHECK(exitfd_get_pidfd(x, pid) >= 0, "child %d has no pidfd", (int)pid);
 }
 
 static void skip_where_it_never_happens(const struct injection *injection)
@@ -43,15 +43,15 @@ static void only_this_child_falls_back(struct injection *injection, int error)
         pids[i] = start_child(&gate, 100 + i);
         if (i == 1)
             fail_once(injection, error);
-        cr_assert_eq(exitfd_add(x, pids[i], 0, &pids[i]), 0);
-        cr_assert_eq(injection->failed, i >= 1, "the errno was not injected where it was meant");
+        CHECK_EQ(exitfd_add(x, pids[i], 0, &pids[i]), 0);
+        CHECK_EQ(injection->failed, i >= 1, "the errno was not injected where it was meant");
     }
     expect_on_pidfd(x, pids[0]);
     expect_followed(x, pids[1]);
     expect_on_pidfd(x, pids[2]);
     let_through(&gate, 3);
     expect_all_exited(x, pids, 3, 100);
-    cr_assert(handler_is(false), "the handler outlived the child that needed it");
+    CHECK(handler_is(false), "the handler outlived the child that needed it");
     close_gate(&gate);
     exitfd_close(x);
 }
@@ -64,19 +64,19 @@ static void no_signals_gets_the_errno(struct injection *injection, int error)
     pid_t pid = start_child(&gate, 103);
     fail_once(injection, error);
     int ret = exitfd_add(x, pid, 0, x);
-    cr_assert_eq(injection->failed, 1);
+    CHECK_EQ(injection->failed, 1);
     if (ret == 0) {
-        cr_assert(backend_is("io_uring"), "watched, and by what?");
-        cr_assert_eq(exitfd_remove(x, pid), 0);
+        CHECK(backend_is("io_uring"), "watched, and by what?");
+        CHECK_EQ(exitfd_remove(x, pid), 0);
     }
-    cr_assert(ret == 0 || ret == -error, "exitfd_add: %s, wanted %s", strerror(-ret), strerror(error));
-    cr_assert_eq(exitfd_remove(x, pid), -ENOENT);
-    cr_assert_eq(exitfd_is_default_handler(), 1);
-    cr_assert_eq(exitfd_add(x, pid, 0, x), 0);
+    CHECK(ret == 0 || ret == -error, "exitfd_add: %s, wanted %s", strerror(-ret), strerror(error));
+    CHECK_EQ(exitfd_remove(x, pid), -ENOENT);
+    CHECK_EQ(exitfd_is_default_handler(), 1);
+    CHECK_EQ(exitfd_add(x, pid, 0, x), 0);
     expect_on_pidfd(x, pid);
-    cr_assert_eq(exitfd_remove(x, pid), 0);
+    CHECK_EQ(exitfd_remove(x, pid), 0);
     let_through(&gate, 1);
-    cr_assert_eq(reap(pid), 103 << 8);
+    CHECK_EQ(reap(pid), 103 << 8);
     expect_quiet(x);
     close_gate(&gate);
     exitfd_close(x);
@@ -108,8 +108,8 @@ static pid_t add_followed(struct exitfd *x, const struct gate *gate, int ending,
 {
     pid_t pid = start_child(gate, ending);
     fail_once(&inject_pidfd_open, EMFILE);
-    cr_assert_eq(exitfd_add(x, pid, flags, x), 0);
-    cr_assert_eq(inject_pidfd_open.failed, 1);
+    CHECK_EQ(exitfd_add(x, pid, flags, x), 0);
+    CHECK_EQ(inject_pidfd_open.failed, 1);
     expect_followed(x, pid);
     return pid;
 }
@@ -124,7 +124,7 @@ static void expect_followed_event(void (*between)(pid_t), int code, int status, 
     expect_no_event(x); /* the next call, which notices */
     let_through(&gate, 1);
     if (origin == EXITFD_UNKNOWN)
-        cr_assert(steal(pid) == 104 << 8 || errno == ECHILD);
+        CHECK(steal(pid) == 104 << 8 || errno == ECHILD);
     wait_readable(exitfd_get_fd(x));
     struct exitfd_event event = wait_event(x);
     expect_event(&event, pid, code, status, origin, x);
@@ -183,7 +183,7 @@ TEST(fallback, a_followed_child_that_died_in_a_moment_of_SIG_IGN_is_UNKNOWN)
     sigaction(SIGCHLD, NULL, &found);
     set_sigchld(SIG_IGN, 0);
     let_through(&gate, 1);
-    cr_assert_eq(steal(pid), -1);
+    CHECK_EQ(steal(pid), -1);
     sigaction(SIGCHLD, &found, NULL);
     int epipes = 0;
     struct exitfd_event event = wait_event_by_calling(x, &epipes);
@@ -211,8 +211,8 @@ TEST(fallback, a_child_added_when_SIGCHLD_is_blocked)
     block_sigchld();
     pid_t pid = start_child(&gate, 105);
     fail_once(&inject_pidfd_open, ENOSYS);
-    cr_assert_eq(exitfd_add(x, pid, 0, x), 0);
-    cr_assert_eq(exitfd_get_pidfd(x, pid), -ENOTSUP);
+    CHECK_EQ(exitfd_add(x, pid, 0, x), 0);
+    CHECK_EQ(exitfd_get_pidfd(x, pid), -ENOTSUP);
     let_through(&gate, 1);
     struct exitfd_event event = wait_event(x);
     expect_exited(&event, pid, 105, x);
@@ -228,11 +228,11 @@ TEST(fallback, a_zombie)
     pid_t pid = start_child_exit(106);
     wait_until_zombie(pid);
     fail_once(&inject_pidfd_open, EMFILE);
-    cr_assert_eq(exitfd_add(x, pid, 0, x), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, x), 0);
     struct exitfd_event event = wait_event(x);
     expect_exited(&event, pid, 106, x);
     expect_quiet(x);
-    cr_assert_eq(exitfd_is_default_handler(), 1);
+    CHECK_EQ(exitfd_is_default_handler(), 1);
     exitfd_close(x);
 }
 
@@ -245,7 +245,7 @@ TEST(fallback, an_observed_child)
     let_through(&gate, 1);
     expect_peeked(x, pid, CLD_EXITED, 107);
     expect_no_spin(x);
-    cr_assert_eq(reap(pid), 107 << 8);
+    CHECK_EQ(reap(pid), 107 << 8);
     close_gate(&gate);
     exitfd_close(x);
 }
@@ -255,9 +255,9 @@ TEST(fallback, a_process_that_is_no_child_gets_the_errno)
     skip_without_pidfds();
     struct exitfd *x = open_for_truth();
     fail_once(&inject_pidfd_open, EMFILE);
-    cr_assert_eq(exitfd_add(x, getppid(), EXITFD_OBSERVE, x), -EMFILE);
-    cr_assert_eq(exitfd_remove(x, getppid()), -ENOENT);
-    cr_assert_eq(exitfd_is_default_handler(), 1);
+    CHECK_EQ(exitfd_add(x, getppid(), EXITFD_OBSERVE, x), -EMFILE);
+    CHECK_EQ(exitfd_remove(x, getppid()), -ENOENT);
+    CHECK_EQ(exitfd_is_default_handler(), 1);
     expect_quiet(x);
     exitfd_close(x);
 }
@@ -268,23 +268,23 @@ TEST(fallback, killed_removed_and_discarded)
     struct exitfd *x = open_for_truth();
     struct gate gate = open_gate();
     pid_t killed = add_followed(x, &gate, 0, 0);
-    cr_assert_eq(exitfd_kill(x, killed, SIGKILL), 0);
+    CHECK_EQ(exitfd_kill(x, killed, SIGKILL), 0);
     struct exitfd_event event = wait_event(x);
     expect_event(&event, killed, CLD_KILLED, SIGKILL, EXITFD_REAPED, x);
     pid_t removed = add_followed(x, &gate, 108, 0);
-    cr_assert_eq(exitfd_remove(x, removed), 0);
-    cr_assert_eq(exitfd_is_default_handler(), 1);
+    CHECK_EQ(exitfd_remove(x, removed), 0);
+    CHECK_EQ(exitfd_is_default_handler(), 1);
     let_through(&gate, 1);
-    cr_assert_eq(reap(removed), 108 << 8);
+    CHECK_EQ(reap(removed), 108 << 8);
     pid_t discarded = add_followed(x, &gate, 109, 0);
-    cr_assert_eq(exitfd_discard(x, discarded), 0);
+    CHECK_EQ(exitfd_discard(x, discarded), 0);
     let_through(&gate, 1);
     for (long long end = now_ms() + DEADLINE_MS; is_child(discarded) && now_ms() < end;) {
         wait_readable(exitfd_get_fd(x));
         expect_no_event(x);
     }
     expect_quiet(x);
-    cr_assert_eq(exitfd_is_default_handler(), 1);
+    CHECK_EQ(exitfd_is_default_handler(), 1);
     close_gate(&gate);
     exitfd_close(x);
 }
@@ -301,7 +301,7 @@ TEST(fallback, several_exitfds_each_with_a_followed_child)
         expect_exited(&event, pids[i], 110, xs[i]);
         exitfd_close(xs[i]);
     }
-    cr_assert_eq(exitfd_is_default_handler(), 1);
+    CHECK_EQ(exitfd_is_default_handler(), 1);
     close_gate(&gate);
 }
 
@@ -323,10 +323,10 @@ TEST(fallback, the_hosts_own_handler_still_runs_and_comes_back)
     let_through(&gate, 1);
     struct exitfd_event event = wait_event(x);
     expect_exited(&event, pid, 111, x);
-    cr_assert_eq(host_calls, 1);
+    CHECK_EQ(host_calls, 1);
     struct sigaction action;
     sigaction(SIGCHLD, NULL, &action);
-    cr_assert_eq(action.sa_handler, host_handler);
+    CHECK_EQ(action.sa_handler, host_handler);
     close_gate(&gate);
     exitfd_close(x);
 }
@@ -340,18 +340,18 @@ TEST(fallback, a_spawned_and_a_forked_child)
         char *const argv[] = { "sh", "-c", "exit 112", NULL };
         pid_t pid;
         inject_pidfd_open = (struct injection){ .error = EMFILE, .times = 8 };
-        cr_assert_eq(exitfd_spawn(x, &pid, argv[0], NULL, NULL, argv, environ, 0, x), 0);
-        cr_assert_eq(exitfd_get_pidfd(x, pid), -ENOTSUP, "it has a pidfd, so this shows nothing");
+        CHECK_EQ(exitfd_spawn(x, &pid, argv[0], NULL, NULL, argv, environ, 0, x), 0);
+        CHECK_EQ(exitfd_get_pidfd(x, pid), -ENOTSUP, "it has a pidfd, so this shows nothing");
         struct exitfd_event event = wait_event(x);
         expect_exited(&event, pid, 112, x);
         pid = exitfd_fork(x, 0, x);
         if (pid == 0)
             _exit(113);
-        cr_assert_gt(pid, 0, "exitfd_fork: %s", strerror(-pid));
-        cr_assert_eq(exitfd_get_pidfd(x, pid), -ENOTSUP, "it has a pidfd, so this shows nothing");
+        CHECK(pid > 0, "exitfd_fork: %s", strerror(-pid));
+        CHECK_EQ(exitfd_get_pidfd(x, pid), -ENOTSUP, "it has a pidfd, so this shows nothing");
         event = wait_event(x);
         expect_exited(&event, pid, 113, x);
-        cr_assert_geq(inject_pidfd_open.failed, 2);
+        CHECK(inject_pidfd_open.failed >= 2);
         expect_no_spin(x);
         inject_pidfd_open.times = 0;
         exitfd_close(x);
@@ -369,13 +369,13 @@ TEST(fallback, a_started_child_that_is_gone_already_installs_no_handler)
     pid_t pid = exitfd_fork(x, 0, x);
     if (pid == 0)
         _exit(3);
-    cr_assert_gt(pid, 0);
-    cr_assert_eq(inject_pidfd_open.failed, 1);
+    CHECK(pid > 0);
+    CHECK_EQ(inject_pidfd_open.failed, 1);
     sigaction(SIGCHLD, NULL, &now);
-    cr_assert_eq(now.sa_handler, SIG_IGN, "SIG_IGN was replaced");
+    CHECK_EQ(now.sa_handler, SIG_IGN, "SIG_IGN was replaced");
     struct exitfd_event event = wait_event(x);
     expect_unknown(&event, pid, x);
     expect_quiet(x);
-    cr_assert(waitpid(pid, NULL, 0) < 0 && errno == ECHILD);
+    CHECK(waitpid(pid, NULL, 0) < 0 && errno == ECHILD);
     exitfd_close(x);
 }

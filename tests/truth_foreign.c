@@ -80,7 +80,7 @@ static int receive_pidfd(int socket, pid_t *pid)
     struct msghdr message = {
         .msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)
     };
-    cr_assert_eq(recvmsg(socket, &message, MSG_CMSG_CLOEXEC), (ssize_t)sizeof(*pid));
+    CHECK_EQ(recvmsg(socket, &message, MSG_CMSG_CLOEXEC), (ssize_t)sizeof(*pid));
     int pidfd = -1;
     if (message.msg_controllen >= CMSG_LEN(sizeof(int)) && control.header.cmsg_type == SCM_RIGHTS)
         memcpy(&pidfd, CMSG_DATA(&control.header), sizeof(pidfd));
@@ -91,7 +91,7 @@ static int receive_pidfd(int socket, pid_t *pid)
 static int start_grandchild(struct grandchild *g, enum parent_does does, int ending)
 {
     int sockets[2];
-    cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets), 0);
+    CHECK_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets), 0);
     *g = (struct grandchild){ .exit_gate = open_gate(), .parent_gate = open_gate(), .socket = sockets[1] };
     g->parent = fork_guarded();
     if (g->parent == 0)
@@ -138,8 +138,8 @@ static void observed_by_pid(int ending, int code, int status)
     struct exitfd *x = open_for_truth();
     struct grandchild g;
     close(start_grandchild(&g, REAPS, ending));
-    cr_assert_eq(exitfd_add(x, g.pid, 0, x), -ECHILD);
-    cr_assert_eq(exitfd_add(x, g.pid, EXITFD_OBSERVE, x), 0);
+    CHECK_EQ(exitfd_add(x, g.pid, 0, x), -ECHILD);
+    CHECK_EQ(exitfd_add(x, g.pid, EXITFD_OBSERVE, x), 0);
     expect_no_event(x);
     let_through(&g.exit_gate, 1);
     wait_until_dead(g.pid);
@@ -166,7 +166,7 @@ TEST(foreign, a_zombie_already)
     close(start_grandchild(&g, REAPS, 65));
     let_through(&g.exit_gate, 1);
     wait_until_dead(g.pid);
-    cr_assert_eq(exitfd_add(x, g.pid, EXITFD_OBSERVE, x), 0);
+    CHECK_EQ(exitfd_add(x, g.pid, EXITFD_OBSERVE, x), 0);
     expect_event_at_the_reap(x, &g, CLD_EXITED, 65);
     exitfd_close(x);
     end_grandchild(&g);
@@ -178,7 +178,7 @@ TEST(foreign, its_parent_ignores_SIGCHLD)
     struct exitfd *x = open_for_truth();
     struct grandchild g;
     close(start_grandchild(&g, IGNORES, 66));
-    cr_assert_eq(exitfd_add(x, g.pid, EXITFD_OBSERVE, x), 0);
+    CHECK_EQ(exitfd_add(x, g.pid, EXITFD_OBSERVE, x), 0);
     let_through(&g.exit_gate, 1);
     struct exitfd_event event = wait_event(x);
     expect_stolen(&event, g.pid, CLD_EXITED, 66, x);
@@ -191,13 +191,13 @@ static void adopt(struct grandchild *g)
 {
     let_through(&g->parent_gate, 1);
     reap(g->parent);
-    cr_assert(is_child(g->pid));
+    CHECK(is_child(g->pid));
 }
 
 static void expect_adopted(struct exitfd *x, struct grandchild *g, int status)
 {
     expect_peeked(x, g->pid, CLD_EXITED, status);
-    cr_assert_eq(reap(g->pid), status << 8);
+    CHECK_EQ(reap(g->pid), status << 8);
     expect_no_spin(x);
     exitfd_close(x);
     close_gate(&g->exit_gate);
@@ -212,7 +212,7 @@ TEST(foreign, until_we_adopt_it_alive)
     struct exitfd *x = open_for_truth();
     struct grandchild g;
     close(start_grandchild(&g, DIES, 67));
-    cr_assert_eq(exitfd_add(x, g.pid, EXITFD_OBSERVE, x), 0);
+    CHECK_EQ(exitfd_add(x, g.pid, EXITFD_OBSERVE, x), 0);
     adopt(&g);
     expect_no_event(x);
     let_through(&g.exit_gate, 1);
@@ -228,7 +228,7 @@ TEST(foreign, until_we_adopt_its_zombie)
     struct exitfd *x = open_for_truth();
     struct grandchild g;
     close(start_grandchild(&g, DIES, 68));
-    cr_assert_eq(exitfd_add(x, g.pid, EXITFD_OBSERVE, x), 0);
+    CHECK_EQ(exitfd_add(x, g.pid, EXITFD_OBSERVE, x), 0);
     let_through(&g.exit_gate, 1);
     wait_until_dead(g.pid);
     expect_no_event(x);
@@ -242,12 +242,12 @@ TEST(foreign, by_a_pidfd_from_a_socket)
     struct exitfd *observers[OBSERVERS];
     struct grandchild g;
     int pidfd = start_grandchild(&g, REAPS, 69);
-    cr_assert_geq(pidfd, 0);
+    CHECK(pidfd >= 0);
     for (int i = 0; i < OBSERVERS; i++) {
         observers[i] = open_for_truth();
-        cr_assert_eq(exitfd_add_pidfd(observers[i], pidfd, 0, NULL), -ECHILD);
-        cr_assert_eq(exitfd_add_pidfd(observers[i], pidfd, EXITFD_OBSERVE, observers[i]), 0);
-        cr_assert_eq(exitfd_add(observers[i], g.pid, EXITFD_OBSERVE, NULL), -EEXIST);
+        CHECK_EQ(exitfd_add_pidfd(observers[i], pidfd, 0, NULL), -ECHILD);
+        CHECK_EQ(exitfd_add_pidfd(observers[i], pidfd, EXITFD_OBSERVE, observers[i]), 0);
+        CHECK_EQ(exitfd_add(observers[i], g.pid, EXITFD_OBSERVE, NULL), -EEXIST);
     }
     close(pidfd);
     let_through(&g.exit_gate, 1);
@@ -273,8 +273,8 @@ TEST(foreign, reaped_before_the_add_is_ESRCH)
     let_through(&g.exit_gate, 1);
     let_through(&g.parent_gate, 2);
     reap(g.parent);
-    cr_assert_eq(exitfd_add_pidfd(x, pidfd, EXITFD_OBSERVE, x), -ESRCH);
-    cr_assert_eq(exitfd_add(x, g.pid, EXITFD_OBSERVE, x), -ESRCH);
+    CHECK_EQ(exitfd_add_pidfd(x, pidfd, EXITFD_OBSERVE, x), -ESRCH);
+    CHECK_EQ(exitfd_add(x, g.pid, EXITFD_OBSERVE, x), -ESRCH);
     expect_quiet(x);
     close(pidfd);
     exitfd_close(x);
@@ -290,10 +290,10 @@ TEST(foreign, removed_as_a_zombie)
     struct exitfd *x = open_for_truth();
     struct grandchild g;
     close(start_grandchild(&g, REAPS, 71));
-    cr_assert_eq(exitfd_add(x, g.pid, EXITFD_OBSERVE, x), 0);
+    CHECK_EQ(exitfd_add(x, g.pid, EXITFD_OBSERVE, x), 0);
     let_through(&g.exit_gate, 1);
     wait_until_dead(g.pid);
-    cr_assert_eq(exitfd_remove(x, g.pid), 0);
+    CHECK_EQ(exitfd_remove(x, g.pid), 0);
     let_through(&g.parent_gate, 1);
     expect_no_spin(x);
     exitfd_close(x);
@@ -307,10 +307,10 @@ TEST(foreign, is_ENOTSUP_by_SIGCHLD)
     struct exitfd *x = open_for_truth();
     struct grandchild g;
     int pidfd = start_grandchild(&g, REAPS, 72);
-    cr_assert_eq(exitfd_add(x, g.pid, EXITFD_OBSERVE, x), -ENOTSUP);
-    cr_assert_eq(exitfd_add(x, g.pid, 0, x), -ECHILD);
+    CHECK_EQ(exitfd_add(x, g.pid, EXITFD_OBSERVE, x), -ENOTSUP);
+    CHECK_EQ(exitfd_add(x, g.pid, 0, x), -ECHILD);
     if (pidfd >= 0) {
-        cr_assert_eq(exitfd_add_pidfd(x, pidfd, EXITFD_OBSERVE, x), -ENOTSUP);
+        CHECK_EQ(exitfd_add_pidfd(x, pidfd, EXITFD_OBSERVE, x), -ENOTSUP);
         close(pidfd);
     }
     expect_quiet(x);

@@ -32,7 +32,7 @@ TEST(gvisor, a_stop_told_as_a_death_is_a_stop)
     struct exitfd *x = open_exitfd();
     for (unsigned observes = 0; observes <= EXITFD_OBSERVE; observes += EXITFD_OBSERVE) {
         pid_t pid = start_paused();
-        expect_result(exitfd_add(x, pid, EXITFD_STOPPED | EXITFD_CONTINUED | observes, x), 0);
+        CHECK_EQ(exitfd_add(x, pid, EXITFD_STOPPED | EXITFD_CONTINUED | observes, x), 0);
         kill(pid, SIGSTOP);
         struct exitfd_event event = wait_event(x);
         expect_event(&event, pid, CLD_STOPPED, 0, EXITFD_PEEKED, x);
@@ -61,15 +61,15 @@ TEST(gvisor, a_stolen_child_is_found_where_no_page_faults_are_counted)
     pid_t siblings[SIBLINGS];
     for (int i = 0; i < SIBLINGS; i++) {
         siblings[i] = start_paused();
-        expect_result(exitfd_add(x, siblings[i], 0, x), 0);
+        CHECK_EQ(exitfd_add(x, siblings[i], 0, x), 0);
     }
     pid_t pid = start_child(&gate, 19);
-    expect_result(exitfd_add(x, pid, 0, x), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, x), 0);
     let_through(&gate, 1);
-    cr_assert_eq(steal(-1), 19 << 8);
+    CHECK_EQ(steal(-1), 19 << 8);
     wait_readable(exitfd_get_fd(x));
     struct exitfd_event event;
-    expect_result(exitfd_wait(x, &event, 1, 0), 1);
+    CHECK_EQ(exitfd_wait(x, &event, 1, 0), 1);
     expect_stolen(&event, pid, CLD_EXITED, 19, x);
     exitfd_close(x);
     for (int i = 0; i < SIBLINGS; i++)

@@ -10,7 +10,7 @@ static void host_handler(int sig)
 /* Blocks until the kernel has reaped it. */
 static void wait_until_gone(pid_t pid)
 {
-    cr_assert_eq(steal(pid), -1, "child %d left a status", (int)pid);
+    CHECK_EQ(steal(pid), -1, "child %d left a status", (int)pid);
 }
 
 /* One child, gated, from the add to the event; the caller has seen to SIGCHLD, later() may change it after the add. */
@@ -18,14 +18,14 @@ static struct exitfd_event watch_one(struct exitfd *x, unsigned flags, int endin
 {
     struct gate gate = open_gate();
     *pid = start_child(&gate, ending);
-    cr_assert_eq(exitfd_add(x, *pid, flags, x), 0);
+    CHECK_EQ(exitfd_add(x, *pid, flags, x), 0);
     if (later != NULL)
         later();
     let_through(&gate, 1);
     int epipes = 0;
     struct exitfd_event event =
         later != NULL && backend_is("self-pipe") ? wait_event_by_calling(x, &epipes) : wait_event(x);
-    cr_assert_leq(epipes, 1, "-EPIPE %d times", epipes);
+    CHECK(epipes <= 1, "-EPIPE %d times", epipes);
     close_gate(&gate);
     return event;
 }
@@ -38,9 +38,9 @@ static void ignore(void)
 static void want_no_zombies(void)
 {
     struct sigaction action;
-    cr_assert_eq(sigaction(SIGCHLD, NULL, &action), 0);
+    CHECK_EQ(sigaction(SIGCHLD, NULL, &action), 0);
     action.sa_flags |= SA_NOCLDWAIT;
-    cr_assert_eq(sigaction(SIGCHLD, &action, NULL), 0);
+    CHECK_EQ(sigaction(SIGCHLD, &action, NULL), 0);
 }
 
 TEST(ignored, SIG_IGN_inherited)
@@ -59,7 +59,7 @@ TEST(ignored, SIG_IGN_inherited)
     exitfd_close(x);
     struct sigaction action;
     sigaction(SIGCHLD, NULL, &action);
-    cr_assert_eq(action.sa_handler, SIG_IGN);
+    CHECK_EQ(action.sa_handler, SIG_IGN);
 }
 
 TEST(ignored, SIG_IGN_set_after_the_add)
@@ -122,7 +122,7 @@ static void toggled(bool look_meanwhile)
     for (int i = 0; i < 4; i++) {
         gates[i] = open_gate();
         pids[i] = start_child(&gates[i], 30 + i);
-        cr_assert_eq(exitfd_add(x, pids[i], 0, &pids[i]), 0);
+        CHECK_EQ(exitfd_add(x, pids[i], 0, &pids[i]), 0);
     }
     let_through(&gates[0], 1);
     wait_until_zombie(pids[0]);
@@ -149,7 +149,7 @@ static void toggled(bool look_meanwhile)
     event = wait_event_by_calling(x, &epipes);
     expect_exited(&event, pids[3], 33, &pids[3]);
     expect_no_event(x);
-    cr_assert_leq(epipes, backend_is("self-pipe") ? 1 : 0, "-EPIPE %d times", epipes);
+    CHECK(epipes <= (backend_is("self-pipe") ? 1 : 0), "-EPIPE %d times", epipes);
     for (int i = 0; i < 4; i++)
         close_gate(&gates[i]);
     exitfd_close(x);
@@ -174,9 +174,9 @@ static void one_of_many(void (*meanwhile)(void), void (*afterwards)(void), bool 
     struct exitfd *x = open_for_truth();
     struct gate siblings_gate = open_gate(), gate = open_gate();
     for (int i = 0; i < SIBLINGS; i++)
-        cr_assert_eq(exitfd_add(x, start_child(&siblings_gate, 40), 0, NULL), 0);
+        CHECK_EQ(exitfd_add(x, start_child(&siblings_gate, 40), 0, NULL), 0);
     pid_t pid = start_child(&gate, 41);
-    cr_assert_eq(exitfd_add(x, pid, 0, x), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, x), 0);
     expect_no_event(x);
     meanwhile();
     let_through(&gate, 1);
@@ -186,7 +186,7 @@ static void one_of_many(void (*meanwhile)(void), void (*afterwards)(void), bool 
     struct exitfd_event event;
     if (told) {
         wait_readable(exitfd_get_fd(x));
-        cr_assert_eq(exitfd_wait(x, &event, 1, 0), 1);
+        CHECK_EQ(exitfd_wait(x, &event, 1, 0), 1);
     } else {
         event = wait_event_by_calling(x, &epipes);
     }
@@ -194,7 +194,7 @@ static void one_of_many(void (*meanwhile)(void), void (*afterwards)(void), bool 
     let_through(&siblings_gate, SIBLINGS);
     for (int i = 0; i < SIBLINGS; i++) {
         event = wait_event_by_calling(x, &epipes);
-        cr_assert_null(event.data);
+        CHECK(event.data == NULL);
     }
     expect_no_event(x);
     close_gate(&siblings_gate);
@@ -240,7 +240,7 @@ TEST(ignored, a_zombie_from_before_keeps_its_status)
 {
     struct exitfd *x = open_for_truth();
     pid_t pid = start_child_exit(26);
-    cr_assert_eq(exitfd_add(x, pid, 0, x), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, x), 0);
     wait_until_zombie(pid);
     set_sigchld(SIG_IGN, 0);
     int epipes = 0;
@@ -259,7 +259,7 @@ TEST(ignored, many_at_once)
     struct gate gate = open_gate();
     for (int i = 0; i < COUNT; i++) {
         pids[i] = start_child(&gate, i % 256);
-        cr_assert_eq(exitfd_add(x, pids[i], 0, &pids[i]), 0);
+        CHECK_EQ(exitfd_add(x, pids[i], 0, &pids[i]), 0);
     }
     set_sigchld(SIG_IGN, 0);
     let_through(&gate, COUNT);
@@ -268,7 +268,7 @@ TEST(ignored, many_at_once)
     for (int n = 0; n < COUNT; n++) {
         struct exitfd_event event = wait_event_by_calling(x, &epipes);
         ptrdiff_t i = (pid_t *)event.data - pids;
-        cr_assert_not(seen[i], "two events of child %td", i);
+        CHECK(!seen[i], "two events of child %td", i);
         seen[i] = true;
         expect_stolen(&event, pids[i], CLD_EXITED, (int)(i % 256), &pids[i]);
     }
@@ -283,14 +283,14 @@ TEST(ignored, a_blocked_wait_is_no_hang)
     struct exitfd *x = open_for_truth();
     struct gate gate = open_gate();
     pid_t pid = start_child(&gate, 27);
-    cr_assert_eq(exitfd_add(x, pid, 0, x), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, x), 0);
     set_sigchld(SIG_IGN, 0);
     let_through(&gate, 1);
     struct exitfd_event event;
     int ret = wait_blocked(x, &event);
     if (ret == -EPIPE && backend_is("self-pipe"))
         ret = wait_blocked(x, &event);
-    cr_assert_eq(ret, 1, "exitfd_wait: %d", ret);
+    CHECK_EQ(ret, 1, "exitfd_wait: %d", ret);
     expect_stolen(&event, pid, CLD_EXITED, 27, x);
     close_gate(&gate);
     exitfd_close(x);

@@ -10,12 +10,12 @@
 static void limit_fds(int room)
 {
     struct rlimit limit;
-    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    CHECK_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
     int end = 0;
     for (int free_fds = 0; free_fds < room || fcntl(end, F_GETFD) >= 0; end++)
         free_fds += fcntl(end, F_GETFD) < 0;
     limit.rlim_cur = (rlim_t)end;
-    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    CHECK_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
 }
 
 enum {
@@ -28,7 +28,7 @@ static int with_pidfd(struct exitfd *x, const pid_t *pids, int count)
     int found = 0;
     for (int i = 0; i < count; i++) {
         int ret = exitfd_get_pidfd(x, pids[i]);
-        cr_assert(ret >= 0 || ret == -ENOTSUP);
+        CHECK(ret >= 0 || ret == -ENOTSUP);
         found += ret >= 0;
     }
     return found;
@@ -46,13 +46,13 @@ TEST(limits, RLIMIT_NOFILE_some_on_pidfds_the_rest_by_SIGCHLD_and_back)
         if (round == 0)
             limit_fds(ROOM);
         for (int i = 0; i < COUNT; i++)
-            cr_assert_eq(exitfd_add(x, pids[i], 0, &pids[i]), 0);
-        cr_assert_eq(with_pidfd(x, pids, COUNT), round == 0 ? ROOM : COUNT);
+            CHECK_EQ(exitfd_add(x, pids[i], 0, &pids[i]), 0);
+        CHECK_EQ(with_pidfd(x, pids, COUNT), round == 0 ? ROOM : COUNT);
         if (backend_is("pidfd"))
-            cr_assert_eq(exitfd_is_default_handler(), round == 1);
+            CHECK_EQ(exitfd_is_default_handler(), round == 1);
         let_through(&gate, COUNT);
         expect_all_exited(x, pids, COUNT, 120);
-        cr_assert_eq(exitfd_is_default_handler(), 1);
+        CHECK_EQ(exitfd_is_default_handler(), 1);
         raise_fd_limit();
     }
     close_gate(&gate);
@@ -70,9 +70,9 @@ TEST(limits, RLIMIT_NOFILE_fds_of_reported_children_serve_the_next)
     for (int round = 0; round < 5; round++) {
         for (int i = 0; i < ROOM; i++) {
             pids[i] = start_child(&gate, 120 + i);
-            cr_assert_eq(exitfd_add(x, pids[i], 0, &pids[i]), 0);
+            CHECK_EQ(exitfd_add(x, pids[i], 0, &pids[i]), 0);
         }
-        cr_assert_eq(with_pidfd(x, pids, ROOM), ROOM);
+        CHECK_EQ(with_pidfd(x, pids, ROOM), ROOM);
         let_through(&gate, ROOM);
         expect_all_exited(x, pids, ROOM, 120);
     }
@@ -90,16 +90,16 @@ TEST(limits, RLIMIT_NOFILE_with_NO_SIGNALS_is_EMFILE)
     limit_fds(0);
     int ret = exitfd_add(x, pid, 0, &pid);
     if (ret == 0) {
-        cr_assert(backend_is("io_uring"), "watched, and by what?");
-        cr_assert_eq(exitfd_remove(x, pid), 0);
+        CHECK(backend_is("io_uring"), "watched, and by what?");
+        CHECK_EQ(exitfd_remove(x, pid), 0);
     }
-    cr_assert(ret == 0 || ret == -EMFILE, "exitfd_add: %s", strerror(-ret));
-    cr_assert_eq(exitfd_remove(x, pid), -ENOENT);
+    CHECK(ret == 0 || ret == -EMFILE, "exitfd_add: %s", strerror(-ret));
+    CHECK_EQ(exitfd_remove(x, pid), -ENOENT);
     raise_fd_limit();
-    cr_assert_eq(exitfd_add(x, pid, 0, &pid), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, &pid), 0);
     let_through(&gate, 1);
     expect_all_exited(x, &pid, 1, 120);
-    cr_assert_eq(exitfd_is_default_handler(), 1);
+    CHECK_EQ(exitfd_is_default_handler(), 1);
     close_gate(&gate);
     exitfd_close(x);
 }
@@ -114,12 +114,12 @@ TEST(limits, RLIMIT_NOFILE_and_a_pidfd_that_cannot_be_duplicated)
     bool tells_its_pid = have_exit_record();
     limit_fds(0);
     int ret = exitfd_add_pidfd(x, pidfd, 0, &pid);
-    cr_assert(ret == 0 || (ret == -EMFILE && !tells_its_pid), "exitfd_add_pidfd: %s", strerror(-ret));
+    CHECK(ret == 0 || (ret == -EMFILE && !tells_its_pid), "exitfd_add_pidfd: %s", strerror(-ret));
     if (ret < 0) {
         raise_fd_limit();
-        cr_assert_eq(exitfd_add_pidfd(x, pidfd, 0, &pid), 0);
+        CHECK_EQ(exitfd_add_pidfd(x, pidfd, 0, &pid), 0);
     }
-    cr_assert_eq(exitfd_get_pidfd(x, pid) >= 0, ret < 0);
+    CHECK_EQ(exitfd_get_pidfd(x, pid) >= 0, ret < 0);
     let_through(&gate, 1);
     expect_all_exited(x, &pid, 1, 120);
     raise_fd_limit();
@@ -136,8 +136,8 @@ TEST(limits, RLIMIT_NOFILE_and_no_fd_for_the_open_is_EMFILE)
     limit_fds(0);
     int ret = exitfd_open(&x, 0);
     raise_fd_limit();
-    cr_assert_eq(ret, -EMFILE);
-    cr_assert_null(x);
+    CHECK_EQ(ret, -EMFILE);
+    CHECK(x == NULL);
 }
 
 /* Set after the open by sandboxes. poll(2) takes no more fds than that, whatever their numbers. */
@@ -145,19 +145,19 @@ static int wait_with_a_limit_of(struct exitfd *x, rlim_t fds)
 {
     struct exitfd_event event;
     struct rlimit before, limit;
-    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+    CHECK_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
     limit = before;
     limit.rlim_cur = fds;
-    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    CHECK_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
     int ret = exitfd_wait(x, &event, 1, 1);
-    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+    CHECK_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
     return ret;
 }
 
 TEST(limits, RLIMIT_NOFILE_of_no_more_than_a_wait_polls)
 {
     struct exitfd *x = open_for_truth();
-    cr_assert_eq(wait_with_a_limit_of(x, backend_is("signalfd") ? 2 : 1), 0);
-    cr_assert_eq(wait_with_a_limit_of(x, 0), -ENOTSUP);
+    CHECK_EQ(wait_with_a_limit_of(x, backend_is("signalfd") ? 2 : 1), 0);
+    CHECK_EQ(wait_with_a_limit_of(x, 0), -ENOTSUP);
     exitfd_close(x);
 }

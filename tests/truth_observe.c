@@ -14,7 +14,7 @@ static void open_observers(struct exitfd *observers[OBSERVERS], pid_t pid)
 {
     for (int i = 0; i < OBSERVERS; i++) {
         observers[i] = open_for_truth();
-        cr_assert_eq(exitfd_add(observers[i], pid, EXITFD_OBSERVE, observers[i]), 0);
+        CHECK_EQ(exitfd_add(observers[i], pid, EXITFD_OBSERVE, observers[i]), 0);
     }
 }
 
@@ -24,11 +24,11 @@ TEST(observe, own_child_observers_first_then_the_owner)
     pid_t pid = start_child(&gate, 61);
     struct exitfd *observers[OBSERVERS], *owner = open_for_truth();
     open_observers(observers, pid);
-    cr_assert_eq(exitfd_add(owner, pid, 0, owner), 0);
+    CHECK_EQ(exitfd_add(owner, pid, 0, owner), 0);
     let_through(&gate, 1);
     for (int i = 0; i < OBSERVERS; i++)
         expect_peeked(observers[i], pid, CLD_EXITED, 61);
-    cr_assert(is_zombie(pid), "an observer reaped it");
+    CHECK(is_zombie(pid), "an observer reaped it");
     for (int i = 0; i < OBSERVERS; i++)
         expect_no_spin(observers[i]);
     struct exitfd_event event = wait_event(owner);
@@ -48,7 +48,7 @@ TEST(observe, own_child_the_owner_first_then_observers)
     pid_t pid = start_child(&gate, 62);
     struct exitfd *observers[OBSERVERS], *owner = open_for_truth();
     open_observers(observers, pid);
-    cr_assert_eq(exitfd_add(owner, pid, 0, owner), 0);
+    CHECK_EQ(exitfd_add(owner, pid, 0, owner), 0);
     let_through(&gate, 1);
     struct exitfd_event event = wait_event(owner);
     expect_exited(&event, pid, 62, owner);
@@ -71,7 +71,7 @@ TEST(observe, own_child_waitpid_of_the_owner_still_works)
     let_through(&gate, 1);
     for (int i = 0; i < OBSERVERS; i++)
         expect_peeked(observers[i], pid, CLD_KILLED, SIGTERM);
-    cr_assert_eq(reap(pid), SIGTERM);
+    CHECK_EQ(reap(pid), SIGTERM);
     for (int i = 0; i < OBSERVERS; i++) {
         expect_no_spin(observers[i]);
         exitfd_close(observers[i]);
@@ -84,7 +84,7 @@ TEST(observe, own_child_that_is_a_zombie_already)
     struct exitfd *x = open_for_truth();
     pid_t pid = start_child_exit(63);
     wait_until_zombie(pid);
-    cr_assert_eq(exitfd_add(x, pid, EXITFD_OBSERVE, x), 0);
+    CHECK_EQ(exitfd_add(x, pid, EXITFD_OBSERVE, x), 0);
     expect_peeked(x, pid, CLD_EXITED, 63);
     expect_no_spin(x);
     reap(pid);
@@ -95,7 +95,7 @@ static void expect_stop_told(struct exitfd *x, pid_t pid)
 {
     stop_child(pid);
     struct exitfd_event event = wait_event(x);
-    cr_assert(event.pid == pid && event.code == CLD_STOPPED && event.data == x); /* by which signal gVisor hides */
+    CHECK(event.pid == pid && event.code == CLD_STOPPED && event.data == x); /* by which signal gVisor hides */
 }
 
 /* An owner can take stops, and so tell a new one from the last, once nobody observes them. */
@@ -103,14 +103,14 @@ TEST(observe, after_the_close_of_an_observer_of_stops_each_stop_of_another_child
 {
     struct exitfd *observer = open_for_truth(), *owner = open_for_truth();
     pid_t observed = start_paused(), pid = start_paused();
-    cr_assert_eq(exitfd_add(observer, observed, EXITFD_OBSERVE | EXITFD_STOPPED, observer), 0);
-    cr_assert_eq(exitfd_add(owner, pid, EXITFD_STOPPED, owner), 0);
+    CHECK_EQ(exitfd_add(observer, observed, EXITFD_OBSERVE | EXITFD_STOPPED, observer), 0);
+    CHECK_EQ(exitfd_add(owner, pid, EXITFD_STOPPED, owner), 0);
     exitfd_close(observer);
     for (int i = 0; i < 3; i++) {
         expect_stop_told(owner, pid);
         continue_child(pid);
     }
-    cr_assert_eq(exitfd_remove(owner, pid), 0);
+    CHECK_EQ(exitfd_remove(owner, pid), 0);
     exitfd_close(owner);
     kill_and_reap(observed);
     kill_and_reap(pid);
@@ -166,19 +166,19 @@ TEST(observe, own_child_with_all_of_its_rusage)
         SKIP("POSIX's waitid has no rusage");
     char path[] = "/var/tmp/exitfd-rusage-XXXXXX";
     int fd = mkostemp(path, O_CLOEXEC);
-    cr_assert_geq(fd, 0, "%s: %s", path, strerror(errno));
+    CHECK(fd >= 0, "%s: %s", path, strerror(errno));
     unlink(path);
     struct exitfd *x = open_for_truth();
     struct gate gate = open_gate();
     pid_t pid = start_busy_child(fd, &gate, BLOCKINGS);
-    cr_assert_eq(exitfd_add(x, pid, EXITFD_OBSERVE, x), 0);
+    CHECK_EQ(exitfd_add(x, pid, EXITFD_OBSERVE, x), 0);
     let_through(&gate, BLOCKINGS);
     struct exitfd_event event = wait_event(x);
     expect_event(&event, pid, CLD_EXITED, 64, EXITFD_PEEKED, x);
     struct rusage wanted = { 0 };
-    cr_assert_eq(wait4(pid, NULL, 0, &wanted), pid);
-    cr_assert_gt(wanted.ru_nvcsw, 0);
-#define EXPECT_SAME(field) cr_assert_eq(event.rusage.field, wanted.field, #field)
+    CHECK_EQ(wait4(pid, NULL, 0, &wanted), pid);
+    CHECK(wanted.ru_nvcsw > 0);
+#define EXPECT_SAME(field) CHECK_EQ(event.rusage.field, wanted.field, #field)
     EXPECT_SAME(ru_utime.tv_sec);
     EXPECT_SAME(ru_utime.tv_usec);
     EXPECT_SAME(ru_stime.tv_sec);

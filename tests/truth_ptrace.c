@@ -74,7 +74,7 @@ _Noreturn static void trace(const struct tracer *self, pid_t tracee, enum ending
 static struct tracer start_tracer(pid_t tracee, enum ending ending, long options)
 {
     struct tracer tracer = { .orders = open_gate() };
-    cr_assert_eq(pipe(tracer.reports), 0);
+    CHECK_EQ(pipe(tracer.reports), 0);
     tracer.pid = fork_guarded();
     if (tracer.pid == 0)
         trace(&tracer, tracee, ending, options);
@@ -85,7 +85,7 @@ static struct tracer start_tracer(pid_t tracee, enum ending ending, long options
 
 static void expect_tracer_report(const struct tracer *tracer, char wanted)
 {
-    cr_assert_eq(next_report(tracer->reports[0]), wanted);
+    CHECK_EQ(next_report(tracer->reports[0]), wanted);
 }
 
 static void end_tracer(struct tracer *tracer)
@@ -106,7 +106,7 @@ static pid_t start_tracee(struct exitfd *x, const struct gate *gate, int status,
         wait_behind(gate);
         _exit(status);
     }
-    cr_assert_eq(exitfd_add(x, pid, flags, x), 0);
+    CHECK_EQ(exitfd_add(x, pid, flags, x), 0);
     return pid;
 }
 
@@ -137,7 +137,7 @@ static void traced_until_the_tracer(enum ending ending, unsigned flags)
     expect_event(&event, pid, CLD_EXITED, 81, flags & EXITFD_OBSERVE ? EXITFD_PEEKED : EXITFD_REAPED, x);
     expect_no_spin(x);
     if (flags & EXITFD_OBSERVE)
-        cr_assert_eq(reap(pid), 81 << 8);
+        CHECK_EQ(reap(pid), 81 << 8);
     end_tracer(&tracer);
     close_gate(&gate);
     exitfd_close(x);
@@ -208,7 +208,7 @@ TEST(ptrace, killed_while_the_tracer_holds_it_stopped)
     struct tracer tracer = start_tracer(pid, STOPS, 0);
     let_through(&tracer.orders, 1);
     expect_no_spin(x);
-    cr_assert_eq(exitfd_kill(x, pid, SIGKILL), 0);
+    CHECK_EQ(exitfd_kill(x, pid, SIGKILL), 0);
     expect_tracer_report(&tracer, 'z');
     expect_no_event(x);
     expect_no_spin(x);
@@ -249,13 +249,13 @@ TEST(ptrace, under_SIG_IGN_until_the_tracer_exits)
     expect_tracer_report(&tracer, 'z');
     struct exitfd_event event;
     int ret = exitfd_wait(x, &event, 1, 0);
-    cr_assert(ret == 0 || (ret == -EPIPE && backend_is("self-pipe")));
+    CHECK(ret == 0 || (ret == -EPIPE && backend_is("self-pipe")));
     expect_no_spin(x);
     let_through(&tracer.orders, 2);
     int epipes = 0;
     event = wait_event_by_calling(x, &epipes);
     expect_stolen(&event, pid, CLD_EXITED, 82, x);
-    cr_assert_eq(steal(tracer.pid), -1);
+    CHECK_EQ(steal(tracer.pid), -1);
     close_gate(&gate);
     close_gate(&tracer.orders);
     close(tracer.reports[0]);
@@ -275,16 +275,16 @@ static void traced_by_ourselves(unsigned flags)
         raise(SIGUSR1);
         _exit(83);
     }
-    cr_assert_eq(exitfd_add(x, pid, flags, x), 0);
+    CHECK_EQ(exitfd_add(x, pid, flags, x), 0);
     let_through(&gate, 1);
     siginfo_t info;
-    cr_assert_eq(waitid(P_PID, (id_t)pid, &info, WSTOPPED | WNOWAIT), 0);
+    CHECK_EQ(waitid(P_PID, (id_t)pid, &info, WSTOPPED | WNOWAIT), 0);
     expect_no_event(x);
     expect_no_spin(x);
     int status;
-    cr_assert_eq(waitpid(pid, &status, WNOHANG), pid, "our own ptrace stop was taken from us");
-    cr_assert(WIFSTOPPED(status) && WSTOPSIG(status) == SIGUSR1);
-    cr_assert_eq(ptrace(PTRACE_CONT, pid, NULL, NULL), 0);
+    CHECK_EQ(waitpid(pid, &status, WNOHANG), pid, "our own ptrace stop was taken from us");
+    CHECK(WIFSTOPPED(status) && WSTOPSIG(status) == SIGUSR1);
+    CHECK_EQ(ptrace(PTRACE_CONT, pid, NULL, NULL), 0);
     struct exitfd_event event = wait_event(x);
     expect_event(&event, pid, CLD_EXITED, 83, flags & EXITFD_OBSERVE ? EXITFD_PEEKED : EXITFD_REAPED, x);
     if (flags & EXITFD_OBSERVE)
@@ -322,14 +322,14 @@ TEST(ptrace, an_unwatched_tracee_of_ours_hides_nobody)
     }
     pid_t pid = start_tracee(x, &gate, 84, 0);
     siginfo_t info;
-    cr_assert_eq(waitid(P_PID, (id_t)tracee, &info, WSTOPPED | WNOWAIT), 0);
+    CHECK_EQ(waitid(P_PID, (id_t)tracee, &info, WSTOPPED | WNOWAIT), 0);
     let_through(&gate, 1);
     struct exitfd_event event = wait_event(x);
     expect_exited(&event, pid, 84, x);
     expect_no_spin(x);
     int status;
-    cr_assert_eq(waitpid(tracee, &status, WNOHANG), tracee);
-    cr_assert(WIFSTOPPED(status));
+    CHECK_EQ(waitpid(tracee, &status, WNOHANG), tracee);
+    CHECK(WIFSTOPPED(status));
     kill(tracee, SIGKILL);
     reap(tracee);
     close_gate(&gate);
@@ -348,10 +348,10 @@ TEST(ptrace, by_ourselves_while_another_child_exits)
         raise(SIGUSR1);
         _exit(0);
     }
-    cr_assert_eq(exitfd_add(x, tracee, 0, x), 0);
+    CHECK_EQ(exitfd_add(x, tracee, 0, x), 0);
     let_through(&gate, 1);
     siginfo_t info;
-    cr_assert_eq(waitid(P_PID, (id_t)tracee, &info, WSTOPPED | WNOWAIT), 0);
+    CHECK_EQ(waitid(P_PID, (id_t)tracee, &info, WSTOPPED | WNOWAIT), 0);
     for (int i = 0; i < 5; i++) {
         pid_t pid = start_tracee(x, &gate, 86, 0);
         let_through(&gate, 1);
@@ -360,9 +360,9 @@ TEST(ptrace, by_ourselves_while_another_child_exits)
         expect_no_spin(x);
     }
     int status;
-    cr_assert_eq(waitpid(tracee, &status, WNOHANG), tracee, "our own ptrace stop was taken from us");
-    cr_assert(WIFSTOPPED(status));
-    cr_assert_eq(exitfd_kill(x, tracee, SIGKILL), 0);
+    CHECK_EQ(waitpid(tracee, &status, WNOHANG), tracee, "our own ptrace stop was taken from us");
+    CHECK(WIFSTOPPED(status));
+    CHECK_EQ(exitfd_kill(x, tracee, SIGKILL), 0);
     struct exitfd_event event = wait_event(x);
     expect_event(&event, tracee, CLD_KILLED, SIGKILL, EXITFD_REAPED, x);
     close_gate(&gate);
@@ -380,15 +380,15 @@ TEST(ptrace, a_tracee_of_ours_while_any_other_child_is_watched)
         _exit(87);
     }
     siginfo_t info;
-    cr_assert_eq(waitid(P_PID, (id_t)tracee, &info, WSTOPPED | WNOWAIT), 0);
+    CHECK_EQ(waitid(P_PID, (id_t)tracee, &info, WSTOPPED | WNOWAIT), 0);
     struct exitfd *x = open_for_truth();
-    cr_assert_eq(exitfd_add(x, -1, 0, x), 0);
+    CHECK_EQ(exitfd_add(x, -1, 0, x), 0);
     expect_no_event(x);
     expect_no_spin(x);
     int status;
-    cr_assert_eq(waitpid(tracee, &status, WNOHANG), tracee, "our own ptrace stop was taken from us");
-    cr_assert(WIFSTOPPED(status));
-    cr_assert_eq(ptrace(PTRACE_CONT, tracee, NULL, NULL), 0);
+    CHECK_EQ(waitpid(tracee, &status, WNOHANG), tracee, "our own ptrace stop was taken from us");
+    CHECK(WIFSTOPPED(status));
+    CHECK_EQ(ptrace(PTRACE_CONT, tracee, NULL, NULL), 0);
     struct exitfd_event event = wait_event(x);
     expect_exited(&event, tracee, 87, x);
     exitfd_close(x);

@@ -27,12 +27,12 @@ TEST(races, exit_against_add)
             int status = (first + i) % 251;
             batch[i] = (struct round){ .pid = fork_exiting_after(i * 100, status), .status = status };
             spin(i % 10 * 1000);
-            cr_assert_eq(exitfd_add(x, batch[i].pid, 0, &batch[i]), 0);
+            CHECK_EQ(exitfd_add(x, batch[i].pid, 0, &batch[i]), 0);
         }
         take_events(x, BATCH, false);
     }
     expect_totals(rounds);
-    cr_assert_eq(reaped, rounds);
+    CHECK_EQ(reaped, rounds);
     expect_quiet(x);
     exitfd_close(x);
 }
@@ -44,11 +44,11 @@ static void remove_or_find_its_event(struct exitfd *x, struct round *round, int 
 {
     int ret = exitfd_remove(x, round->pid);
     if (ret == -ENOENT) {
-        cr_assert_eq(events_so_far, 1, "the watch is gone without an event");
+        CHECK_EQ(events_so_far, 1, "the watch is gone without an event");
         return;
     }
-    cr_assert_eq(ret, 0);
-    cr_assert_eq(reap(round->pid), round->status << 8);
+    CHECK_EQ(ret, 0);
+    CHECK_EQ(reap(round->pid), round->status << 8);
     removed++;
 }
 
@@ -59,18 +59,18 @@ TEST(races, remove_against_exit)
     for (int i = 0; i < rounds; i++) {
         struct round *round = &batch[0];
         *round = (struct round){ .pid = fork_exiting_after(i % 97 * 100, i % 251), .status = i % 251 };
-        cr_assert_eq(exitfd_add(x, round->pid, 0, round), 0);
+        CHECK_EQ(exitfd_add(x, round->pid, 0, round), 0);
         spin(i % 101 * 500);
         struct exitfd_event event;
         int ret = exitfd_wait(x, &event, 1, i % 4 == 0);
-        cr_assert(ret >= 0 || ret == -EINTR, "exitfd_wait: %s", strerror(-ret));
+        CHECK(ret >= 0 || ret == -EINTR, "exitfd_wait: %s", strerror(-ret));
         if (ret == 1)
             note_event(&event);
         remove_or_find_its_event(x, round, ret == 1);
         expect_no_event(x);
     }
     cr_log_info("%d rounds: %d removed in time, %d events", rounds, removed, reaped);
-    cr_assert_eq(removed + reaped, rounds);
+    CHECK_EQ(removed + reaped, rounds);
     expect_quiet(x);
     exitfd_close(x);
 }
@@ -101,35 +101,35 @@ TEST(races, remove_against_a_thread_that_waits)
         SKIP("an io_uring exitfd belongs to one thread");
     struct exitfd *x = open_for_truth();
     pthread_t taker;
-    cr_assert_eq(pthread_create(&taker, NULL, take_all, x), 0);
+    CHECK_EQ(pthread_create(&taker, NULL, take_all, x), 0);
     int rounds = stress_rounds(), events = 0;
     for (int i = 0; i < rounds; i++) {
         int slot = i % BATCH_MAX;
         struct round *round = &batch[slot];
-        cr_assert_eq(atomic_load(&taken[slot]), wanted[slot], "an event after the remove, or a second one");
+        CHECK_EQ(atomic_load(&taken[slot]), wanted[slot], "an event after the remove, or a second one");
         atomic_store(&taken[slot], 0);
         *round = (struct round){ .pid = fork_exiting_after(i % 97 * 100, i % 251), .status = i % 251 };
-        cr_assert_eq(exitfd_add(x, round->pid, 0, round), 0);
+        CHECK_EQ(exitfd_add(x, round->pid, 0, round), 0);
         spin(i % 101 * 500);
         int ret = exitfd_remove(x, round->pid);
         wanted[slot] = ret != 0;
         if (ret == 0) {
-            cr_assert_eq(reap(round->pid), round->status << 8);
+            CHECK_EQ(reap(round->pid), round->status << 8);
             removed++;
             continue;
         }
-        cr_assert_eq(ret, -ENOENT);
+        CHECK_EQ(ret, -ENOENT);
         for (long long end = now_ms() + DEADLINE_MS; atomic_load(&taken[slot]) == 0 && now_ms() < end;)
             sched_yield();
-        cr_assert_eq(atomic_load(&taken[slot]), 1, "the watch is gone without an event");
+        CHECK_EQ(atomic_load(&taken[slot]), 1, "the watch is gone without an event");
         events++;
     }
     atomic_store(&taker_retires, true);
     pthread_join(taker, NULL);
     cr_log_info("%d rounds: %d removed in time, %d events", rounds, removed, events);
     for (int slot = 0; slot < BATCH_MAX; slot++)
-        cr_assert_eq(atomic_load(&taken[slot]), wanted[slot]);
-    cr_assert_eq(atomic_load(&taken_wrong), 0);
-    cr_assert_eq(removed + events, rounds);
+        CHECK_EQ(atomic_load(&taken[slot]), wanted[slot]);
+    CHECK_EQ(atomic_load(&taken_wrong), 0);
+    CHECK_EQ(removed + events, rounds);
     exitfd_close(x);
 }

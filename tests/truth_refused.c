@@ -53,7 +53,7 @@ static void in_a_thread(void *(*run)(void *), struct refused *r)
     join_helper(&helper);
     if (r->loaded < 0)
         SKIP("seccomp_load: %s", strerror(-r->loaded));
-    cr_assert_eq(r->opened, 0);
+    CHECK_EQ(r->opened, 0);
 }
 
 /* An io_uring exitfd ends with its thread, any other one is handed on. */
@@ -84,16 +84,16 @@ static void refuse_every_wait(int error)
 {
     struct refused r = { .type = ANY_TYPE, .error = error, .pid = start_child_exit(120) };
     in_a_thread(wait_for_one, &r);
-    expect_result(r.waited[0], -ENOTSUP);
-    expect_result(r.waited[1], -ENOTSUP);
-    expect_result(r.polled, -ENOTSUP);
-    cr_assert(r.readable, "told, and silent from then on");
+    CHECK_EQ(r.waited[0], -ENOTSUP);
+    CHECK_EQ(r.waited[1], -ENOTSUP);
+    CHECK_EQ(r.polled, -ENOTSUP);
+    CHECK(r.readable, "told, and silent from then on");
     bool has_pidfd = backend_is("pidfd") || backend_is("io_uring");
-    expect_result(r.added, -EPERM);
-    expect_result(r.observed, has_pidfd ? 0 : -EPERM);
-    expect_result(r.killed, has_pidfd ? 0 : -EPERM);
+    CHECK_EQ(r.added, -EPERM);
+    CHECK_EQ(r.observed, has_pidfd ? 0 : -EPERM);
+    CHECK_EQ(r.killed, has_pidfd ? 0 : -EPERM);
     if (r.x == NULL) {
-        cr_assert_eq(r.wait_status, 120 << 8);
+        CHECK_EQ(r.wait_status, 120 << 8);
         return;
     }
     r.event = wait_event(r.x);
@@ -136,8 +136,8 @@ TEST(refused, before_the_open)
 {
     struct refused r = { .type = ANY_TYPE, .error = EPERM };
     in_a_thread(open_only, &r);
-    expect_result(r.waited[0], -ENOTSUP);
-    expect_result(r.waited[1], -ENOTSUP);
+    CHECK_EQ(r.waited[0], -ENOTSUP);
+    CHECK_EQ(r.waited[1], -ENOTSUP);
 }
 
 static void *wait_twice(void *argument)
@@ -162,10 +162,10 @@ TEST(refused, of_pidfds_alone)
     struct refused r = { .type = OF_PIDFDS, .error = EPERM, .pid = start_child_exit(120) };
     r.watched = r.pid;
     in_a_thread(wait_twice, &r);
-    expect_result(r.added, 0);
-    expect_result(r.waited[0], -ENOTSUP);
-    expect_result(r.waited[1], -ENOTSUP);
-    cr_assert_eq(r.wait_status, 120 << 8);
+    CHECK_EQ(r.added, 0);
+    CHECK_EQ(r.waited[0], -ENOTSUP);
+    CHECK_EQ(r.waited[1], -ENOTSUP);
+    CHECK_EQ(r.wait_status, 120 << 8);
 }
 
 static void *wait_beside_an_exit_of_no_interest(void *argument)
@@ -192,9 +192,9 @@ TEST(refused, of_all_alone)
     wait_until_zombie(r.other);
     in_a_thread(wait_beside_an_exit_of_no_interest, &r);
     reap(r.other);
-    expect_result(r.added, 0);
-    expect_result(r.polled, 0);
-    expect_result(r.waited[0], 1);
+    CHECK_EQ(r.added, 0);
+    CHECK_EQ(r.polled, 0);
+    CHECK_EQ(r.waited[0], 1);
     expect_exited(&r.event, r.pid, 120, &r);
     close_gate(&r.gate);
 }
@@ -204,10 +204,10 @@ static void refuse_any_other(int type)
     struct refused r = { .type = type, .error = EPERM, .pid = start_child_exit(120), .watched = -1 };
     wait_until_zombie(r.pid);
     in_a_thread(wait_twice, &r);
-    expect_result(r.added, 0);
-    expect_result(r.waited[0], -ENOTSUP);
-    expect_result(r.waited[1], -ENOTSUP);
-    cr_assert_eq(r.wait_status, 120 << 8);
+    CHECK_EQ(r.added, 0);
+    CHECK_EQ(r.waited[0], -ENOTSUP);
+    CHECK_EQ(r.waited[1], -ENOTSUP);
+    CHECK_EQ(r.wait_status, 120 << 8);
 }
 
 TEST(refused, of_any_other_child)
@@ -239,12 +239,12 @@ TEST(refused, of_a_stop_that_was_told)
         SKIP("an io_uring exitfd belongs to one thread");
     struct refused r = { .type = ANY_TYPE, .error = EPERM, .x = open_for_truth() };
     pid_t pid = start_paused();
-    expect_result(exitfd_add(r.x, pid, EXITFD_OBSERVE | EXITFD_STOPPED, &r), 0);
+    CHECK_EQ(exitfd_add(r.x, pid, EXITFD_OBSERVE | EXITFD_STOPPED, &r), 0);
     stop_child(pid);
     r.event = wait_event(r.x);
-    cr_assert_eq(r.event.code, CLD_STOPPED);
+    CHECK_EQ(r.event.code, CLD_STOPPED);
     in_a_thread(poll_once, &r);
-    expect_result(r.polled, -ENOTSUP);
+    CHECK_EQ(r.polled, -ENOTSUP);
     expect_no_event(r.x);
     exitfd_close(r.x);
     kill_and_reap(pid);
@@ -271,9 +271,9 @@ TEST(refused, until_there_is_nothing_to_wait_for)
     struct refused r = { .type = ANY_TYPE, .error = EPERM, .pid = start_child_exit(0) };
     wait_until_zombie(r.pid);
     in_a_thread(wait_for_nothing, &r);
-    expect_result(r.waited[0], -ENOTSUP);
-    expect_result(r.waited[1], 0);
-    cr_assert_not(r.readable);
+    CHECK_EQ(r.waited[0], -ENOTSUP);
+    CHECK_EQ(r.waited[1], 0);
+    CHECK(!r.readable);
 }
 
 static void *wait_for_what_was_stolen(void *argument)
@@ -303,9 +303,9 @@ TEST(refused, beside_a_record)
     struct refused r = { .type = ANY_TYPE, .error = EPERM, .pid = start_child_exit(120), .other = start_child_exit(0) };
     wait_until_zombie(r.other);
     in_a_thread(wait_for_what_was_stolen, &r);
-    expect_result(r.polled, 1);
+    CHECK_EQ(r.polled, 1);
     expect_event(&r.event, r.pid, CLD_EXITED, 120, EXITFD_RECORDED, &r);
-    cr_assert(r.readable);
+    CHECK(r.readable);
 }
 
 static void *sleep_only(void *argument)
@@ -327,8 +327,8 @@ TEST(refused, the_sleep)
 {
     struct refused r = { 0 };
     in_a_thread(sleep_only, &r);
-    expect_result(r.waited[0], -ENOTSUP);
-    expect_result(r.polled, 0);
+    CHECK_EQ(r.waited[0], -ENOTSUP);
+    CHECK_EQ(r.polled, 0);
 }
 
 static void *wait_without_wait4(void *argument)
@@ -350,10 +350,10 @@ TEST(refused, of_wait4)
     wait_until_zombie(r.pid);
     in_a_thread(wait_without_wait4, &r);
     if (build_is_posix()) {
-        expect_result(r.waited[0], -ENOTSUP);
-        cr_assert_eq(reap(r.pid), 120 << 8);
+        CHECK_EQ(r.waited[0], -ENOTSUP);
+        CHECK_EQ(reap(r.pid), 120 << 8);
         return;
     }
-    expect_result(r.waited[0], 1);
+    CHECK_EQ(r.waited[0], 1);
     expect_exited(&r.event, r.pid, 120, &r);
 }

@@ -27,7 +27,7 @@ static void chaining_handler(int sig, siginfo_t *info, void *context)
 static void expect_epipe_once(struct exitfd *x)
 {
     struct exitfd_event event;
-    cr_assert_eq(exitfd_wait(x, &event, 1, 0), backend_is("self-pipe") ? -EPIPE : 0);
+    CHECK_EQ(exitfd_wait(x, &event, 1, 0), backend_is("self-pipe") ? -EPIPE : 0);
     expect_no_event(x);
     expect_no_event(x);
 }
@@ -37,11 +37,11 @@ static void reported_after_the_handler_became(void (*handler)(int))
     struct exitfd *x = open_for_truth();
     struct gate gate = open_gate();
     pid_t pids[2] = { start_child(&gate, 41), start_child(&gate, 42) };
-    cr_assert_eq(exitfd_add(x, pids[0], 0, &pids[0]), 0);
+    CHECK_EQ(exitfd_add(x, pids[0], 0, &pids[0]), 0);
     set_sigchld(handler, SA_RESTART);
     expect_epipe_once(x);
     /* A child added afterwards is no worse off. */
-    cr_assert_eq(exitfd_add(x, pids[1], 0, &pids[1]), 0);
+    CHECK_EQ(exitfd_add(x, pids[1], 0, &pids[1]), 0);
     let_through(&gate, 2);
     int epipes = 0;
     for (int n = 0; n < 2; n++) {
@@ -49,13 +49,13 @@ static void reported_after_the_handler_became(void (*handler)(int))
         int i = event.data == &pids[1];
         expect_exited(&event, pids[i], 41 + i, &pids[i]);
     }
-    cr_assert_eq(epipes, 0);
+    CHECK_EQ(epipes, 0);
     expect_no_event(x);
     close_gate(&gate);
     exitfd_close(x);
     struct sigaction action;
     sigaction(SIGCHLD, NULL, &action);
-    cr_assert_eq(action.sa_handler, handler, "exitfd_close clobbered somebody else's disposition");
+    CHECK_EQ(action.sa_handler, handler, "exitfd_close clobbered somebody else's disposition");
 }
 
 TEST(replaced, by_another_handler)
@@ -73,15 +73,15 @@ TEST(replaced, an_event_that_is_due_comes_before_EPIPE)
     struct exitfd *x = open_for_truth();
     struct gate gate = open_gate();
     pid_t dead = start_child_exit(43), alive = start_child(&gate, 43);
-    cr_assert_eq(exitfd_add(x, dead, 0, x), 0);
-    cr_assert_eq(exitfd_add(x, alive, 0, x), 0);
+    CHECK_EQ(exitfd_add(x, dead, 0, x), 0);
+    CHECK_EQ(exitfd_add(x, alive, 0, x), 0);
     wait_until_zombie(dead);
     set_sigchld(host_handler, SA_RESTART);
     struct exitfd_event event;
-    cr_assert_eq(exitfd_wait(x, &event, 1, 0), 1);
+    CHECK_EQ(exitfd_wait(x, &event, 1, 0), 1);
     expect_exited(&event, dead, 43, x);
     expect_epipe_once(x);
-    cr_assert_eq(exitfd_remove(x, alive), 0);
+    CHECK_EQ(exitfd_remove(x, alive), 0);
     let_through(&gate, 1);
     reap(alive);
     close_gate(&gate);
@@ -100,14 +100,14 @@ TEST(replaced, one_call_finds_the_one_who_exited_among_many)
     pid_t pids[CHILDREN];
     for (int i = 0; i < CHILDREN; i++) {
         pids[i] = start_child(i == THE_ONE ? &own_gate : &gate, 53);
-        cr_assert_eq(exitfd_add(x, pids[i], 0, &pids[i]), 0);
+        CHECK_EQ(exitfd_add(x, pids[i], 0, &pids[i]), 0);
     }
     set_sigchld(host_handler, SA_RESTART);
     expect_epipe_once(x);
     let_through(&own_gate, 1);
     wait_until_zombie(pids[THE_ONE]);
     struct exitfd_event event;
-    cr_assert_eq(exitfd_wait(x, &event, 1, 0), 1);
+    CHECK_EQ(exitfd_wait(x, &event, 1, 0), 1);
     expect_exited(&event, pids[THE_ONE], 53, &pids[THE_ONE]);
     exitfd_close(x);
     let_through(&gate, CHILDREN - 1);
@@ -124,7 +124,7 @@ TEST(replaced, every_exitfd_says_EPIPE)
     struct gate gate = open_gate();
     pid_t pids[2] = { start_child(&gate, 44), start_child(&gate, 44) };
     for (int i = 0; i < 2; i++)
-        cr_assert_eq(exitfd_add(xs[i], pids[i], 0, xs[i]), 0);
+        CHECK_EQ(exitfd_add(xs[i], pids[i], 0, xs[i]), 0);
     set_sigchld(host_handler, SA_RESTART);
     expect_epipe_once(xs[0]);
     expect_epipe_once(xs[1]);
@@ -143,15 +143,15 @@ TEST(replaced, by_a_handler_that_chains_the_fd_keeps_working)
     struct exitfd *x = open_for_truth();
     struct gate gate = open_gate();
     pid_t pid = start_child(&gate, 45);
-    cr_assert_eq(exitfd_add(x, pid, 0, x), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, x), 0);
     struct sigaction action = { .sa_sigaction = chaining_handler, .sa_flags = SA_RESTART | SA_SIGINFO };
     sigemptyset(&action.sa_mask);
-    cr_assert_eq(sigaction(SIGCHLD, &action, &chained), 0);
+    CHECK_EQ(sigaction(SIGCHLD, &action, &chained), 0);
     let_through(&gate, 1);
     wait_readable(exitfd_get_fd(x));
     struct exitfd_event event = wait_event(x);
     expect_exited(&event, pid, 45, x);
-    cr_assert_eq(atomic_load(&host_calls), backend_is("signalfd") ? 0 : 1);
+    CHECK_EQ(atomic_load(&host_calls), backend_is("signalfd") ? 0 : 1);
     close_gate(&gate);
     exitfd_close(x);
 }
@@ -162,7 +162,7 @@ TEST(replaced, and_put_back)
     struct exitfd *x = open_for_truth();
     struct gate gate = open_gate();
     pid_t pid = start_child(&gate, 46);
-    cr_assert_eq(exitfd_add(x, pid, 0, x), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, x), 0);
     struct sigaction found, mine = { .sa_handler = host_handler };
     sigemptyset(&mine.sa_mask);
     sigaction(SIGCHLD, &mine, &found);
@@ -199,18 +199,18 @@ static void expect_event_while_blocked(struct exitfd *x, void (*misuse)(void))
 {
     struct doorman doorman = { .tid = own_tid(), .gate = open_gate() };
     pid_t pid = start_child(&doorman.gate, 47);
-    cr_assert_eq(exitfd_add(x, pid, 0, x), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, x), 0);
     misuse();
     struct exitfd_event event;
     int ret = exitfd_wait(x, &event, 1, 0);
-    cr_assert(ret == 0 || (ret == -EPIPE && backend_is("self-pipe")));
-    cr_assert_eq(pthread_create(&doorman.thread, NULL, let_through_when_asleep, &doorman), 0);
+    CHECK(ret == 0 || (ret == -EPIPE && backend_is("self-pipe")));
+    CHECK_EQ(pthread_create(&doorman.thread, NULL, let_through_when_asleep, &doorman), 0);
     do
         ret = wait_blocked(x, &event);
     while (ret == -EINTR);
-    cr_assert_eq(ret, 1, "exitfd_wait: %d", ret);
+    CHECK_EQ(ret, 1, "exitfd_wait: %d", ret);
     expect_exited(&event, pid, 47, x);
-    cr_assert_eq(pthread_join(doorman.thread, NULL), 0);
+    CHECK_EQ(pthread_join(doorman.thread, NULL), 0);
     close_gate(&doorman.gate);
 }
 
@@ -243,7 +243,7 @@ static pid_t start_without_an_fd(struct exitfd *x, const struct gate *gate, int 
 {
     struct rlimit before = forbid_new_fds();
     pid_t pid = start_child(gate, status);
-    cr_assert_eq(exitfd_add(x, pid, 0, x), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, x), 0);
     allow_new_fds(&before);
     return pid;
 }
@@ -255,13 +255,13 @@ TEST(replaced, by_SIG_DFL_while_a_wait_sleeps)
     pid_t pid = start_without_an_fd(x, &doorman.gate, 47);
     struct exitfd_event event;
     int ret;
-    cr_assert_eq(pthread_create(&doorman.thread, NULL, let_through_when_asleep, &doorman), 0);
+    CHECK_EQ(pthread_create(&doorman.thread, NULL, let_through_when_asleep, &doorman), 0);
     do
         ret = wait_blocked(x, &event);
     while (ret == -EINTR || ret == -EPIPE);
-    cr_assert_eq(ret, 1, "exitfd_wait: %d", ret);
+    CHECK_EQ(ret, 1, "exitfd_wait: %d", ret);
     expect_exited(&event, pid, 47, x);
-    cr_assert_eq(pthread_join(doorman.thread, NULL), 0);
+    CHECK_EQ(pthread_join(doorman.thread, NULL), 0);
     close_gate(&doorman.gate);
     exitfd_close(x);
 }
@@ -281,7 +281,7 @@ static void expect_exit_by_polling(struct exitfd *x, pid_t pid, int status)
         wait_readable(exitfd_get_fd(x));
         ret = exitfd_wait(x, &event, 1, 0);
     } while (ret == 0);
-    cr_assert_eq(ret, 1, "exitfd_wait: %d", ret);
+    CHECK_EQ(ret, 1, "exitfd_wait: %d", ret);
     expect_exited(&event, pid, status, x);
 }
 
@@ -306,7 +306,7 @@ TEST(replaced, while_nobody_calls_and_an_orphan_is_awaited)
     struct exitfd *x = open_for_truth();
     struct gate gate = open_gate();
     skip_where_the_fd_lives_on_sigchld();
-    cr_assert_eq(exitfd_add(x, -1, 0, x), 0);
+    CHECK_EQ(exitfd_add(x, -1, 0, x), 0);
     pid_t pid = start_child(&gate, 48);
     expect_no_event(x);
     install_default();
@@ -322,7 +322,7 @@ TEST(replaced, mask_unblocked_after_open)
     struct exitfd *x = open_for_truth();
     struct gate gate = open_gate();
     pid_t pid = start_child(&gate, 49);
-    cr_assert_eq(exitfd_add(x, pid, 0, x), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, x), 0);
     unblock_sigchld();
     expect_no_event(x);
     let_through(&gate, 1);
@@ -347,8 +347,8 @@ TEST(replaced, mask_unblocked_and_blocked_again)
     struct exitfd *x = open_for_truth();
     struct gate gate = open_gate();
     pid_t pids[2] = { start_child(&gate, 51), start_child(&gate, 51) };
-    cr_assert_eq(exitfd_add(x, pids[0], 0, x), 0);
-    cr_assert_eq(exitfd_add(x, pids[1], 0, x), 0);
+    CHECK_EQ(exitfd_add(x, pids[0], 0, x), 0);
+    CHECK_EQ(exitfd_add(x, pids[1], 0, x), 0);
     unblock_sigchld();
     let_through(&gate, 1);
     struct exitfd_event first = wait_event(x), second;
@@ -369,14 +369,14 @@ TEST(replaced, mask_blocked_after_open)
     struct exitfd *x = open_for_truth();
     struct gate gate = open_gate();
     pid_t pid = start_child(&gate, 52);
-    cr_assert_eq(exitfd_add(x, pid, 0, x), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, x), 0);
     block_sigchld();
     let_through(&gate, 1);
     wait_until_zombie(pid);
     int epipes = 0;
     struct exitfd_event event = wait_event_by_calling(x, &epipes);
     expect_exited(&event, pid, 52, x);
-    cr_assert_leq(epipes, 1);
+    CHECK(epipes <= 1);
     close_gate(&gate);
     exitfd_close(x);
 }

@@ -24,20 +24,20 @@ void start_batch(struct exitfd *x, int first, int size)
     for (int i = 0; i < size; i++) {
         int status = (first + i) % 251;
         batch[i] = (struct round){ .pid = start_child(&gate, status), .status = status, .stolen_status = -1 };
-        cr_assert_eq(exitfd_add(x, batch[i].pid, 0, &batch[i]), 0);
+        CHECK_EQ(exitfd_add(x, batch[i].pid, 0, &batch[i]), 0);
     }
 }
 
 void note_event(const struct exitfd_event *event)
 {
     struct round *round = event->data;
-    cr_assert_eq(event->pid, round->pid, "an event of %d with the data of %d", (int)event->pid, (int)round->pid);
-    cr_assert_eq(round->events++, 0, "two events of one child");
+    CHECK_EQ(event->pid, round->pid, "an event of %d with the data of %d", (int)event->pid, (int)round->pid);
+    CHECK_EQ(round->events++, 0, "two events of one child");
     if (event->origin == EXITFD_UNKNOWN)
-        cr_assert(event->code == 0 && event->status == 0, "a made-up status");
+        CHECK(event->code == 0 && event->status == 0, "a made-up status");
     else
-        cr_assert(event->code == CLD_EXITED && event->status == round->status, "origin %d code %d status %d, not %d",
-                  event->origin, event->code, event->status, round->status);
+        CHECK(event->code == CLD_EXITED && event->status == round->status, "origin %d code %d status %d, not %d",
+              event->origin, event->code, event->status, round->status);
     reaped += event->origin == EXITFD_REAPED;
     recorded += event->origin == EXITFD_RECORDED;
     unknown += event->origin == EXITFD_UNKNOWN;
@@ -45,12 +45,12 @@ void note_event(const struct exitfd_event *event)
 
 void expect_totals(int rounds)
 {
-    cr_assert_eq(reaped + recorded + unknown, rounds);
+    CHECK_EQ(reaped + recorded + unknown, rounds);
     cr_log_info("%d rounds: %d reaped, %d recorded, %d unknown", rounds, reaped, recorded, unknown);
     if (tells_stolen_status())
-        cr_assert_eq(unknown, 0, "%d statuses lost that the kernel had", unknown);
+        CHECK_EQ(unknown, 0, "%d statuses lost that the kernel had", unknown);
     else
-        cr_assert_eq(recorded, 0);
+        CHECK_EQ(recorded, 0);
 }
 
 void take_events(struct exitfd *x, int n, bool calling)
@@ -59,7 +59,7 @@ void take_events(struct exitfd *x, int n, bool calling)
     long long end = now_ms() + DEADLINE_MS;
     while (n > 0) {
         int ret = exitfd_wait(x, events, n < 64 ? n : 64, 0);
-        cr_assert(ret >= 0 || (calling && ret == -EPIPE), "exitfd_wait: %s", strerror(-ret));
+        CHECK(ret >= 0 || (calling && ret == -EPIPE), "exitfd_wait: %s", strerror(-ret));
         for (int i = 0; i < ret; i++)
             note_event(&events[i]);
         if (ret > 0) {
@@ -69,6 +69,6 @@ void take_events(struct exitfd *x, int n, bool calling)
         }
         struct pollfd item = { .fd = exitfd_get_fd(x), .events = POLLIN };
         poll(&item, 1, calling ? 1 : DEADLINE_MS);
-        cr_assert_lt(now_ms(), end, "%d events missing", n);
+        CHECK(now_ms() < end, "%d events missing", n);
     }
 }

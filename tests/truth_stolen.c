@@ -17,15 +17,15 @@ static void steal_victim(void)
 static pid_t add_gated(struct exitfd *x, const struct gate *gate, int ending)
 {
     pid_t pid = start_child(gate, ending);
-    cr_assert_eq(exitfd_add(x, pid, 0, x), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, x), 0);
     return pid;
 }
 
 static void expect_gone(struct exitfd *x, pid_t pid)
 {
     expect_quiet(x);
-    cr_assert_eq(exitfd_remove(x, pid), -ENOENT);
-    cr_assert_eq(exitfd_add(x, pid, 0, NULL), -ESRCH);
+    CHECK_EQ(exitfd_remove(x, pid), -ENOENT);
+    CHECK_EQ(exitfd_add(x, pid, 0, NULL), -ESRCH);
 }
 
 static void stolen_before_we_look(bool by_name)
@@ -34,7 +34,7 @@ static void stolen_before_we_look(bool by_name)
     struct gate gate = open_gate();
     pid_t pid = add_gated(x, &gate, 7);
     let_through(&gate, 1);
-    cr_assert_eq(steal(by_name ? pid : -1), 7 << 8);
+    CHECK_EQ(steal(by_name ? pid : -1), 7 << 8);
     struct exitfd_event event = wait_event(x);
     expect_stolen(&event, pid, CLD_EXITED, 7, x);
     expect_gone(x, pid);
@@ -59,7 +59,7 @@ static void stolen_by_a_thread(bool by_name)
     pid_t pid = add_gated(x, &gate, 8);
     struct thief *thief = start_thief(by_name ? pid : -1);
     let_through(&gate, 1);
-    cr_assert_eq(join_thief(thief), 8 << 8);
+    CHECK_EQ(join_thief(thief), 8 << 8);
     struct exitfd_event event = wait_event(x);
     expect_stolen(&event, pid, CLD_EXITED, 8, x);
     expect_gone(x, pid);
@@ -85,7 +85,7 @@ TEST(stolen, between_our_wake_up_and_our_wait)
     let_through(&gate, 1);
     wait_until_zombie(pid);
     wait_readable(exitfd_get_fd(x));
-    cr_assert_eq(steal(-1), 9 << 8);
+    CHECK_EQ(steal(-1), 9 << 8);
     struct exitfd_event event = wait_event(x);
     expect_stolen(&event, pid, CLD_EXITED, 9, x);
     expect_gone(x, pid);
@@ -128,7 +128,7 @@ static struct exitfd *other;
 static void let_the_other_look(void)
 {
     struct exitfd_event event;
-    cr_assert_eq(exitfd_wait(other, &event, 1, 0), 0);
+    CHECK_EQ(exitfd_wait(other, &event, 1, 0), 0);
 }
 
 /* Reaps are told apart by sums, and while one of ours is not in both of them they do not agree. */
@@ -152,11 +152,11 @@ TEST(stolen, after_another_exitfd_had_looked_in_the_middle_of_a_reap)
     after_reaping = let_the_other_look;
     struct exitfd_event event = wait_event(reaping);
     expect_exited(&event, reaped, 18, reaping);
-    cr_assert_null(after_reaping, "the other did not look");
+    CHECK(after_reaping == NULL, "the other did not look");
     let_through(&stolen_gate, 1);
-    cr_assert_eq(steal(-1), 19 << 8);
+    CHECK_EQ(steal(-1), 19 << 8);
     wait_readable(exitfd_get_fd(x));
-    cr_assert_eq(exitfd_wait(x, &event, 1, 0), 1);
+    CHECK_EQ(exitfd_wait(x, &event, 1, 0), 1);
     expect_stolen(&event, pid, CLD_EXITED, 19, x);
     exitfd_close(reaping);
     exitfd_close(x);
@@ -173,12 +173,12 @@ TEST(stolen, just_before_an_observers_peek)
     struct exitfd *x = open_for_truth();
     struct gate gate = open_gate();
     victim = start_child(&gate, 11);
-    cr_assert_eq(exitfd_add(x, victim, EXITFD_OBSERVE, x), 0);
+    CHECK_EQ(exitfd_add(x, victim, EXITFD_OBSERVE, x), 0);
     let_through(&gate, 1);
     wait_until_zombie(victim);
     before_looking = steal_victim;
     struct exitfd_event event = wait_event(x);
-    cr_assert_null(before_looking);
+    CHECK(before_looking == NULL);
     expect_stolen(&event, victim, CLD_EXITED, 11, x);
     expect_gone(x, victim);
     close_gate(&gate);
@@ -193,8 +193,8 @@ TEST(stolen, after_the_event_there_is_nothing_to_steal)
     let_through(&gate, 1);
     struct exitfd_event event = wait_event(x);
     expect_exited(&event, pid, 12, x);
-    cr_assert_eq(waitpid(pid, NULL, 0), -1);
-    cr_assert_eq(errno, ECHILD);
+    CHECK_EQ(waitpid(pid, NULL, 0), -1);
+    CHECK_EQ(errno, ECHILD);
     expect_gone(x, pid);
     close_gate(&gate);
     exitfd_close(x);
@@ -205,8 +205,8 @@ TEST(stolen, before_the_add_is_ESRCH)
     struct exitfd *x = open_for_truth();
     pid_t pid = start_child_exit(13);
     steal(-1);
-    cr_assert_eq(exitfd_add(x, pid, 0, x), -ESRCH);
-    cr_assert_eq(exitfd_add(x, pid, EXITFD_OBSERVE, x), -ESRCH);
+    CHECK_EQ(exitfd_add(x, pid, 0, x), -ESRCH);
+    CHECK_EQ(exitfd_add(x, pid, EXITFD_OBSERVE, x), -ESRCH);
     expect_quiet(x);
     exitfd_close(x);
 }
@@ -224,7 +224,7 @@ TEST(stolen, while_we_are_blocked)
     do
         ret = wait_blocked(x, &event);
     while (ret == -EINTR);
-    cr_assert_eq(ret, 1, "exitfd_wait: %d", ret);
+    CHECK_EQ(ret, 1, "exitfd_wait: %d", ret);
     /* Who of the two was first is the kernel's affair, and only one of them was. */
     if (join_thief(thief) == -1)
         expect_exited(&event, pid, 14, x);
@@ -241,7 +241,7 @@ TEST(stolen, a_child_that_a_signal_killed)
     struct gate gate = open_gate();
     pid_t pid = add_gated(x, &gate, -SIGKILL);
     let_through(&gate, 1);
-    cr_assert_eq(steal(-1), SIGKILL);
+    CHECK_EQ(steal(-1), SIGKILL);
     struct exitfd_event event = wait_event(x);
     expect_stolen(&event, pid, CLD_KILLED, SIGKILL, x);
     close_gate(&gate);
@@ -253,7 +253,7 @@ TEST(stolen, a_child_that_dumped_core)
     struct exitfd *x = open_for_truth();
     struct gate gate = open_gate();
     char dir[] = "/tmp/exitfd-core.XXXXXX";
-    cr_assert_not_null(mkdtemp(dir));
+    CHECK(mkdtemp(dir) != NULL);
     pid_t pid = fork_guarded();
     if (pid == 0) {
         struct rlimit limit = { .rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY };
@@ -264,15 +264,15 @@ TEST(stolen, a_child_that_dumped_core)
             kill(getpid(), SIGQUIT);
         _exit(1);
     }
-    cr_assert_eq(exitfd_add(x, pid, 0, x), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, x), 0);
     let_through(&gate, 1);
     int status = steal(-1);
-    cr_assert(WIFSIGNALED(status));
+    CHECK(WIFSIGNALED(status));
     struct exitfd_event event = wait_event(x);
     expect_stolen(&event, pid, WCOREDUMP(status) ? CLD_DUMPED : CLD_KILLED, SIGQUIT, x);
     char command[64];
     snprintf(command, sizeof(command), "rm -r %s", dir);
-    cr_assert_eq(system(command), 0);
+    CHECK_EQ(system(command), 0);
     close_gate(&gate);
     exitfd_close(x);
     if (!WCOREDUMP(status))
@@ -292,15 +292,15 @@ TEST(stolen, every_second_one_of_many)
     bool seen[COUNT] = { false };
     for (int i = 0; i < COUNT; i++) {
         pids[i] = start_child(&gate, i);
-        cr_assert_eq(exitfd_add(x, pids[i], 0, &pids[i]), 0);
+        CHECK_EQ(exitfd_add(x, pids[i], 0, &pids[i]), 0);
     }
     let_through(&gate, COUNT);
     for (int i = 0; i < COUNT; i += 2)
-        cr_assert_eq(steal(pids[i]), i << 8);
+        CHECK_EQ(steal(pids[i]), i << 8);
     wait_events(x, events, COUNT);
     for (int n = 0; n < COUNT; n++) {
         ptrdiff_t i = (pid_t *)events[n].data - pids;
-        cr_assert_not(seen[i], "two events of child %td", i);
+        CHECK(!seen[i], "two events of child %td", i);
         seen[i] = true;
         if (i % 2 == 0)
             expect_stolen(&events[n], pids[i], CLD_EXITED, (int)i, &pids[i]);
@@ -325,19 +325,19 @@ TEST(stolen, one_of_many_that_live_on)
         siblings[i] = add_gated(x, &siblings_gate, 18);
     pid_t pid = add_gated(x, &gate, 19);
     let_through(&gate, 1);
-    cr_assert_eq(steal(-1), 19 << 8);
+    CHECK_EQ(steal(-1), 19 << 8);
     wait_readable(exitfd_get_fd(x));
     struct exitfd_event event;
-    cr_assert_eq(exitfd_wait(x, &event, 1, 0), 1);
+    CHECK_EQ(exitfd_wait(x, &event, 1, 0), 1);
     expect_stolen(&event, pid, CLD_EXITED, 19, x);
     let_through(&siblings_gate, SIBLINGS);
     for (int i = 0; i < SIBLINGS; i++) {
         event = wait_event(x);
         expect_exited(&event, event.pid, 18, x);
-        cr_assert_eq(exitfd_remove(x, event.pid), -ENOENT);
+        CHECK_EQ(exitfd_remove(x, event.pid), -ENOENT);
     }
     for (int i = 0; i < SIBLINGS; i++)
-        cr_assert_not(is_child(siblings[i]));
+        CHECK(!is_child(siblings[i]));
     expect_quiet(x);
     close_gate(&gate);
     close_gate(&siblings_gate);
@@ -349,9 +349,9 @@ TEST(stolen, a_discarded_child_leaves_nothing_behind)
     struct exitfd *x = open_for_truth();
     struct gate gate = open_gate();
     pid_t pid = add_gated(x, &gate, 15);
-    cr_assert_eq(exitfd_discard(x, pid), 0);
+    CHECK_EQ(exitfd_discard(x, pid), 0);
     let_through(&gate, 1);
-    cr_assert_eq(steal(-1), 15 << 8);
+    CHECK_EQ(steal(-1), 15 << 8);
     wait_readable(exitfd_get_fd(x));
     expect_no_spin(x);
     expect_gone(x, pid);
@@ -366,10 +366,10 @@ TEST(stolen, kill_says_ESRCH_and_the_event_still_comes)
     pid_t pid = add_gated(x, &gate, 16);
     let_through(&gate, 1);
     steal(-1);
-    cr_assert_eq(exitfd_kill(x, pid, SIGTERM), -ESRCH);
+    CHECK_EQ(exitfd_kill(x, pid, SIGTERM), -ESRCH);
     struct exitfd_event event = wait_event(x);
     expect_stolen(&event, pid, CLD_EXITED, 16, x);
-    cr_assert_eq(exitfd_kill(x, pid, SIGTERM), -ENOENT);
+    CHECK_EQ(exitfd_kill(x, pid, SIGTERM), -ENOENT);
     close_gate(&gate);
     exitfd_close(x);
 }
@@ -381,7 +381,7 @@ TEST(stolen, removed_before_we_look_gives_no_event)
     pid_t pid = add_gated(x, &gate, 17);
     let_through(&gate, 1);
     steal(-1);
-    cr_assert_eq(exitfd_remove(x, pid), 0);
+    CHECK_EQ(exitfd_remove(x, pid), 0);
     expect_no_spin(x);
     expect_gone(x, pid);
     close_gate(&gate);

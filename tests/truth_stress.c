@@ -36,7 +36,7 @@ TEST(stress, thief_against_our_reap)
     sem_init(&thief_starts, 0, 0);
     sem_init(&thief_is_done, 0, 0);
     pthread_t thief;
-    cr_assert_eq(pthread_create(&thief, NULL, steal_batches, NULL), 0);
+    CHECK_EQ(pthread_create(&thief, NULL, steal_batches, NULL), 0);
     int rounds = rounds_in_batches(BATCH), stolen = 0;
     for (int first = 0; first < rounds; first += BATCH) {
         start_batch(x, first, BATCH);
@@ -48,10 +48,10 @@ TEST(stress, thief_against_our_reap)
         for (int i = 0; i < BATCH; i++) {
             if (batch[i].stolen_status == -1)
                 continue;
-            cr_assert_eq(batch[i].stolen_status, batch[i].status << 8);
+            CHECK_EQ(batch[i].stolen_status, batch[i].status << 8);
             stolen++;
         }
-        cr_assert_eq(reaped - reaped_before + stolen - stolen_before, BATCH, "a child reaped by nobody, or by two");
+        CHECK_EQ(reaped - reaped_before + stolen - stolen_before, BATCH, "a child reaped by nobody, or by two");
     }
     atomic_store(&thief_retires, true);
     sem_post(&thief_starts);
@@ -74,7 +74,7 @@ static void reaped_by_the_kernel(void (*handler)(int), int flags, bool calling)
         take_events(x, BATCH_MAX, calling);
     }
     expect_totals(rounds);
-    cr_assert_eq(reaped, 0);
+    CHECK_EQ(reaped, 0);
     expect_no_event(x);
     close_gate(&gate);
     exitfd_close(x);
@@ -116,7 +116,7 @@ TEST(stress, SIG_IGN_toggled_while_they_exit)
     struct exitfd *x = open_for_truth();
     gate = open_gate();
     pthread_t toggler;
-    cr_assert_eq(pthread_create(&toggler, NULL, toggle_sigchld, NULL), 0);
+    CHECK_EQ(pthread_create(&toggler, NULL, toggle_sigchld, NULL), 0);
     int rounds = rounds_in_batches(BATCH_MAX);
     for (int first = 0; first < rounds; first += BATCH_MAX) {
         start_batch(x, first, BATCH_MAX);

@@ -41,7 +41,7 @@ bool tells_stolen_status(void)
 static void expect_no_rusage(const struct exitfd_event *event)
 {
     static const struct rusage none;
-    cr_assert_eq(memcmp(&event->rusage, &none, sizeof(none)), 0, "an rusage that nobody can know");
+    CHECK_EQ(memcmp(&event->rusage, &none, sizeof(none)), 0, "an rusage that nobody can know");
 }
 
 void expect_stolen(const struct exitfd_event *event, pid_t pid, int code, int status, const void *data)
@@ -64,7 +64,7 @@ void expect_peeked(struct exitfd *x, pid_t pid, int code, int status)
 {
     struct exitfd_event event = wait_event(x);
     expect_event(&event, pid, code, status, EXITFD_PEEKED, x);
-    cr_assert_eq(exitfd_remove(x, pid), -ENOENT);
+    CHECK_EQ(exitfd_remove(x, pid), -ENOENT);
 }
 
 void expect_all_exited(struct exitfd *x, const pid_t *pids, int count, int first_status)
@@ -74,11 +74,11 @@ void expect_all_exited(struct exitfd *x, const pid_t *pids, int count, int first
     };
     bool seen[MOST] = { false };
     struct exitfd_event events[MOST];
-    cr_assert_leq(count, MOST);
+    CHECK(count <= MOST);
     wait_events(x, events, count);
     for (int n = 0; n < count; n++) {
         ptrdiff_t i = (const pid_t *)events[n].data - pids;
-        cr_assert_not(seen[i], "two events of child %td", i);
+        CHECK(!seen[i], "two events of child %td", i);
         seen[i] = true;
         expect_exited(&events[n], pids[i], first_status + (int)i, &pids[i]);
     }
@@ -93,9 +93,9 @@ struct exitfd_event wait_event_by_calling(struct exitfd *x, int *epipes)
         int ret = exitfd_wait(x, &event, 1, 0);
         if (ret == 1)
             return event;
-        cr_assert(ret == 0 || ret == -EPIPE, "exitfd_wait: %s", strerror(-ret));
+        CHECK(ret == 0 || ret == -EPIPE, "exitfd_wait: %s", strerror(-ret));
         *epipes += ret == -EPIPE;
-        cr_assert_lt(now_ms(), end, "no event within %d ms", DEADLINE_MS);
+        CHECK(now_ms() < end, "no event within %d ms", DEADLINE_MS);
         poll(NULL, 0, 1);
     }
 }
@@ -118,7 +118,7 @@ void expect_no_spin(struct exitfd *x)
 {
     const int window_ms = 250, timer_ms = 100, moments = 4;
     int wakes = count_wakes(x, window_ms);
-    cr_assert_leq(wakes, moments + window_ms / timer_ms, "%d wake-ups in %d ms without an event", wakes, window_ms);
+    CHECK(wakes <= moments + window_ms / timer_ms, "%d wake-ups in %d ms without an event", wakes, window_ms);
 }
 
 int steal(pid_t pid)
@@ -150,19 +150,19 @@ static void *steal_in_thread(void *arg)
 struct thief *start_thief(pid_t pid)
 {
     struct thief *thief = malloc(sizeof(*thief));
-    cr_assert_not_null(thief);
+    CHECK(thief != NULL);
     *thief = (struct thief){ .pid = pid, .status = -1 };
-    cr_assert_eq(pipe(thief->tid_pipe), 0);
-    cr_assert_eq(pthread_create(&thief->thread, NULL, steal_in_thread, thief), 0);
+    CHECK_EQ(pipe(thief->tid_pipe), 0);
+    CHECK_EQ(pthread_create(&thief->thread, NULL, steal_in_thread, thief), 0);
     pid_t tid;
-    cr_assert_eq(read(thief->tid_pipe[0], &tid, sizeof(tid)), (ssize_t)sizeof(tid));
-    cr_assert(wait_until_asleep(tid));
+    CHECK_EQ(read(thief->tid_pipe[0], &tid, sizeof(tid)), (ssize_t)sizeof(tid));
+    CHECK(wait_until_asleep(tid));
     return thief;
 }
 
 int join_thief(struct thief *thief)
 {
-    cr_assert_eq(pthread_join(thief->thread, NULL), 0);
+    CHECK_EQ(pthread_join(thief->thread, NULL), 0);
     int status = thief->status;
     close(thief->tid_pipe[0]);
     close(thief->tid_pipe[1]);
@@ -200,7 +200,7 @@ char next_report(int fd)
 {
     char byte = '\0';
     wait_readable(fd);
-    cr_assert_eq(read(fd, &byte, 1), 1, "no report");
+    CHECK_EQ(read(fd, &byte, 1), 1, "no report");
     return byte;
 }
 
@@ -209,24 +209,14 @@ void unblock_sigchld(void)
     sigset_t sigchld;
     sigemptyset(&sigchld);
     sigaddset(&sigchld, SIGCHLD);
-    cr_assert_eq(pthread_sigmask(SIG_UNBLOCK, &sigchld, NULL), 0);
+    CHECK_EQ(pthread_sigmask(SIG_UNBLOCK, &sigchld, NULL), 0);
 }
 
 void set_sigchld(void (*handler)(int), int flags)
 {
     struct sigaction action = { .sa_handler = handler, .sa_flags = flags };
     sigemptyset(&action.sa_mask);
-    cr_assert_eq(sigaction(SIGCHLD, &action, NULL), 0);
-}
-
-void check_failed(const char *file, int line, const char *condition)
-{
-    char message[512];
-    int length =
-        snprintf(message, sizeof(message), "%s:%d: not so: %s (errno: %s)\n", file, line, condition, strerror(errno));
-    if (write(STDERR_FILENO, message, (size_t)length) != length)
-        _exit(2);
-    _exit(1);
+    CHECK_EQ(sigaction(SIGCHLD, &action, NULL), 0);
 }
 
 void run_in_process(void (*body)(void), const char *skip_reason)
@@ -239,5 +229,5 @@ void run_in_process(void (*body)(void), const char *skip_reason)
     int status = reap(pid);
     if (WIFEXITED(status) && WEXITSTATUS(status) == CHECK_SKIPPED)
         SKIP("%s", skip_reason);
-    cr_assert_eq(status, 0, "the process of the test ended with wait status %#x: see stderr", status);
+    CHECK_EQ(status, 0, "the process of the test ended with wait status %#x: see stderr", status);
 }

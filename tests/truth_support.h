@@ -67,11 +67,9 @@ void unblock_sigchld(void); /* in this thread */
 void set_sigchld(void (*handler)(int), int flags);
 
 /*
- * A body that runs in a forked child and so cannot assert: CHECK says on stderr what was wrong and ends that child,
- * which fails the test. CHECK_SKIP ends the test as skipped, with the reason.
+ * A body that runs in a forked child. If one of its checks fails, so does the
+ * test. With exit status CHECK_SKIPPED the test ends as skipped, for the reason.
  */
-#define CHECK(condition) ((condition) ? (void)0 : check_failed(__FILE__, __LINE__, #condition))
-_Noreturn void check_failed(const char *file, int line, const char *condition);
 enum {
     CHECK_SKIPPED = 77
 };

@@ -32,8 +32,8 @@ _Noreturn static void lead(struct threaded *child, thread_body body, bool leader
 static void start_threaded(struct threaded *child, thread_body body, bool leader_exits)
 {
     child->gate = open_gate();
-    cr_assert_eq(pipe(child->reports), 0);
-    cr_assert_eq(pipe2(child->exec_watch, O_CLOEXEC), 0);
+    CHECK_EQ(pipe(child->reports), 0);
+    CHECK_EQ(pipe2(child->exec_watch, O_CLOEXEC), 0);
     child->pid = fork_guarded();
     if (child->pid == 0)
         lead(child, body, leader_exits);
@@ -52,7 +52,7 @@ static pid_t reported_tid(const struct threaded *child)
 {
     pid_t tid;
     wait_readable(child->reports[0]);
-    cr_assert_eq(read(child->reports[0], &tid, sizeof(tid)), (ssize_t)sizeof(tid));
+    CHECK_EQ(read(child->reports[0], &tid, sizeof(tid)), (ssize_t)sizeof(tid));
     return tid;
 }
 
@@ -74,7 +74,7 @@ static void *exit_the_group(void *arg)
 static int peek_status(pid_t pid)
 {
     siginfo_t info;
-    cr_assert_eq(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+    CHECK_EQ(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
     return info.si_status;
 }
 
@@ -83,13 +83,13 @@ static void leader_exits_first(bool stolen, unsigned flags)
     struct exitfd *x = open_for_truth();
     struct threaded child;
     start_threaded(&child, exit_the_group, true);
-    cr_assert_eq(exitfd_add(x, child.pid, flags, x), 0);
+    CHECK_EQ(exitfd_add(x, child.pid, flags, x), 0);
     wait_until_dead(child.pid);
     expect_no_event(x);
     expect_no_spin(x);
     let_through(&child.gate, 1);
     if (stolen)
-        cr_assert_eq(steal(-1), 91 << 8);
+        CHECK_EQ(steal(-1), 91 << 8);
     struct exitfd_event event = wait_event(x);
     bool observed = flags & EXITFD_OBSERVE;
     int status = observed ? peek_status(child.pid) : 91;
@@ -98,7 +98,7 @@ static void leader_exits_first(bool stolen, unsigned flags)
     else
         expect_event(&event, child.pid, CLD_EXITED, status, observed ? EXITFD_PEEKED : EXITFD_REAPED, x);
     if (observed)
-        cr_assert_eq(reap(child.pid), 91 << 8);
+        CHECK_EQ(reap(child.pid), 91 << 8);
     expect_no_spin(x);
     end_threaded(&child);
     exitfd_close(x);
@@ -127,7 +127,7 @@ TEST(threads, leader_is_a_zombie_before_the_add)
     struct threaded child;
     start_threaded(&child, exit_the_group, true);
     wait_until_dead(child.pid);
-    cr_assert_eq(exitfd_add(x, child.pid, 0, x), 0);
+    CHECK_EQ(exitfd_add(x, child.pid, 0, x), 0);
     expect_no_event(x);
     expect_no_spin(x);
     let_through(&child.gate, 1);
@@ -155,14 +155,14 @@ static void a_thread_execs(bool leader_exits)
     struct exitfd *x = open_for_truth();
     struct threaded child;
     start_threaded(&child, exec_from_here, leader_exits);
-    cr_assert_eq(exitfd_add(x, child.pid, 0, x), 0);
+    CHECK_EQ(exitfd_add(x, child.pid, 0, x), 0);
     pid_t tid = reported_tid(&child);
     wait_readable(child.exec_watch[0]);
     expect_no_event(x);
     expect_no_spin(x);
-    cr_assert_eq(kill(child.pid, 0), 0);
-    cr_assert_neq(tid, child.pid);
-    cr_assert_eq(write(child.gate.go_end, "\n", 1), 1);
+    CHECK_EQ(kill(child.pid, 0), 0);
+    CHECK(tid != child.pid);
+    CHECK_EQ(write(child.gate.go_end, "\n", 1), 1);
     struct exitfd_event event = wait_event(x);
     expect_exited(&event, child.pid, 92, x);
     expect_quiet(x);
@@ -191,9 +191,9 @@ TEST(threads, a_tid_is_no_pid)
     struct threaded child;
     start_threaded(&child, exit_the_group, false);
     pid_t tid = reported_tid(&child);
-    cr_assert_eq(exitfd_add(x, tid, 0, NULL), not_a_process());
-    cr_assert_eq(exitfd_remove(x, tid), -ENOENT);
-    cr_assert_eq(exitfd_add(x, child.pid, 0, x), 0);
+    CHECK_EQ(exitfd_add(x, tid, 0, NULL), not_a_process());
+    CHECK_EQ(exitfd_remove(x, tid), -ENOENT);
+    CHECK_EQ(exitfd_add(x, child.pid, 0, x), 0);
     let_through(&child.gate, 1);
     struct exitfd_event event = wait_event(x);
     expect_exited(&event, child.pid, 91, x);
@@ -214,14 +214,14 @@ TEST(threads, a_tid_of_our_own_is_no_pid)
 {
     struct exitfd *x = open_for_truth();
     struct threaded self = { .gate = open_gate() };
-    cr_assert_eq(pipe(self.reports), 0);
+    CHECK_EQ(pipe(self.reports), 0);
     pthread_t thread;
-    cr_assert_eq(pthread_create(&thread, NULL, hand_over_tid, &self), 0);
+    CHECK_EQ(pthread_create(&thread, NULL, hand_over_tid, &self), 0);
     pid_t tid = reported_tid(&self);
     int ret = exitfd_add(x, tid, 0, NULL);
     let_through(&self.gate, 1);
-    cr_assert_eq(pthread_join(thread, NULL), 0);
-    cr_assert_eq(ret, not_a_process(), "exitfd_add: %s", strerror(-ret));
+    CHECK_EQ(pthread_join(thread, NULL), 0);
+    CHECK_EQ(ret, not_a_process(), "exitfd_add: %s", strerror(-ret));
     close_gate(&self.gate);
     close(self.reports[0]);
     close(self.reports[1]);
@@ -252,7 +252,7 @@ TEST(threads, a_tid_of_another_users_process_is_no_pid)
     reap(child.pid);
     end_threaded(&child);
     exitfd_close(x);
-    cr_assert_eq(status, 0, "wait status %#x", (unsigned)status);
+    CHECK_EQ(status, 0, "wait status %#x", (unsigned)status);
 }
 
 static void *exit_this_thread(void *arg)
@@ -281,13 +281,13 @@ TEST(threads, a_zombies_tid_is_no_pid)
     }
     let_through(&child.gate, 1);
     siginfo_t info;
-    cr_assert_eq(waitid(P_PID, (id_t)tid, &info, WEXITED | WNOWAIT | __WALL), 0);
+    CHECK_EQ(waitid(P_PID, (id_t)tid, &info, WEXITED | WNOWAIT | __WALL), 0);
     int ret = exitfd_add(x, tid, 0, NULL);
     expect_quiet(x);
-    cr_assert_eq(waitpid(tid, NULL, __WALL), tid, "somebody reaped our tracee's thread");
+    CHECK_EQ(waitpid(tid, NULL, __WALL), tid, "somebody reaped our tracee's thread");
     kill(child.pid, SIGKILL);
     reap(child.pid);
-    cr_assert(ret == not_a_process() || (ret == -ESRCH), "exitfd_add: %s", strerror(-ret));
+    CHECK(ret == not_a_process() || (ret == -ESRCH), "exitfd_add: %s", strerror(-ret));
     end_threaded(&child);
     exitfd_close(x);
 }
@@ -295,8 +295,8 @@ TEST(threads, a_zombies_tid_is_no_pid)
 TEST(threads, ourselves_and_our_parent_are_no_children)
 {
     struct exitfd *x = open_for_truth();
-    cr_assert_eq(exitfd_add(x, getpid(), 0, NULL), -ECHILD);
-    cr_assert_eq(exitfd_add(x, getppid(), 0, NULL), -ECHILD);
+    CHECK_EQ(exitfd_add(x, getpid(), 0, NULL), -ECHILD);
+    CHECK_EQ(exitfd_add(x, getppid(), 0, NULL), -ECHILD);
     expect_quiet(x);
     exitfd_close(x);
 }

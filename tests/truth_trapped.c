@@ -31,11 +31,11 @@ TEST(trapped, a_stop_of_our_own_tracee_is_no_exit)
         SKIP("no pidfd: without one each wait looks before it takes (truth_ptrace)");
     struct exitfd *x = open_for_truth();
     pid_t pid = start_child_exit(6);
-    cr_assert_eq(exitfd_add(x, pid, 0, x), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, x), 0);
     wait_until_zombie(pid);
     trapped = pid;
     struct exitfd_event event = wait_event(x);
-    cr_assert_eq(trapped, 0, "no wait took anything");
+    CHECK_EQ(trapped, 0, "no wait took anything");
     expect_exited(&event, pid, 6, x);
     expect_quiet(x);
     exitfd_close(x);

@@ -29,7 +29,7 @@ static void *wait_blocked(void *argument)
     do
         ret = exitfd_wait(waiter->x, &waiter->event, 1, -1);
     while (ret == -EINTR);
-    CHECK(ret == 1);
+    SOFT_CHECK(ret == 1);
     return NULL;
 }
 
@@ -38,7 +38,7 @@ static bool sleeps(int tid)
     char path[64], text[512];
     snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
     FILE *file = fopen(path, "re");
-    tap_require(file != NULL, path);
+    CHECK(file != NULL);
     text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
     fclose(file);
     const char *name_end = strrchr(text, ')');
@@ -48,7 +48,7 @@ static bool sleeps(int tid)
 static void start_blocked(struct waiter *waiter)
 {
     errno = pthread_create(&waiter->thread, NULL, wait_blocked, waiter);
-    tap_require(errno == 0, "pthread_create");
+    CHECK(errno == 0);
     while (waiter->tid == 0 || !sleeps(waiter->tid))
         sched_yield();
 }
@@ -56,7 +56,7 @@ static void start_blocked(struct waiter *waiter)
 static void expect_taken(struct waiter *waiter, pid_t pid, int code, int status)
 {
     pthread_join(waiter->thread, NULL);
-    CHECK(is_event(&waiter->event, pid, code, status, EXITFD_REAPED));
+    SOFT_CHECK(is_event(&waiter->event, pid, code, status, EXITFD_REAPED));
 }
 
 static void a_blocked_wait_delays_no_call(void)
@@ -66,11 +66,11 @@ static void a_blocked_wait_delays_no_call(void)
         struct waiter waiter = { .x = x };
         pid_t kept = start_sleeper(), ends = start_sleeper();
         start_blocked(&waiter);
-        CHECK(exitfd_add(x, kept, 0, NULL) == 0);
-        CHECK(exitfd_kill(x, kept, 0) == 0);
-        CHECK(exitfd_remove(x, kept) == 0);
-        CHECK(exitfd_add(x, ends, 0, NULL) == 0);
-        CHECK(exitfd_kill(x, ends, SIGTERM) == 0);
+        SOFT_CHECK(exitfd_add(x, kept, 0, NULL) == 0);
+        SOFT_CHECK(exitfd_kill(x, kept, 0) == 0);
+        SOFT_CHECK(exitfd_remove(x, kept) == 0);
+        SOFT_CHECK(exitfd_add(x, ends, 0, NULL) == 0);
+        SOFT_CHECK(exitfd_kill(x, ends, SIGTERM) == 0);
         expect_taken(&waiter, ends, CLD_KILLED, SIGTERM);
         kill_and_reap(kept);
     }
@@ -85,7 +85,7 @@ static void an_add_of_a_dead_child_wakes_a_blocked_wait(void)
         pid_t pid = start_exit(9);
         wait_until_zombie(pid);
         start_blocked(&waiter);
-        CHECK(exitfd_add(x, pid, 0, NULL) == 0);
+        SOFT_CHECK(exitfd_add(x, pid, 0, NULL) == 0);
         expect_taken(&waiter, pid, CLD_EXITED, 9);
     }
     exitfd_close(x);

@@ -40,10 +40,10 @@ static void expect_open(int wanted)
 {
     struct exitfd *x = (struct exitfd *)&x;
     int result = exitfd_open(&x, EXITFD_URING);
-    cr_assert_eq(result, wanted, "exitfd_open: %s, wanted %s", strerror(-result), strerror(-wanted));
-    cr_assert_eq(x, (struct exitfd *)&x, "written on failure");
+    CHECK_EQ(result, wanted, "exitfd_open: %s, wanted %s", strerror(-result), strerror(-wanted));
+    CHECK_EQ(x, (struct exitfd *)&x, "written on failure");
     result = exitfd_open(&x, 0);
-    cr_assert_eq(result, wanted, "EXITFD_BACKEND: %s, wanted %s", strerror(-result), strerror(-wanted));
+    CHECK_EQ(result, wanted, "EXITFD_BACKEND: %s, wanted %s", strerror(-result), strerror(-wanted));
 }
 
 /* sysctl kernel.io_uring_disabled gives EPERM, seccomp any of the others, a kernel before 6.1 EINVAL. */
@@ -80,7 +80,7 @@ TEST(uring_absence, no_fds_left)
     struct exitfd *x;
     exitfd_close(open_exitfd());
     struct rlimit before = forbid_new_fds();
-    cr_assert_eq(exitfd_open(&x, EXITFD_URING), -EMFILE);
+    CHECK_EQ(exitfd_open(&x, EXITFD_URING), -EMFILE);
     allow_new_fds(&before);
 }
 
@@ -88,8 +88,8 @@ TEST(uring_absence, nobody_is_given_it_unasked)
 {
     struct exitfd *x;
     unsetenv("EXITFD_BACKEND");
-    cr_assert_eq(exitfd_open(&x, 0), 0);
-    cr_assert_str_neq(exitfd_get_backend(x), "io_uring");
+    CHECK_EQ(exitfd_open(&x, 0), 0);
+    CHECK(strcmp(exitfd_get_backend(x), "io_uring") != 0);
     exitfd_close(x);
 }
 
@@ -102,7 +102,7 @@ static void answer_system_call(long number, int error)
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
     const struct sock_fprog program = { .len = sizeof(filter) / sizeof(filter[0]), .filter = filter };
-    cr_assert_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+    CHECK_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
     if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
         SKIP("no seccomp filters here: %s", strerror(errno));
 }
@@ -133,13 +133,13 @@ TEST(uring_absence, seccomp_that_forbids_entering_after_the_open)
     struct exitfd_event event;
     struct gate gate = open_gate();
     pid_t pid = start_child(&gate, 7);
-    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, NULL), 0);
     answer_system_call(SYS_io_uring_enter, EPERM);
     let_through(&gate, 1);
-    cr_assert_eq(exitfd_wait(x, &event, 1, -1), -ENOTSUP);
-    cr_assert(is_readable(exitfd_get_fd(x)), "told once, and silent from then on");
-    cr_assert_eq(exitfd_wait(x, &event, 1, 0), -ENOTSUP);
-    cr_assert_eq(exitfd_remove(x, pid), 0);
+    CHECK_EQ(exitfd_wait(x, &event, 1, -1), -ENOTSUP);
+    CHECK(is_readable(exitfd_get_fd(x)), "told once, and silent from then on");
+    CHECK_EQ(exitfd_wait(x, &event, 1, 0), -ENOTSUP);
+    CHECK_EQ(exitfd_remove(x, pid), 0);
     reap(pid);
     close_gate(&gate);
     exitfd_close(x);

@@ -13,7 +13,7 @@
 static void poll_exitfd(struct io_uring *ring, struct exitfd *x)
 {
     struct io_uring_sqe *sqe = get_sqe(ring, 0);
-    cr_assert_eq(exitfd_uring_prep_poll(sqe, x), 0);
+    CHECK_EQ(exitfd_uring_prep_poll(sqe, x), 0);
     io_uring_sqe_set_data64(sqe, CHILDREN);
     submit(ring);
 }
@@ -27,11 +27,11 @@ static int take_events(struct io_uring *ring, struct exitfd *x, struct exitfd_ev
     do
         error = io_uring_wait_cqe_timeout(ring, &cqe, &limit);
     while (error == -EINTR);
-    cr_assert_eq(error, 0, "no completion: %s", strerror(-error));
-    cr_assert_eq(cqe->user_data, CHILDREN);
+    CHECK_EQ(error, 0, "no completion: %s", strerror(-error));
+    CHECK_EQ(cqe->user_data, CHILDREN);
     while (count < max && (n = exitfd_wait(x, events + count, max - count, 0)) > 0)
         count += n;
-    cr_assert_eq(exitfd_uring_keep_polling(ring, cqe, x), 0);
+    CHECK_EQ(exitfd_uring_keep_polling(ring, cqe, x), 0);
     io_uring_cqe_seen(ring, cqe);
     submit(ring);
     return count;
@@ -51,7 +51,7 @@ TEST(uring_ring, one_exit_after_another)
     for (int i = 0; i < 20; i++) {
         struct exitfd_event event;
         pid_t pid = start_child_exit(i);
-        cr_assert_eq(exitfd_add(x, pid, 0, x), 0);
+        CHECK_EQ(exitfd_add(x, pid, 0, x), 0);
         take_all(&ring, x, &event, 1);
         expect_exited(&event, pid, i, x);
     }
@@ -71,7 +71,7 @@ TEST(uring_ring, many_exits_at_once)
     struct gate gate = open_gate();
     poll_exitfd(&ring, x);
     for (int i = 0; i < children; i++)
-        cr_assert_eq(exitfd_add(x, start_child(&gate, 0), 0, x), 0);
+        CHECK_EQ(exitfd_add(x, start_child(&gate, 0), 0, x), 0);
     let_through(&gate, children);
     take_all(&ring, x, events, children);
     expect_quiet(x);
@@ -86,7 +86,7 @@ TEST(uring_ring, an_event_that_was_due_before_the_poll)
     struct io_uring ring = open_ring(0);
     struct exitfd_event event;
     pid_t pid = start_child_exit(5);
-    cr_assert_eq(exitfd_add(x, pid, 0, x), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, x), 0);
     wait_readable(exitfd_get_fd(x));
     poll_exitfd(&ring, x);
     take_all(&ring, x, &event, 1);
@@ -100,8 +100,8 @@ TEST(uring_ring, an_exitfd_that_cannot_be_polled)
     struct exitfd *x = open_exitfd();
     struct io_uring ring = open_ring(0);
     struct io_uring_sqe *sqe = get_sqe(&ring, 3);
-    cr_assert_eq(exitfd_uring_prep_poll(sqe, NULL), -EINVAL);
-    cr_assert(sqe->opcode == IORING_OP_NOP && sqe->user_data == 3, "the SQE was touched");
+    CHECK_EQ(exitfd_uring_prep_poll(sqe, NULL), -EINVAL);
+    CHECK(sqe->opcode == IORING_OP_NOP && sqe->user_data == 3, "the SQE was touched");
     close_ring(&ring);
     exitfd_close(x);
 }
@@ -113,10 +113,10 @@ TEST(uring_ring, a_dropped_poll_and_a_full_queue)
     const struct io_uring_cqe dropped = { .user_data = CHILDREN, .res = POLLIN };
     while (io_uring_sq_space_left(&ring) > 0)
         io_uring_prep_nop(get_sqe(&ring, 0));
-    cr_assert_eq(exitfd_uring_keep_polling(&ring, &dropped, x), -EAGAIN);
+    CHECK_EQ(exitfd_uring_keep_polling(&ring, &dropped, x), -EAGAIN);
     submit(&ring);
-    cr_assert_eq(exitfd_uring_keep_polling(&ring, &dropped, x), 0);
-    cr_assert_eq(io_uring_sq_ready(&ring), 1);
+    CHECK_EQ(exitfd_uring_keep_polling(&ring, &dropped, x), 0);
+    CHECK_EQ(io_uring_sq_ready(&ring), 1);
     close_ring(&ring);
     exitfd_close(x);
 }
@@ -126,8 +126,8 @@ TEST(uring_ring, a_poll_that_is_still_armed_takes_no_sqe)
     struct exitfd *x = open_exitfd();
     struct io_uring ring = open_ring(0);
     const struct io_uring_cqe more = { .user_data = CHILDREN, .res = POLLIN, .flags = IORING_CQE_F_MORE };
-    cr_assert_eq(exitfd_uring_keep_polling(&ring, &more, x), 0);
-    cr_assert_eq(io_uring_sq_ready(&ring), 0);
+    CHECK_EQ(exitfd_uring_keep_polling(&ring, &more, x), 0);
+    CHECK_EQ(io_uring_sq_ready(&ring), 0);
     close_ring(&ring);
     exitfd_close(x);
 }
@@ -143,9 +143,9 @@ TEST(uring_ring, a_cancelled_poll_stays_so)
         struct completion done = next_completion(&ring);
         const struct io_uring_cqe cqe = { .user_data = done.user_data, .res = done.res, .flags = done.flags };
         if (done.user_data == CHILDREN)
-            cr_assert_eq(exitfd_uring_keep_polling(&ring, &cqe, x), -ECANCELED);
+            CHECK_EQ(exitfd_uring_keep_polling(&ring, &cqe, x), -ECANCELED);
     }
-    cr_assert_eq(io_uring_sq_ready(&ring), 0);
+    CHECK_EQ(io_uring_sq_ready(&ring), 0);
     close_ring(&ring);
     exitfd_close(x);
 }
@@ -162,7 +162,7 @@ static int wait_for_child(pid_t pid, unsigned flags, struct exitfd_event *event)
     submit(&ring);
     struct completion done = next_completion(&ring);
     const struct io_uring_cqe cqe = { .user_data = done.user_data, .res = done.res, .flags = done.flags };
-    cr_assert_eq(cqe.user_data, 9);
+    CHECK_EQ(cqe.user_data, 9);
     close_ring(&ring);
     return exitfd_uring_take_child(&cqe, pid, flags, event, event);
 }
@@ -171,10 +171,10 @@ TEST(uring_ring, one_child_that_exits)
 {
     struct exitfd_event event;
     pid_t pid = start_child_that_awaits_sleep();
-    cr_assert_eq(wait_for_child(pid, 0, &event), 1);
+    CHECK_EQ(wait_for_child(pid, 0, &event), 1);
     expect_exited(&event, pid, 0, &event);
-    cr_assert_gt(event.rusage.ru_minflt, 0);
-    cr_assert_not(is_child(pid));
+    CHECK(event.rusage.ru_minflt > 0);
+    CHECK(!is_child(pid));
 }
 
 TEST(uring_ring, one_child_that_is_dead_already)
@@ -182,7 +182,7 @@ TEST(uring_ring, one_child_that_is_dead_already)
     struct exitfd_event event;
     pid_t pid = start_child_exit(200);
     wait_until_zombie(pid);
-    cr_assert_eq(wait_for_child(pid, 0, &event), 1);
+    CHECK_EQ(wait_for_child(pid, 0, &event), 1);
     expect_exited(&event, pid, 200, &event);
 }
 
@@ -190,7 +190,7 @@ TEST(uring_ring, one_child_that_is_killed)
 {
     struct exitfd_event event;
     pid_t pid = start_child_killed(SIGTERM);
-    cr_assert_eq(wait_for_child(pid, 0, &event), 1);
+    CHECK_EQ(wait_for_child(pid, 0, &event), 1);
     expect_event(&event, pid, CLD_KILLED, SIGTERM, EXITFD_REAPED, &event);
 }
 
@@ -198,9 +198,9 @@ TEST(uring_ring, one_child_observed)
 {
     struct exitfd_event event;
     pid_t pid = start_child_exit(4);
-    cr_assert_eq(wait_for_child(pid, EXITFD_OBSERVE, &event), 1);
+    CHECK_EQ(wait_for_child(pid, EXITFD_OBSERVE, &event), 1);
     expect_event(&event, pid, CLD_EXITED, 4, EXITFD_PEEKED, &event);
-    cr_assert_eq(WEXITSTATUS(reap(pid)), 4);
+    CHECK_EQ(WEXITSTATUS(reap(pid)), 4);
 }
 
 TEST(uring_ring, one_child_stolen_before)
@@ -208,7 +208,7 @@ TEST(uring_ring, one_child_stolen_before)
     struct exitfd_event event;
     pid_t pid = start_child_exit(4);
     reap(pid);
-    cr_assert_eq(wait_for_child(pid, 0, &event), 1);
+    CHECK_EQ(wait_for_child(pid, 0, &event), 1);
     expect_event(&event, pid, 0, 0, EXITFD_UNKNOWN, &event);
 }
 
@@ -220,7 +220,7 @@ TEST(uring_ring, one_child_stolen_after_the_completion)
         struct exitfd_event event;
         pid_t pid = start_child_exit(4);
         reap(pid);
-        cr_assert_eq(exitfd_uring_take_child(&cqe, pid, flags[i], NULL, &event), 1);
+        CHECK_EQ(exitfd_uring_take_child(&cqe, pid, flags[i], NULL, &event), 1);
         expect_event(&event, pid, 0, 0, EXITFD_UNKNOWN, NULL);
     }
 }
@@ -231,11 +231,11 @@ TEST(uring_ring, one_child_that_lives_on)
     struct gate gate = open_gate();
     pid_t pid = start_child(&gate, 0);
     struct exitfd_event event = { .pid = 1 };
-    cr_assert_eq(exitfd_uring_take_child(&early, pid, 0, NULL, &event), 0);
-    cr_assert_eq(exitfd_uring_take_child(&early, pid, EXITFD_OBSERVE, NULL, &event), 0);
-    cr_assert_eq(exitfd_uring_take_child(&cancelled, pid, 0, NULL, &event), -ECANCELED);
-    cr_assert_eq(exitfd_uring_take_child(&unknown, pid, 0, NULL, &event), -EINVAL);
-    cr_assert_eq(event.pid, 1, "written without an event");
+    CHECK_EQ(exitfd_uring_take_child(&early, pid, 0, NULL, &event), 0);
+    CHECK_EQ(exitfd_uring_take_child(&early, pid, EXITFD_OBSERVE, NULL, &event), 0);
+    CHECK_EQ(exitfd_uring_take_child(&cancelled, pid, 0, NULL, &event), -ECANCELED);
+    CHECK_EQ(exitfd_uring_take_child(&unknown, pid, 0, NULL, &event), -EINVAL);
+    CHECK_EQ(event.pid, 1, "written without an event");
     let_through(&gate, 1);
     reap(pid);
     close_gate(&gate);
@@ -249,18 +249,18 @@ TEST(uring_ring, one_child_that_we_trace_and_that_has_stopped)
     siginfo_t info;
     int status;
     pid_t pid = start_child(&gate, 7);
-    cr_assert_eq(ptrace(PTRACE_SEIZE, pid, NULL, NULL), 0);
-    cr_assert_eq(ptrace(PTRACE_INTERRUPT, pid, NULL, NULL), 0);
-    cr_assert_eq(waitid(P_PID, (id_t)pid, &info, WSTOPPED | WNOWAIT), 0);
-    cr_assert_eq(exitfd_uring_take_child(&told, pid, 0, NULL, &event), 0);
-    cr_assert_eq(exitfd_uring_take_child(&told, pid, EXITFD_OBSERVE, NULL, &event), 0);
-    cr_assert_eq(event.pid, 1, "written without an event");
-    cr_assert_eq(waitpid(pid, &status, WNOHANG), pid, "the stop was taken away");
-    cr_assert(WIFSTOPPED(status));
-    cr_assert_eq(ptrace(PTRACE_DETACH, pid, NULL, NULL), 0);
+    CHECK_EQ(ptrace(PTRACE_SEIZE, pid, NULL, NULL), 0);
+    CHECK_EQ(ptrace(PTRACE_INTERRUPT, pid, NULL, NULL), 0);
+    CHECK_EQ(waitid(P_PID, (id_t)pid, &info, WSTOPPED | WNOWAIT), 0);
+    CHECK_EQ(exitfd_uring_take_child(&told, pid, 0, NULL, &event), 0);
+    CHECK_EQ(exitfd_uring_take_child(&told, pid, EXITFD_OBSERVE, NULL, &event), 0);
+    CHECK_EQ(event.pid, 1, "written without an event");
+    CHECK_EQ(waitpid(pid, &status, WNOHANG), pid, "the stop was taken away");
+    CHECK(WIFSTOPPED(status));
+    CHECK_EQ(ptrace(PTRACE_DETACH, pid, NULL, NULL), 0);
     let_through(&gate, 1);
     wait_until_zombie(pid);
-    cr_assert_eq(exitfd_uring_take_child(&told, pid, 0, &gate, &event), 1);
+    CHECK_EQ(exitfd_uring_take_child(&told, pid, 0, &gate, &event), 1);
     expect_exited(&event, pid, 7, &gate);
     close_gate(&gate);
 }
@@ -282,9 +282,9 @@ TEST(uring_ring, one_child_whose_request_is_cancelled)
     sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
     submit(&ring);
     struct completion done = next_completion(&ring);
-    cr_assert(done.user_data == 9 && done.res == -ECANCELED, "user_data %llu, res %d", done.user_data, done.res);
+    CHECK(done.user_data == 9 && done.res == -ECANCELED, "user_data %llu, res %d", done.user_data, done.res);
     close_ring(&ring);
     let_through(&gate, 1);
-    cr_assert_eq(WEXITSTATUS(reap(pid)), 6);
+    CHECK_EQ(WEXITSTATUS(reap(pid)), 6);
     close_gate(&gate);
 }

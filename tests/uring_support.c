@@ -25,7 +25,7 @@ struct io_uring open_ring(unsigned setup_flags)
     int error = io_uring_queue_init(64, &ring, setup_flags);
     if (means_not_here(error))
         SKIP("no io_uring with flags %#x in this kernel: %s", setup_flags, strerror(-error));
-    cr_assert_eq(error, 0, "io_uring_setup: %s", strerror(-error));
+    CHECK_EQ(error, 0, "io_uring_setup: %s", strerror(-error));
     return ring;
 }
 
@@ -46,11 +46,11 @@ struct io_uring open_ring_with_eventfd(unsigned setup_flags, int *event_fd)
 {
     struct io_uring ring = open_ring(setup_flags);
     *event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    cr_assert_geq(*event_fd, 0);
+    CHECK(*event_fd >= 0);
     int error = io_uring_register_eventfd(&ring, *event_fd);
     if (error == -ENOSYS)
         SKIP("a ring that cannot register anything: gVisor");
-    cr_assert_eq(error, 0, "IORING_REGISTER_EVENTFD: %s", strerror(-error));
+    CHECK_EQ(error, 0, "IORING_REGISTER_EVENTFD: %s", strerror(-error));
     return ring;
 }
 
@@ -66,7 +66,7 @@ bool has_waitid_requests(struct io_uring *ring)
 struct io_uring_sqe *get_sqe(struct io_uring *ring, unsigned long long user_data)
 {
     struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
-    cr_assert_not_null(sqe, "the submission queue is full");
+    CHECK(sqe != NULL, "the submission queue is full");
     memset(sqe, 0, sizeof(*sqe));
     io_uring_sqe_set_data64(sqe, user_data);
     return sqe;
@@ -76,7 +76,7 @@ void submit(struct io_uring *ring)
 {
     unsigned wanted = io_uring_sq_ready(ring);
     int submitted = io_uring_submit(ring);
-    cr_assert_eq(submitted, (int)wanted, "io_uring_submit: %d of %u", submitted, wanted);
+    CHECK_EQ(submitted, (int)wanted, "io_uring_submit: %d of %u", submitted, wanted);
 }
 
 static struct completion take(struct io_uring *ring, struct io_uring_cqe *cqe)
@@ -103,7 +103,7 @@ struct completion next_completion(struct io_uring *ring)
     do
         error = io_uring_wait_cqe_timeout(ring, &cqe, &limit);
     while (error == -EINTR);
-    cr_assert_eq(error, 0, "no completion: %s", strerror(-error));
+    CHECK_EQ(error, 0, "no completion: %s", strerror(-error));
     return take(ring, cqe);
 }
 
@@ -137,7 +137,7 @@ int count_interruptions(struct io_uring *ring, int rounds)
 {
     int epfd = epoll_create1(EPOLL_CLOEXEC), interrupted = 0;
     struct epoll_event unused;
-    cr_assert_geq(epfd, 0);
+    CHECK(epfd >= 0);
     for (int i = 0; i < rounds; i++) {
         pid_t pid = start_child_that_awaits_sleep();
         int pidfd = open_pidfd(pid);
@@ -147,7 +147,7 @@ int count_interruptions(struct io_uring *ring, int rounds)
         interrupted += n < 0 && errno == EINTR;
         reap(pid);
         struct completion polled = next_completion(ring);
-        cr_assert(polled.res > 0 && polled.res & POLLIN, "poll of a pidfd: %d", polled.res);
+        CHECK(polled.res > 0 && polled.res & POLLIN, "poll of a pidfd: %d", polled.res);
         close(pidfd);
     }
     close(epfd);

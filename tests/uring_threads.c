@@ -19,7 +19,7 @@ struct errand {
 
 static void run(struct errand *errand, void *(*body)(void *))
 {
-    cr_assert_eq(pthread_create(&errand->self, NULL, body, errand), 0);
+    CHECK_EQ(pthread_create(&errand->self, NULL, body, errand), 0);
     pthread_join(errand->self, NULL);
 }
 
@@ -61,10 +61,10 @@ TEST(uring_threads, another_thread_is_told_exdev_and_changes_nothing)
     struct gate gate = open_gate();
     pid_t pid = start_child(&gate, 5);
     struct errand errand = { .x = x, .pid = pid, .pidfd = open_pidfd(pid) };
-    cr_assert_eq(exitfd_add(x, pid, 0, x), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, x), 0);
     run(&errand, call_everything);
-    cr_assert_eq(errand.result, -EXDEV, "function %d says something else", errand.result);
-    cr_assert_str_eq(exitfd_get_backend(x), "io_uring");
+    CHECK_EQ(errand.result, -EXDEV, "function %d says something else", errand.result);
+    CHECK_STR(exitfd_get_backend(x), "io_uring");
     let_through(&gate, 1);
     struct exitfd_event event = wait_event(x);
     expect_exited(&event, pid, 5, x);
@@ -105,14 +105,14 @@ TEST(uring_threads, a_thread_with_the_openers_pthread_t_is_another_thread)
     for (int i = 0; i < 20; i++) {
         struct errand opener = { .x = NULL }, other = { .x = NULL };
         run(&opener, open_in_thread);
-        cr_assert_eq(opener.result, 0);
+        CHECK_EQ(opener.result, 0);
         other.x = opener.x;
         run(&other, get_fd_in_thread);
-        cr_assert_eq(other.result, -EXDEV);
+        CHECK_EQ(other.result, -EXDEV);
         reused |= pthread_equal(opener.self, other.self);
         exitfd_close(opener.x);
     }
-    cr_assert(reused, "no pthread_t was reused, so this shows nothing");
+    CHECK(reused, "no pthread_t was reused, so this shows nothing");
 }
 
 TEST(uring_threads, who_polls_the_fd_learns_that_its_thread_has_ended)
@@ -122,11 +122,11 @@ TEST(uring_threads, who_polls_the_fd_learns_that_its_thread_has_ended)
     skip_without_io_uring();
     struct errand opener = { .pid = start_child(&gate, 0) };
     run(&opener, open_in_thread);
-    cr_assert_eq(opener.result, 0);
+    CHECK_EQ(opener.result, 0);
     let_through(&gate, 1);
     wait_readable(opener.fd);
-    cr_assert_eq(exitfd_wait(opener.x, &event, 1, -1), -EXDEV);
-    cr_assert_null(exitfd_close(opener.x));
+    CHECK_EQ(exitfd_wait(opener.x, &event, 1, -1), -EXDEV);
+    CHECK(exitfd_close(opener.x) == NULL);
     reap(opener.pid);
     close_gate(&gate);
 }
@@ -154,7 +154,7 @@ TEST(uring_threads, each_thread_may_have_its_own)
     struct exitfd *x = open_exitfd();
     struct errand errand = { .x = NULL };
     run(&errand, count_own_children);
-    cr_assert_eq(errand.result, 6);
+    CHECK_EQ(errand.result, 6);
     expect_report(x);
     exitfd_close(x);
 }
@@ -168,7 +168,7 @@ TEST(uring_threads, close_leaves_no_interruption_behind)
         struct exitfd *x = open_exitfd();
         expect_report(x);
         exitfd_close(x);
-        cr_assert_eq(epoll_wait(epfd, &unused, 1, 300), 0, "epoll_wait after exitfd_close: %s", strerror(errno));
+        CHECK_EQ(epoll_wait(epfd, &unused, 1, 300), 0, "epoll_wait after exitfd_close: %s", strerror(errno));
     }
     close(epfd);
 }
@@ -178,11 +178,11 @@ static void wait_interrupted_by_nobody(struct exitfd *x, int epfd)
     struct epoll_event item;
     struct exitfd_event event;
     pid_t pid = start_child_that_awaits_sleep();
-    cr_assert_eq(exitfd_add(x, pid, 0, NULL), 0);
-    cr_assert_eq(epoll_wait(epfd, &item, 1, DEADLINE_MS), 1, "epoll_wait: %s", strerror(errno));
-    cr_assert_eq(exitfd_wait(x, &event, 1, 0), 1);
+    CHECK_EQ(exitfd_add(x, pid, 0, NULL), 0);
+    CHECK_EQ(epoll_wait(epfd, &item, 1, DEADLINE_MS), 1, "epoll_wait: %s", strerror(errno));
+    CHECK_EQ(exitfd_wait(x, &event, 1, 0), 1);
     expect_exited(&event, pid, 0, NULL);
-    cr_assert_eq(epoll_wait(epfd, &item, 1, 0), 0, "woken twice");
+    CHECK_EQ(epoll_wait(epfd, &item, 1, 0), 0, "woken twice");
 }
 
 TEST(uring_threads, the_host_is_woken_once_for_each_exit_and_never_interrupted)
@@ -190,7 +190,7 @@ TEST(uring_threads, the_host_is_woken_once_for_each_exit_and_never_interrupted)
     struct exitfd *x = open_exitfd();
     int epfd = epoll_create1(EPOLL_CLOEXEC);
     struct epoll_event item = { .events = EPOLLIN };
-    cr_assert_eq(epoll_ctl(epfd, EPOLL_CTL_ADD, exitfd_get_fd(x), &item), 0);
+    CHECK_EQ(epoll_ctl(epfd, EPOLL_CTL_ADD, exitfd_get_fd(x), &item), 0);
     for (int i = 0; i < 20; i++)
         wait_interrupted_by_nobody(x, epfd);
     close(epfd);

@@ -41,32 +41,32 @@ static int interruptions_by_ring(unsigned setup_flags)
 /* So the library cannot take a ring as it comes. */
 TEST(uring_traps, an_ordinary_ring_interrupts_the_host)
 {
-    cr_assert_gt(interruptions_by_ring(0), 0);
+    CHECK(interruptions_by_ring(0) > 0);
 }
 
 TEST(uring_traps, a_ring_with_coop_taskrun_does_so_too)
 {
-    cr_assert_gt(interruptions_by_ring(IORING_SETUP_COOP_TASKRUN), 0);
+    CHECK(interruptions_by_ring(IORING_SETUP_COOP_TASKRUN) > 0);
 }
 
 TEST(uring_traps, a_ring_with_defer_taskrun_interrupts_nobody)
 {
-    cr_assert_eq(interruptions_by_ring(DEFERRED), 0);
+    CHECK_EQ(interruptions_by_ring(DEFERRED), 0);
 }
 
 static bool wakes_sleeping_poller(struct io_uring *ring, int fd)
 {
     int epfd = epoll_create1(EPOLL_CLOEXEC);
     struct epoll_event item = { .events = EPOLLIN };
-    cr_assert_eq(epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &item), 0);
+    CHECK_EQ(epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &item), 0);
     pid_t pid = start_child_that_awaits_sleep();
     int pidfd = open_pidfd(pid);
     io_uring_prep_poll_add(get_sqe(ring, 0), pidfd, POLLIN);
     submit(ring);
     int n = epoll_wait(epfd, &item, 1, 500);
-    cr_assert_geq(n, 0, "epoll_wait: %s", strerror(errno));
+    CHECK(n >= 0, "epoll_wait: %s", strerror(errno));
     reap(pid);
-    cr_assert(work_is_left(ring));
+    CHECK(work_is_left(ring));
     close(pidfd);
     close(epfd);
     return n == 1;
@@ -89,14 +89,14 @@ TEST(uring_traps, deferred_work_does_not_wake_who_polls_the_ring)
     close_ring(&ring);
     if (wakes && !is_kernel(16, 18))
         SKIP("this kernel wakes who polls the ring (6.18 does not)");
-    cr_assert_not(wakes);
+    CHECK(!wakes);
 }
 
 TEST(uring_traps, deferred_work_wakes_who_polls_a_registered_eventfd)
 {
     int event_fd;
     struct io_uring ring = open_ring_with_eventfd(DEFERRED, &event_fd);
-    cr_assert(wakes_sleeping_poller(&ring, event_fd));
+    CHECK(wakes_sleeping_poller(&ring, event_fd));
     close(event_fd);
     close_ring(&ring);
 }
@@ -113,7 +113,7 @@ static struct io_uring ring_with_work(int *event_fd)
     let_through(&gate, 1);
     reap(pid);
     wait_readable(*event_fd);
-    cr_assert(work_is_left(&ring));
+    CHECK(work_is_left(&ring));
     close(pidfd);
     close_gate(&gate);
     return ring;
@@ -125,11 +125,11 @@ TEST(uring_traps, the_eventfd_is_signalled_for_the_work_and_again_for_its_comple
     int event_fd;
     struct completion done;
     struct io_uring ring = ring_with_work(&event_fd);
-    cr_assert(read_eventfd(event_fd));
-    cr_assert_not(is_readable(event_fd));
+    CHECK(read_eventfd(event_fd));
+    CHECK(!is_readable(event_fd));
     io_uring_get_events(&ring);
-    cr_assert(take_completion(&ring, &done));
-    cr_assert(is_readable(event_fd), "the second wake-up is gone");
+    CHECK(take_completion(&ring, &done));
+    CHECK(is_readable(event_fd), "the second wake-up is gone");
     close(event_fd);
     close_ring(&ring);
 }
@@ -140,10 +140,10 @@ TEST(uring_traps, an_eventfd_read_after_the_work_stays_quiet)
     struct completion done;
     struct io_uring ring = ring_with_work(&event_fd);
     io_uring_get_events(&ring);
-    cr_assert(read_eventfd(event_fd));
-    cr_assert(take_completion(&ring, &done));
-    cr_assert_not(is_readable(event_fd));
-    cr_assert_not(work_is_left(&ring));
+    CHECK(read_eventfd(event_fd));
+    CHECK(take_completion(&ring, &done));
+    CHECK(!is_readable(event_fd));
+    CHECK(!work_is_left(&ring));
     close(event_fd);
     close_ring(&ring);
 }
@@ -153,10 +153,10 @@ TEST(uring_traps, work_between_io_uring_enter_and_the_read_shows_in_the_flag_alo
 {
     int event_fd;
     struct io_uring ring = ring_with_work(&event_fd);
-    cr_assert(read_eventfd(event_fd));
-    cr_assert_not(is_readable(event_fd));
-    cr_assert_eq(io_uring_cq_ready(&ring), 0);
-    cr_assert(work_is_left(&ring));
+    CHECK(read_eventfd(event_fd));
+    CHECK(!is_readable(event_fd));
+    CHECK_EQ(io_uring_cq_ready(&ring), 0);
+    CHECK(work_is_left(&ring));
     close(event_fd);
     close_ring(&ring);
 }
@@ -186,7 +186,7 @@ TEST(uring_traps, what_one_enter_leaves_undone_shows_in_the_flag)
         while (take_completion(&ring, &done))
             count++;
     }
-    cr_assert_eq(count, children);
+    CHECK_EQ(count, children);
     for (int i = 0; i < children; i++) {
         reap(pids[i]);
         close(pidfds[i]);
@@ -207,9 +207,9 @@ TEST(uring_traps, a_poll_of_a_dead_childs_pidfd_completes_at_its_submission)
     wait_until_zombie(pid);
     io_uring_prep_poll_add(get_sqe(&ring, 7), pidfd, POLLIN);
     submit(&ring);
-    cr_assert(is_readable(event_fd));
-    cr_assert(take_completion(&ring, &done));
-    cr_assert(done.user_data == 7 && done.res == POLLIN, "user_data %llu, res %#x", done.user_data, done.res);
+    CHECK(is_readable(event_fd));
+    CHECK(take_completion(&ring, &done));
+    CHECK(done.user_data == 7 && done.res == POLLIN, "user_data %llu, res %#x", done.user_data, done.res);
     reap(pid);
     close(pidfd);
     close(event_fd);
@@ -227,14 +227,14 @@ TEST(uring_traps, a_multishot_poll_tells_of_the_state_once_and_then_of_changes)
     io_uring_prep_poll_multishot(get_sqe(&ring, 0), pidfd, POLLIN);
     submit(&ring);
     done = next_completion(&ring);
-    cr_assert(done.res == POLLIN && done.flags & IORING_CQE_F_MORE);
+    CHECK(done.res == POLLIN && done.flags & IORING_CQE_F_MORE);
     io_uring_get_events(&ring);
-    cr_assert_not(take_completion(&ring, &done), "a readable pidfd was told twice");
+    CHECK(!take_completion(&ring, &done), "a readable pidfd was told twice");
     reap(pid);
     if (!have_pidfs())
         SKIP("before Linux 6.9 a reap makes no edge on the pidfd");
     done = next_completion(&ring);
-    cr_assert(done.res & POLLIN && done.flags & IORING_CQE_F_MORE, "the reap, which makes an edge on the pidfd");
+    CHECK(done.res & POLLIN && done.flags & IORING_CQE_F_MORE, "the reap, which makes an edge on the pidfd");
     close(pidfd);
     close_ring(&ring);
 }
@@ -251,7 +251,7 @@ TEST(uring_traps, a_closed_ring_interrupts_its_thread_once_more)
         interrupted += epoll_wait(epfd, &unused, 1, 100) < 0 && errno == EINTR;
     }
     close(epfd);
-    cr_assert_eq(interrupted, 3);
+    CHECK_EQ(interrupted, 3);
 }
 
 static void *enter_as_stranger(void *argument)
@@ -265,7 +265,7 @@ static intptr_t run_thread(void *(*body)(void *), void *argument)
 {
     pthread_t thread;
     void *result;
-    cr_assert_eq(pthread_create(&thread, NULL, body, argument), 0);
+    CHECK_EQ(pthread_create(&thread, NULL, body, argument), 0);
     pthread_join(thread, &result);
     return (intptr_t)result;
 }
@@ -274,7 +274,7 @@ static intptr_t run_thread(void *(*body)(void *), void *argument)
 TEST(uring_traps, no_other_thread_may_enter_the_ring)
 {
     struct io_uring ring = open_ring(DEFERRED);
-    cr_assert_eq(run_thread(enter_as_stranger, &ring), -EEXIST);
+    CHECK_EQ(run_thread(enter_as_stranger, &ring), -EEXIST);
     close_ring(&ring);
 }
 
@@ -308,7 +308,7 @@ TEST(uring_traps, the_eventfd_is_signalled_after_the_submitter_has_died_too)
     reap(pid);
     if (orphan.error == 0) {
         wait_readable(orphan.event_fd);
-        cr_assert_eq(io_uring_get_events(&orphan.ring), -EEXIST);
+        CHECK_EQ(io_uring_get_events(&orphan.ring), -EEXIST);
         io_uring_queue_exit(&orphan.ring);
     }
     close(orphan.pidfd);
@@ -330,11 +330,11 @@ TEST(uring_traps, a_multishot_poll_is_dropped_when_another_ring_signals_the_even
     io_uring_prep_poll_multishot(get_sqe(&callers, 0), event_fd, POLLIN);
     submit(&callers);
     struct completion done = next_completion(&callers);
-    cr_assert_eq(done.res, POLLIN);
+    CHECK_EQ(done.res, POLLIN);
     reap(pid);
     if (done.flags & IORING_CQE_F_MORE && is_kernel(16, 17))
         SKIP("this kernel says that the dropped poll goes on (seen on Linux 6.16)");
-    cr_assert_not(done.flags & IORING_CQE_F_MORE);
+    CHECK(!(done.flags & IORING_CQE_F_MORE));
     close(pidfd);
     close(event_fd);
     close_ring(&callers);
@@ -355,8 +355,8 @@ TEST(uring_traps, waitid_leaves_the_zombie_and_needs_no_siginfo)
 {
     pid_t pid = start_child_that_awaits_sleep();
     struct io_uring ring = ring_waiting_for(pid);
-    cr_assert_eq(next_completion(&ring).res, 0);
-    cr_assert(is_zombie(pid));
+    CHECK_EQ(next_completion(&ring).res, 0);
+    CHECK(is_zombie(pid));
     reap(pid);
     close_ring(&ring);
 }
@@ -369,7 +369,7 @@ TEST(uring_traps, waitid_tells_of_a_stolen_child_by_echild)
     struct io_uring ring = ring_waiting_for(pid);
     let_through(&gate, 1);
     reap(pid);
-    cr_assert_eq(next_completion(&ring).res, -ECHILD);
+    CHECK_EQ(next_completion(&ring).res, -ECHILD);
     close_gate(&gate);
     close_ring(&ring);
 }
@@ -380,7 +380,7 @@ TEST(uring_traps, waitid_tells_of_a_child_that_the_kernel_reaped_by_echild)
     signal(SIGCHLD, SIG_IGN);
     pid_t pid = start_child_that_awaits_sleep();
     struct io_uring ring = ring_waiting_for(pid);
-    cr_assert_eq(next_completion(&ring).res, -ECHILD);
+    CHECK_EQ(next_completion(&ring).res, -ECHILD);
     close_ring(&ring);
     signal(SIGCHLD, SIG_DFL);
 }

@@ -35,7 +35,7 @@ void *watches_realloc(void *block, size_t size)
 static struct watch *take(struct watches *ws)
 {
     struct watch *w = NULL;
-    cr_assert_eq(xfd_watches_take(ws, &w), 0);
+    CHECK_EQ(xfd_watches_take(ws, &w), 0);
     return w;
 }
 
@@ -62,9 +62,9 @@ static int count(const struct watches *ws)
 TEST(watches, empty_table_finds_nothing)
 {
     struct watches ws = { 0 };
-    cr_assert_null(xfd_watches_find(&ws, 1));
-    cr_assert_null(xfd_watches_by_token(&ws, 0));
-    cr_assert_eq(count(&ws), 0);
+    CHECK(xfd_watches_find(&ws, 1) == NULL);
+    CHECK(xfd_watches_by_token(&ws, 0) == NULL);
+    CHECK_EQ(count(&ws), 0);
     xfd_watches_free(&ws);
 }
 
@@ -73,17 +73,17 @@ TEST(watches, taken_slot_is_clean_and_names_nobody)
     struct watches ws = { 0 };
     for (int i = 0; i < 2; i++) {
         struct watch *w = take(&ws);
-        cr_assert(w->pid == 0 && w->pidfd == -1 && w->flags == 0 && w->data == NULL);
-        cr_assert_eq(count(&ws), 0, "a slot without a process is none to iterate over");
+        CHECK(w->pid == 0 && w->pidfd == -1 && w->flags == 0 && w->data == NULL);
+        CHECK_EQ(count(&ws), 0, "a slot without a process is none to iterate over");
         xfd_watches_bind(&ws, w, 5);
         w->pidfd = 3;
         w->flags = ~0u;
         w->data = w;
-        cr_assert_eq(count(&ws), 1);
+        CHECK_EQ(count(&ws), 1);
         xfd_watches_drop(&ws, w);
     }
     xfd_watches_drop(&ws, take(&ws));
-    cr_assert_null(xfd_watches_find(&ws, 5));
+    CHECK(xfd_watches_find(&ws, 5) == NULL);
     xfd_watches_free(&ws);
 }
 
@@ -92,13 +92,13 @@ TEST(watches, bound_pid_is_found_until_dropped)
     struct watches ws = { 0 };
     uint64_t token = watch_pid(&ws, 1234);
     struct watch *w = xfd_watches_find(&ws, 1234);
-    cr_assert_not_null(w);
-    cr_assert_eq(w->pid, 1234);
-    cr_assert_eq(xfd_watches_by_token(&ws, token), w);
-    cr_assert_null(xfd_watches_find(&ws, 1235));
+    CHECK(w != NULL);
+    CHECK_EQ(w->pid, 1234);
+    CHECK_EQ(xfd_watches_by_token(&ws, token), w);
+    CHECK(xfd_watches_find(&ws, 1235) == NULL);
     xfd_watches_drop(&ws, w);
-    cr_assert_null(xfd_watches_find(&ws, 1234));
-    cr_assert_null(xfd_watches_by_token(&ws, token));
+    CHECK(xfd_watches_find(&ws, 1234) == NULL);
+    CHECK(xfd_watches_by_token(&ws, token) == NULL);
     xfd_watches_free(&ws);
 }
 
@@ -109,7 +109,7 @@ TEST(watches, stale_token_finds_nothing_in_a_slot_used_again)
     for (int i = 0; i < 100; i++) {
         tokens[i] = watch_pid(&ws, 77);
         for (int old = 0; old < i; old++)
-            cr_assert_null(xfd_watches_by_token(&ws, tokens[old]), "token %d of %d", old, i);
+            CHECK(xfd_watches_by_token(&ws, tokens[old]) == NULL, "token %d of %d", old, i);
         drop_pid(&ws, 77);
     }
     xfd_watches_free(&ws);
@@ -124,12 +124,12 @@ TEST(watches, tokens_and_pids_survive_growth)
     struct watches ws = { 0 };
     for (pid_t pid = 1; pid <= children; pid++)
         tokens[pid] = watch_pid(&ws, pid);
-    cr_assert_eq(count(&ws), children);
+    CHECK_EQ(count(&ws), children);
     for (pid_t pid = 1; pid <= children; pid++) {
         struct watch *w = xfd_watches_find(&ws, pid);
-        cr_assert_not_null(w);
-        cr_assert_eq(w->pid, pid);
-        cr_assert_eq(xfd_watches_by_token(&ws, tokens[pid]), w);
+        CHECK(w != NULL);
+        CHECK_EQ(w->pid, pid);
+        CHECK_EQ(xfd_watches_by_token(&ws, tokens[pid]), w);
     }
     xfd_watches_free(&ws);
 }
@@ -143,7 +143,7 @@ TEST(watches, dropped_slots_are_used_again)
         for (pid_t pid = 1; pid <= 10; pid++)
             drop_pid(&ws, pid);
     }
-    cr_assert_leq(ws.capacity, 32, "grew to %u slots for 10 at a time", ws.capacity);
+    CHECK(ws.capacity <= 32, "grew to %u slots for 10 at a time", ws.capacity);
     xfd_watches_free(&ws);
 }
 
@@ -153,12 +153,12 @@ TEST(watches, newest_of_two_with_one_pid_is_found)
     struct watches ws = { 0 };
     uint64_t old = watch_pid(&ws, 9);
     uint64_t new = watch_pid(&ws, 9);
-    cr_assert_eq(xfd_watches_find(&ws, 9), xfd_watches_by_token(&ws, new));
+    CHECK_EQ(xfd_watches_find(&ws, 9), xfd_watches_by_token(&ws, new));
     xfd_watches_drop(&ws, xfd_watches_by_token(&ws, new));
-    cr_assert_eq(xfd_watches_find(&ws, 9), xfd_watches_by_token(&ws, old));
+    CHECK_EQ(xfd_watches_find(&ws, 9), xfd_watches_by_token(&ws, old));
     new = watch_pid(&ws, 9);
     xfd_watches_drop(&ws, xfd_watches_by_token(&ws, old));
-    cr_assert_eq(xfd_watches_find(&ws, 9), xfd_watches_by_token(&ws, new));
+    CHECK_EQ(xfd_watches_find(&ws, 9), xfd_watches_by_token(&ws, new));
     xfd_watches_free(&ws);
 }
 
@@ -171,7 +171,7 @@ TEST(watches, newest_of_two_with_one_pid_is_found_after_growth)
     uint64_t new = watch_pid(&ws, 9);
     for (pid_t pid = 1000; pid < 3000; pid++) {
         watch_pid(&ws, pid);
-        cr_assert_eq(xfd_watches_find(&ws, 9), xfd_watches_by_token(&ws, new), "with %d watches", (int)pid - 997);
+        CHECK_EQ(xfd_watches_find(&ws, 9), xfd_watches_by_token(&ws, new), "with %d watches", (int)pid - 997);
     }
     xfd_watches_free(&ws);
 }
@@ -185,10 +185,10 @@ TEST(watches, iteration_may_drop_as_it_goes)
     for (struct watch *w; (w = xfd_watches_iterate(&ws, &slot)) != NULL;)
         if (w->pid % 2 == 0)
             xfd_watches_drop(&ws, w);
-    cr_assert_eq(count(&ws), 25);
+    CHECK_EQ(count(&ws), 25);
     slot = 0;
     for (struct watch *w; (w = xfd_watches_iterate(&ws, &slot)) != NULL;)
-        cr_assert_eq(w->pid % 2, 1);
+        CHECK_EQ(w->pid % 2, 1);
     xfd_watches_free(&ws);
 }
 
@@ -207,8 +207,8 @@ TEST(watches, anything_in_any_order_as_a_plain_array_has_it)
         seed = seed * 1664525 + 1013904223;
         pid_t pid = (pid_t)(seed >> 8) % pids + 1;
         struct watch *w = xfd_watches_find(&ws, pid);
-        cr_assert_eq(w != NULL, watched[pid], "pid %d at step %d", (int)pid, step);
-        cr_assert_eq(tokens[pid] != 0 || watched[pid] ? xfd_watches_by_token(&ws, tokens[pid]) : NULL, w);
+        CHECK_EQ(w != NULL, watched[pid], "pid %d at step %d", (int)pid, step);
+        CHECK_EQ(tokens[pid] != 0 || watched[pid] ? xfd_watches_by_token(&ws, tokens[pid]) : NULL, w);
         if (w != NULL)
             xfd_watches_drop(&ws, w);
         else
@@ -216,7 +216,7 @@ TEST(watches, anything_in_any_order_as_a_plain_array_has_it)
         watched[pid] = w == NULL;
         live += w == NULL ? 1 : -1;
     }
-    cr_assert_eq(count(&ws), live);
+    CHECK_EQ(count(&ws), live);
     xfd_watches_free(&ws);
 }
 
@@ -232,16 +232,16 @@ TEST(watches, out_of_memory_loses_nothing)
         struct watch *const untouched = (struct watch *)&failures;
         struct watch *w = untouched;
         for (allocations_left = 0; xfd_watches_take(&ws, &w) == -ENOMEM; allocations_left = failures % 3) {
-            cr_assert_eq(w, untouched, "*ret was written on failure");
-            cr_assert_eq(count(&ws), pid - 1);
+            CHECK_EQ(w, untouched, "*ret was written on failure");
+            CHECK_EQ(count(&ws), pid - 1);
             for (pid_t known = 1; known < pid; known++)
-                cr_assert_not_null(xfd_watches_find(&ws, known));
+                CHECK(xfd_watches_find(&ws, known) != NULL);
             failures++;
         }
         xfd_watches_bind(&ws, w, pid);
     }
     allocations_left = -1;
-    cr_assert_gt(failures, 5, "nothing was failed");
-    cr_assert_eq(count(&ws), children);
+    CHECK(failures > 5, "nothing was failed");
+    CHECK_EQ(count(&ws), children);
     xfd_watches_free(&ws);
 }
