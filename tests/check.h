@@ -19,8 +19,8 @@
  * Plain programs also have SOFT_CHECK(condition), for any thread. It fails the
  * case that runs, which goes on.
  */
-#ifndef EXITFD_TESTCHECK_SAYINGCHECK_H
-#define EXITFD_TESTCHECK_SAYINGCHECK_H
+#ifndef EXITFD_TESTS_CHECK_H
+#define EXITFD_TESTS_CHECK_H
 
 #include <errno.h>
 #include <stdarg.h>

@@ -50,7 +50,7 @@ struct child {
 /* What an episode is about. */
 extern struct child children[CHILDREN];
 extern struct exitfd *exitfds[2];
-extern bool deaf[2]; /* SIGCHLD was ignored: the fd need not tell at once */
+extern bool signal_lost[2]; /* SIGCHLD was ignored: the fd need not tell at once */
 extern bool ignored, has_records;
 extern bool lists_children; /* or an orphan is not found behind the zombie of a watched child */
 extern bool without_signals[2];

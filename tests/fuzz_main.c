@@ -12,7 +12,7 @@
 
 struct child children[CHILDREN];
 struct exitfd *exitfds[2];
-bool deaf[2], ignored, has_records, lists_children, without_signals[2];
+bool signal_lost[2], ignored, has_records, lists_children, without_signals[2];
 int any_child = -1;
 char operations[EPISODE * 2][80];
 unsigned operation_count;

@@ -39,7 +39,7 @@ void job_changed(struct child *c)
 {
     for (int x = 0; x < 2; x++) {
         c->job_may[x] = c->jobs[x] & job_flag(c);
-        c->job_must[x] = c->job_may[x] && !c->jobs[1 - x] && !deaf[x] && !is_job_observed();
+        c->job_must[x] = c->job_may[x] && !c->jobs[1 - x] && !signal_lost[x] && !is_job_observed();
     }
 }
 
@@ -78,7 +78,7 @@ static bool must_be_readable(int x)
     for (int i = 0; i < CHILDREN; i++) {
         const struct child *c = &children[i];
         if (is_due_of(c, x))
-            return !deaf[x];
+            return !signal_lost[x];
     }
     return false;
 }
@@ -187,7 +187,7 @@ int wait_once(int x)
 
     do_wait(&w);
     SAY("wait %d: %d of %d", x, w.count, w.max);
-    CHECK(w.count >= 0 || (w.count == -EPIPE && deaf[x]), "exitfd_wait: %d", w.count);
+    CHECK(w.count >= 0 || (w.count == -EPIPE && signal_lost[x]), "exitfd_wait: %d", w.count);
     for (int i = 0; i < w.count; i++)
         take(x, &w.events[i]);
     look_at_zombies();
@@ -211,8 +211,9 @@ void wait_in_two_threads(void (*meanwhile)(void))
     pthread_join(thread, NULL);
     SAY("wait %d: %d of %d, and in a thread %d: %d of %d", here.x, here.count, here.max, there.x, there.count,
         there.max);
-    CHECK(here.count >= 0 || (here.count == -EPIPE && deaf[here.x]), "exitfd_wait: %d", here.count);
-    CHECK(is_of_one_thread ? there.count == -EXDEV : there.count >= 0 || (there.count == -EPIPE && deaf[there.x]),
+    CHECK(here.count >= 0 || (here.count == -EPIPE && signal_lost[here.x]), "exitfd_wait: %d", here.count);
+    CHECK(is_of_one_thread ? there.count == -EXDEV
+                           : there.count >= 0 || (there.count == -EPIPE && signal_lost[there.x]),
           "exitfd_wait in a thread: %d", there.count);
     for (size_t i = 0; i < sizeof(in_order) / sizeof(*in_order); i++) {
         if (in_order[i] == EXITFD_RECORDED)
@@ -236,7 +237,7 @@ static void settle(int x)
         if (rounds > 20)
             poll(NULL, 0, 10);
     }
-    deaf[x] = deaf[x] && ignored;
+    signal_lost[x] = signal_lost[x] && ignored;
 }
 
 static void expect_discarded_reaped(struct child *c, int x)

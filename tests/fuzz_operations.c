@@ -105,12 +105,12 @@ void end(struct child *c)
 {
     bool is_shell = c->code == 1, by_signal = c->state == STOPPED || below(3) == 0;
     char text[3] = { (char)(1 + below(9)), '\n', 0 };
-    pthread_t thief;
+    pthread_t reaper;
     bool stolen = below(6) == 0;
 
     if (c->state != ALIVE && c->state != STOPPED)
         return;
-    SAY("end %d%s%s%s", number(c), by_signal ? " by SIGKILL" : "", stolen ? " before a thief" : "",
+    SAY("end %d%s%s%s", number(c), by_signal ? " by SIGKILL" : "", stolen ? " before a reaper" : "",
         ignored ? ", ignored" : "");
     c->job_may[0] = c->job_may[1] = c->job_must[0] = c->job_must[1] = false;
     c->code = by_signal ? CLD_KILLED : CLD_EXITED;
@@ -119,7 +119,7 @@ void end(struct child *c)
         sigset_t all, mask;
         sigfillset(&all);
         pthread_sigmask(SIG_BLOCK, &all, &mask);
-        CHECK(pthread_create(&thief, NULL, reap_in_thread, &c->pid) == 0, "pthread_create");
+        CHECK(pthread_create(&reaper, NULL, reap_in_thread, &c->pid) == 0, "pthread_create");
         pthread_sigmask(SIG_SETMASK, &mask, NULL);
     }
     if (is_shell)
@@ -129,14 +129,14 @@ void end(struct child *c)
     else
         CHECK(write(c->go, text, is_shell ? 2 : 1) > 0, "write");
     if (stolen) {
-        pthread_join(thief, NULL);
+        pthread_join(reaper, NULL);
         c->state = GONE;
         close(c->go);
     } else {
         wait_until_dead(c);
     }
     if (ignored)
-        deaf[0] = deaf[1] = true;
+        signal_lost[0] = signal_lost[1] = true;
 }
 
 static void add(struct child *c)
@@ -230,7 +230,7 @@ void ignore_or_restore(void)
     sigaction(SIGCHLD, ignored ? &before_ignored : &ignore, ignored ? NULL : &before_ignored);
     ignored = !ignored;
     no_job_must();
-    deaf[0] = deaf[1] = true;
+    signal_lost[0] = signal_lost[1] = true;
 }
 
 static void fork_and_close(void)
@@ -269,7 +269,7 @@ static void reopen(int x)
         any_child = -1;
     without_signals[x] = below(2) == 0 && exitfd_open(&exitfds[x], EXITFD_NO_SIGNALS) == 0;
     CHECK(without_signals[x] || exitfd_open(&exitfds[x], 0) == 0, "exitfd_open");
-    deaf[x] = true;
+    signal_lost[x] = true;
 }
 
 static void watch_any_child(int x)

@@ -184,7 +184,7 @@ TEST(jobcontrol, an_observer_sees_them_and_the_owner_can_wait_for_them)
     exitfd_close(x);
 }
 
-/* first_observer 0: nobody owns the child, which is reaped by hand. */
+/* first_observer 0: nobody owns the child, which is reaped with fork. */
 static void all_are_told_once(int first_observer)
 {
     struct exitfd *all[] = { open_exitfd(), open_exitfd(), open_exitfd() };
@@ -213,12 +213,12 @@ static void all_are_told_once(int first_observer)
         exitfd_close(all[i]);
 }
 
-TEST(jobcontrol, of_several_observers_each_is_told_once)
+TEST(jobcontrol, of_several_observers_each_gets_it_once)
 {
     all_are_told_once(0);
 }
 
-TEST(jobcontrol, an_owner_and_its_observers_are_each_told_once)
+TEST(jobcontrol, an_owner_and_its_observers_each_get_it_once)
 {
     all_are_told_once(1);
 }

@@ -128,7 +128,7 @@ TEST(kill, an_observed_child_can_be_killed_until_its_owner_reaped_it)
     exitfd_close(x);
 }
 
-TEST(kill, a_child_followed_in_two_places_can_be_killed_by_either)
+TEST(kill, a_child_watched_in_two_places_can_be_killed_by_either)
 {
     struct exitfd *x = open_exitfd(), *y = open_exitfd();
     pid_t pid = start_paused();

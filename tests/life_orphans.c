@@ -32,7 +32,7 @@ TEST(orphans, an_orphan_that_lands_on_us_is_reported_and_reaped)
     exitfd_close(x);
 }
 
-TEST(orphans, a_child_forked_by_hand_is_reported_too)
+TEST(orphans, a_child_of_plain_fork_is_reported_too)
 {
     struct exitfd *x = open_any_watch();
     pid_t pid = start_child_exit(32);
@@ -211,7 +211,7 @@ TEST(orphans, after_the_watch_was_given_up_they_are_the_callers)
     pid_t orphan = start_orphan(NULL, 38);
     wait_until_zombie(orphan);
     CHECK_EQ(exitfd_remove(x, -1), 0);
-    if (follows_by_pidfd())
+    if (tracks_by_pidfd())
         CHECK(exitfd_is_default_handler(), "the handler stays, though nobody needs it");
     expect_quiet(x);
     CHECK_EQ(WEXITSTATUS(reap(orphan)), 38);

@@ -183,7 +183,7 @@ static void orphan_with_the_pid_of_a_stolen_child(void)
 
 TEST(orphans_hidden, by_the_watch_of_a_stolen_child_with_its_pid)
 {
-    if (!follows_by_pidfd())
+    if (!tracks_by_pidfd())
         SKIP("no pidfd: a stolen child cannot be told from a later child with its pid");
     run_as_pid_1(orphan_with_the_pid_of_a_stolen_child,
                  "unshare(CLONE_NEWPID) or writing to /proc/sys/kernel/ns_last_pid is not permitted here");

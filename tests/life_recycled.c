@@ -365,7 +365,7 @@ static void observed_then_added(void)
 
 static void skip_unless_by_pidfd(void)
 {
-    if (!follows_by_pidfd())
+    if (!tracks_by_pidfd())
         SKIP("no pidfd: a stolen child cannot be told from a later child with its pid");
 }
 

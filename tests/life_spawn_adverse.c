@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* exitfd_spawn where the world is against it: SIGCHLD ignored, fds used up, no signals allowed, a thief in the process. */
+/* exitfd_spawn where the world is against it: SIGCHLD ignored, fds used up, no signals allowed, a foreign reaper in the process. */
 #include "life_support.h"
 #include "truth_inject.h"
 
@@ -75,14 +75,14 @@ TEST(spawn_adverse, where_another_thread_reaps_any_child_there_is_one_event)
 {
     struct exitfd *x = open_exitfd();
     atomic_bool stop = false;
-    struct helper thief = start_helper(steal_children, &stop);
+    struct helper reaper = start_helper(steal_children, &stop);
     for (int i = 0; i < 50; i++) {
         pid_t pid;
         CHECK_EQ(spawn_exit_7(x, &pid), 0);
         expect_one_true_or_unknown(x, pid);
     }
     atomic_store(&stop, true);
-    join_helper(&thief);
+    join_helper(&reaper);
     exitfd_close(x);
 }
 
@@ -165,7 +165,7 @@ TEST(spawn_adverse, where_no_pidfd_is_given_for_the_child_it_is_still_watched)
         pid_t pid;
         inject_pidfd_open = (struct injection){ .error = refusals[i], .times = 1 };
         CHECK_EQ(spawn_exit_7(x, &pid), 0);
-        CHECK_EQ(inject_pidfd_open.failed, follows_by_pidfd());
+        CHECK_EQ(inject_pidfd_open.failed, tracks_by_pidfd());
         struct exitfd_event event = wait_event(x);
         expect_exited(&event, pid, 7, x);
         expect_quiet(x);
@@ -181,7 +181,7 @@ TEST(spawn_adverse, without_signals_a_started_child_is_watched_also_without_a_pi
     pid_t pid = -77;
     int ret = spawn_exit_7(x, &pid);
     inject_pidfd_open.times = 0;
-    CHECK_EQ(inject_pidfd_open.failed, follows_by_pidfd());
+    CHECK_EQ(inject_pidfd_open.failed, tracks_by_pidfd());
     if (ret == 0) {
         struct exitfd_event event = wait_event(x);
         expect_exited(&event, pid, 7, x);

@@ -282,18 +282,18 @@ static void told_after_the_reap_of_another(unsigned flags)
     exitfd_close(x);
 }
 
-TEST(sharing, an_observer_is_told_at_once_of_what_an_owner_has_reaped)
+TEST(sharing, an_observer_gets_at_once_what_an_owner_has_reaped)
 {
     told_after_the_reap_of_another(EXITFD_OBSERVE);
 }
 
-TEST(sharing, of_two_owners_the_second_is_told_at_once_of_what_the_first_has_reaped)
+TEST(sharing, of_two_owners_the_second_gets_at_once_what_the_first_has_reaped)
 {
     told_after_the_reap_of_another(0);
 }
 
 /* One handler serves both, and must take stops for the one while the other does without. */
-TEST(sharing, a_stop_is_told_beside_an_exitfd_that_asks_for_none)
+TEST(sharing, a_stop_is_reported_beside_an_exitfd_that_asks_for_none)
 {
     struct exitfd *both[] = { open_exitfd(), open_exitfd() };
     for (int newer = 0; newer <= 1; newer++) {
@@ -354,12 +354,12 @@ static void told_after_very_many_reaps_of_another(unsigned flags)
     exitfd_close(x);
 }
 
-TEST(sharing, an_observer_is_told_of_very_many_that_an_owner_has_reaped)
+TEST(sharing, an_observer_gets_all_of_very_many_that_an_owner_has_reaped)
 {
     told_after_very_many_reaps_of_another(EXITFD_OBSERVE);
 }
 
-TEST(sharing, of_two_owners_the_second_is_told_of_very_many_that_the_first_has_reaped)
+TEST(sharing, of_two_owners_the_second_gets_all_of_very_many_that_the_first_has_reaped)
 {
     told_after_very_many_reaps_of_another(0);
 }

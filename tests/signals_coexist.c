@@ -147,7 +147,7 @@ TEST(coexist, sig_ign_is_put_back)
     set_sigchld(SIG_DFL, 0);
 }
 
-TEST(coexist, a_handler_that_replaces_ours_is_told_of_once_and_never_clobbered)
+TEST(coexist, a_handler_that_replaces_ours_is_reported_once_and_never_clobbered)
 {
     struct exitfd *x = open_selfpipe();
     set_sigchld(count_plain, SA_RESTART);
@@ -180,7 +180,7 @@ TEST(coexist, nor_is_it_by_the_close_of_one_of_two)
     CHECK_EQ(current_disposition().sa_handler, count_plain, "clobbered by the second close");
 }
 
-TEST(coexist, a_replaced_handler_is_told_of_once_however_many_children_come_after)
+TEST(coexist, a_replaced_handler_is_reported_once_however_many_children_come_after)
 {
     struct exitfd *x = open_selfpipe();
     struct gate gate = open_gate();

@@ -224,7 +224,7 @@ TEST(processes, sigchld_handled_in_a_vfork_child_writes_nothing_into_the_parents
     close_wakeup(&wakeup);
 }
 
-TEST(processes, posix_spawn_children_are_followed_beside_the_handler)
+TEST(processes, posix_spawn_children_are_tracked_beside_the_handler)
 {
     struct exitfd *x = open_exitfd();
     char *argv[] = { "sh", "-c", "exit 5", NULL };

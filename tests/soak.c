@@ -37,7 +37,7 @@ static const struct part {
     enum disturbance disturbance;
     int share; /* of the children of a back end, in tenths */
 } parts[] = {
-    { "stream", 64, false, NONE, 5 },  { "storm", 5000, true, NONE, 2 },     { "thief", 64, true, THIEF, 1 },
+    { "stream", 64, false, NONE, 5 },  { "storm", 5000, true, NONE, 2 },     { "reaper", 64, true, THIEF, 1 },
     { "traced", 64, true, TRACER, 1 }, { "few fds", 256, true, FEW_FDS, 1 },
 };
 
@@ -177,7 +177,7 @@ static void take_events(long count)
     }
 }
 
-/* Who was stolen is known only when the thief has done. */
+/* Who was stolen is known only when the foreign reaper has done. */
 static void check_origins(int count, bool has_pidfds)
 {
     for (int i = 0; i < count; i++) {
@@ -208,7 +208,7 @@ static void run_batch(const struct part *part, int count, bool has_pidfds, bool 
 {
     start_and_add(part, count);
     if (part->disturbance == THIEF)
-        let_thief_steal(count);
+        let_reaper_steal(count);
     if (part->disturbance == TRACER && !start_tracer(count)) {
         fail("ptrace is not permitted here");
         exit(1);
@@ -220,7 +220,7 @@ static void run_batch(const struct part *part, int count, bool has_pidfds, bool 
     else
         take_events(count);
     if (part->disturbance == THIEF && tally.lost == 0)
-        await_thief();
+        await_reaper();
     check_origins(count, has_pidfds);
     if (take_ready() > 0 && tally.twice == 0)
         fail("an event of no child");
@@ -273,7 +273,7 @@ static void run_part(const struct part *part, const struct back_end *back_end, l
 
     tally = (struct tally){ 0 };
     if (part->disturbance == THIEF)
-        start_thief();
+        start_reaper();
     for (long done = 0; done < batches && tally.lost == 0 && !failed; done++) {
         run_batch(part, part->batch, back_end->has_pidfds, done % 2 != 0);
         if (done % interval != 0 && done != batches - 1)
@@ -285,7 +285,7 @@ static void run_part(const struct part *part, const struct back_end *back_end, l
         largest.fds = size.fds > largest.fds ? size.fds : largest.fds;
     }
     if (part->disturbance == THIEF && tally.lost == 0)
-        stop_thief();
+        stop_reaper();
     show(back_end->name, part->name, &tally);
     printf(" %6ld %6ld %4ld %4ld %7.1f\n", first.rss_kb, largest.rss_kb, first.fds, largest.fds, now() - start);
     check_part(part, back_end->has_pidfds, first, largest);

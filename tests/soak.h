@@ -12,7 +12,7 @@ struct child {
     pid_t pid;
     int code, status; /* how it ends */
     bool traced;      /* a tracer holds it beyond its end */
-    bool stolen;      /* the thief has waited for it */
+    bool stolen;      /* the foreign reaper has waited for it */
     bool reported;
     int origin; /* of the event */
 };
@@ -34,10 +34,10 @@ void start_child(int i, bool gated);
 void open_gate(int count);
 
 /* A thread that waits for any child, as a careless library would. */
-void start_thief(void);
-void let_thief_steal(int count); /* of the batch in the first count slots, until no child is left */
-void await_thief(void);
-void stop_thief(void);
+void start_reaper(void);
+void let_reaper_steal(int count); /* of the batch in the first count slots, until no child is left */
+void await_reaper(void);
+void stop_reaper(void);
 
 /* A process that traces those of the first count children that are marked so, and keeps their zombies. */
 bool start_tracer(int count); /* false: ptrace is not permitted here */

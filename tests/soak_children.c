@@ -36,7 +36,7 @@ static void fault_once(long i)
 
 /*
  * It has the memory of its parent, thread-local variables included: system calls that do not fail, and nothing else.
- * All but such clones fault at least once, and by that a SIGCHLD back end learns of a thief.
+ * All but such clones fault at least once, and by that a SIGCHLD back end learns of a foreign reaper.
  */
 __attribute__((no_sanitize("address", "undefined"))) static int live(void *argument)
 {

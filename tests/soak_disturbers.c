@@ -10,9 +10,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static pthread_t thief;
-static sem_t thief_starts, thief_is_done;
-static int prey; /* how many children; 0: the thief retires */
+static pthread_t reaper;
+static sem_t reaper_starts, reaper_is_done;
+static int prey; /* how many children; 0: the foreign reaper retires */
 
 static pid_t tracer;
 static int orders[2], reports[2];
@@ -24,7 +24,7 @@ static void mark_stolen(pid_t pid, int status)
         if (child->pid != pid)
             continue;
         child->stolen = true;
-        require(status == (child->code == CLD_EXITED ? child->status << 8 : child->status), "status of the thief");
+        require(status == (child->code == CLD_EXITED ? child->status << 8 : child->status), "status of the reaper");
     }
 }
 
@@ -32,43 +32,43 @@ static void *steal(void *unused)
 {
     for (;;) {
         int status;
-        while (sem_wait(&thief_starts) < 0)
+        while (sem_wait(&reaper_starts) < 0)
             ;
         if (prey == 0)
             return unused;
         for (pid_t pid; (pid = waitpid(-1, &status, 0)) > 0 || errno == EINTR;)
             if (pid > 0)
                 mark_stolen(pid, status);
-        sem_post(&thief_is_done);
+        sem_post(&reaper_is_done);
     }
 }
 
-void start_thief(void)
+void start_reaper(void)
 {
-    sem_init(&thief_starts, 0, 0);
-    sem_init(&thief_is_done, 0, 0);
-    errno = pthread_create(&thief, NULL, steal, NULL);
+    sem_init(&reaper_starts, 0, 0);
+    sem_init(&reaper_is_done, 0, 0);
+    errno = pthread_create(&reaper, NULL, steal, NULL);
     require(errno == 0, "pthread_create");
 }
 
-void let_thief_steal(int count)
+void let_reaper_steal(int count)
 {
     prey = count;
-    sem_post(&thief_starts);
+    sem_post(&reaper_starts);
 }
 
-void await_thief(void)
+void await_reaper(void)
 {
-    while (sem_wait(&thief_is_done) < 0)
+    while (sem_wait(&reaper_is_done) < 0)
         ;
 }
 
-void stop_thief(void)
+void stop_reaper(void)
 {
-    let_thief_steal(0);
-    pthread_join(thief, NULL);
-    sem_destroy(&thief_starts);
-    sem_destroy(&thief_is_done);
+    let_reaper_steal(0);
+    pthread_join(reaper, NULL);
+    sem_destroy(&reaper_starts);
+    sem_destroy(&reaper_is_done);
 }
 
 static void await_order(void)

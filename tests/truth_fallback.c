@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* No pidfd for one child: that child, and only that one, is followed by SIGCHLD behind the same fd. Injected errnos. */
+/* No pidfd for one child: that child, and only that one, is tracked by SIGCHLD behind the same fd. Injected errnos. */
 #include "truth_inject.h"
 #include "truth_support.h"
 
@@ -15,7 +15,7 @@ static void fail_once(struct injection *injection, int error)
     *injection = (struct injection){ .error = error, .times = 1 };
 }
 
-static void expect_followed(struct exitfd *x, pid_t pid)
+static void expect_tracked(struct exitfd *x, pid_t pid)
 {
     CHECK_EQ(exitfd_get_pidfd(x, pid), -ENOTSUP, "child %d has a pidfd", (int)pid);
     CHECK(handler_is(true));
@@ -47,7 +47,7 @@ static void only_this_child_falls_back(struct injection *injection, int error)
         CHECK_EQ(injection->failed, i >= 1, "the errno was not injected where it was meant");
     }
     expect_on_pidfd(x, pids[0]);
-    expect_followed(x, pids[1]);
+    expect_tracked(x, pids[1]);
     expect_on_pidfd(x, pids[2]);
     let_through(&gate, 3);
     expect_all_exited(x, pids, 3, 100);
@@ -104,22 +104,22 @@ FALLBACK_TESTS(EPERM, epoll_add)
 FALLBACK_TESTS(EACCES, epoll_add)
 FALLBACK_TESTS(ENOSYS, epoll_add)
 
-static pid_t add_followed(struct exitfd *x, const struct gate *gate, int ending, unsigned flags)
+static pid_t add_tracked(struct exitfd *x, const struct gate *gate, int ending, unsigned flags)
 {
     pid_t pid = start_child(gate, ending);
     fail_once(&inject_pidfd_open, EMFILE);
     CHECK_EQ(exitfd_add(x, pid, flags, x), 0);
     CHECK_EQ(inject_pidfd_open.failed, 1);
-    expect_followed(x, pid);
+    expect_tracked(x, pid);
     return pid;
 }
 
-static void expect_followed_event(void (*between)(pid_t), int code, int status, int origin)
+static void expect_tracked_event(void (*between)(pid_t), int code, int status, int origin)
 {
     skip_without_pidfds();
     struct exitfd *x = open_for_truth();
     struct gate gate = open_gate();
-    pid_t pid = add_followed(x, &gate, 104, 0);
+    pid_t pid = add_tracked(x, &gate, 104, 0);
     between(pid);
     expect_no_event(x); /* the next call, which notices */
     let_through(&gate, 1);
@@ -156,28 +156,28 @@ static void block_mask(pid_t pid)
     block_sigchld();
 }
 
-TEST(fallback, a_followed_child_is_reaped_with_its_status)
+TEST(fallback, a_tracked_child_is_reaped_with_its_status)
 {
-    expect_followed_event(nothing, CLD_EXITED, 104, EXITFD_REAPED);
+    expect_tracked_event(nothing, CLD_EXITED, 104, EXITFD_REAPED);
 }
 
-TEST(fallback, a_followed_child_that_is_stolen_is_UNKNOWN)
+TEST(fallback, a_tracked_child_that_is_stolen_is_UNKNOWN)
 {
-    expect_followed_event(nothing, 0, 0, EXITFD_UNKNOWN);
+    expect_tracked_event(nothing, 0, 0, EXITFD_UNKNOWN);
 }
 
-TEST(fallback, a_followed_child_under_SIG_IGN_is_UNKNOWN)
+TEST(fallback, a_tracked_child_under_SIG_IGN_is_UNKNOWN)
 {
-    expect_followed_event(ignore_sigchld, 0, 0, EXITFD_UNKNOWN);
+    expect_tracked_event(ignore_sigchld, 0, 0, EXITFD_UNKNOWN);
 }
 
 /* Nothing tells of it: it is found in turn, by calls. */
-TEST(fallback, a_followed_child_that_died_in_a_moment_of_SIG_IGN_is_UNKNOWN)
+TEST(fallback, a_tracked_child_that_died_in_a_moment_of_SIG_IGN_is_UNKNOWN)
 {
     skip_without_pidfds();
     struct exitfd *x = open_for_truth();
     struct gate gate = open_gate();
-    pid_t pid = add_followed(x, &gate, 113, 0);
+    pid_t pid = add_tracked(x, &gate, 113, 0);
     expect_no_event(x);
     struct sigaction found;
     sigaction(SIGCHLD, NULL, &found);
@@ -193,14 +193,14 @@ TEST(fallback, a_followed_child_that_died_in_a_moment_of_SIG_IGN_is_UNKNOWN)
     exitfd_close(x);
 }
 
-TEST(fallback, a_followed_child_when_the_handler_was_replaced)
+TEST(fallback, a_tracked_child_when_the_handler_was_replaced)
 {
-    expect_followed_event(replace_handler, CLD_EXITED, 104, EXITFD_REAPED);
+    expect_tracked_event(replace_handler, CLD_EXITED, 104, EXITFD_REAPED);
 }
 
-TEST(fallback, a_followed_child_when_SIGCHLD_is_blocked)
+TEST(fallback, a_tracked_child_when_SIGCHLD_is_blocked)
 {
-    expect_followed_event(block_mask, CLD_EXITED, 104, EXITFD_REAPED);
+    expect_tracked_event(block_mask, CLD_EXITED, 104, EXITFD_REAPED);
 }
 
 TEST(fallback, a_child_added_when_SIGCHLD_is_blocked)
@@ -241,7 +241,7 @@ TEST(fallback, an_observed_child)
     skip_without_pidfds();
     struct exitfd *x = open_for_truth();
     struct gate gate = open_gate();
-    pid_t pid = add_followed(x, &gate, 107, EXITFD_OBSERVE);
+    pid_t pid = add_tracked(x, &gate, 107, EXITFD_OBSERVE);
     let_through(&gate, 1);
     expect_peeked(x, pid, CLD_EXITED, 107);
     expect_no_spin(x);
@@ -267,16 +267,16 @@ TEST(fallback, killed_removed_and_discarded)
     skip_without_pidfds();
     struct exitfd *x = open_for_truth();
     struct gate gate = open_gate();
-    pid_t killed = add_followed(x, &gate, 0, 0);
+    pid_t killed = add_tracked(x, &gate, 0, 0);
     CHECK_EQ(exitfd_kill(x, killed, SIGKILL), 0);
     struct exitfd_event event = wait_event(x);
     expect_event(&event, killed, CLD_KILLED, SIGKILL, EXITFD_REAPED, x);
-    pid_t removed = add_followed(x, &gate, 108, 0);
+    pid_t removed = add_tracked(x, &gate, 108, 0);
     CHECK_EQ(exitfd_remove(x, removed), 0);
     CHECK_EQ(exitfd_is_default_handler(), 1);
     let_through(&gate, 1);
     CHECK_EQ(reap(removed), 108 << 8);
-    pid_t discarded = add_followed(x, &gate, 109, 0);
+    pid_t discarded = add_tracked(x, &gate, 109, 0);
     CHECK_EQ(exitfd_discard(x, discarded), 0);
     let_through(&gate, 1);
     for (long long end = now_ms() + DEADLINE_MS; is_child(discarded) && now_ms() < end;) {
@@ -289,12 +289,12 @@ TEST(fallback, killed_removed_and_discarded)
     exitfd_close(x);
 }
 
-TEST(fallback, several_exitfds_each_with_a_followed_child)
+TEST(fallback, several_exitfds_each_with_a_tracked_child)
 {
     skip_without_pidfds();
     struct exitfd *xs[2] = { open_for_truth(), open_for_truth() };
     struct gate gate = open_gate();
-    pid_t pids[2] = { add_followed(xs[0], &gate, 110, 0), add_followed(xs[1], &gate, 110, 0) };
+    pid_t pids[2] = { add_tracked(xs[0], &gate, 110, 0), add_tracked(xs[1], &gate, 110, 0) };
     let_through(&gate, 2);
     for (int i = 0; i < 2; i++) {
         struct exitfd_event event = wait_event(xs[i]);
@@ -319,7 +319,7 @@ TEST(fallback, the_hosts_own_handler_still_runs_and_comes_back)
     struct exitfd *x = open_for_truth();
     struct gate gate = open_gate();
     set_sigchld(host_handler, SA_RESTART);
-    pid_t pid = add_followed(x, &gate, 111, 0);
+    pid_t pid = add_tracked(x, &gate, 111, 0);
     let_through(&gate, 1);
     struct exitfd_event event = wait_event(x);
     expect_exited(&event, pid, 111, x);

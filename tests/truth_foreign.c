@@ -128,7 +128,7 @@ static void expect_event_at_the_reap(struct exitfd *x, struct grandchild *g, int
 
 static void skip_without_foreign_processes(void)
 {
-    if (!follows_by_pidfd())
+    if (!tracks_by_pidfd())
         SKIP("the SIGCHLD back ends see children only: foreign/is_ENOTSUP_by_SIGCHLD");
 }
 
@@ -302,7 +302,7 @@ TEST(foreign, removed_as_a_zombie)
 
 TEST(foreign, is_ENOTSUP_by_SIGCHLD)
 {
-    if (follows_by_pidfd())
+    if (tracks_by_pidfd())
         SKIP("a pidfd is there: foreign/its_parent_reaps_it");
     struct exitfd *x = open_for_truth();
     struct grandchild g;

@@ -24,7 +24,7 @@ int getrusage(__rusage_who_t who, struct rusage *usage)
     return result;
 }
 
-TEST(gvisor, a_stop_told_as_a_death_is_a_stop)
+TEST(gvisor, a_stop_reported_as_a_death_is_a_stop)
 {
     if (build_is_posix())
         SKIP("gVisor is Linux: the posix build has no answer to it");

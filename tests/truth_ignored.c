@@ -103,7 +103,7 @@ TEST(ignored, SA_NOCLDWAIT_set_after_the_add)
     exitfd_close(x);
 }
 
-TEST(ignored, an_observer_is_told_too)
+TEST(ignored, an_observer_gets_its_event_too)
 {
     struct exitfd *x = open_for_truth();
     pid_t pid;

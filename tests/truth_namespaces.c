@@ -58,7 +58,7 @@ static void check_quiet(struct exitfd *x)
 
 static void check_stolen(const struct exitfd_event *event, int status)
 {
-    if (tells_stolen_status())
+    if (reports_stolen_status())
         CHECK(event->origin == EXITFD_RECORDED && event->code == CLD_EXITED && event->status == status);
     else
         CHECK(event->origin == EXITFD_UNKNOWN && event->code == 0 && event->status == 0);
@@ -71,8 +71,8 @@ static void check_reaped(const struct exitfd_event *event, pid_t pid, int code, 
 
 static void ask_first_and_run(void (*body)(void))
 {
-    tells_stolen_status();
-    follows_by_pidfd();
+    reports_stolen_status();
+    tracks_by_pidfd();
     run_in_process(body, no_namespaces);
 }
 
@@ -220,7 +220,7 @@ static int pidfd_from_outside = -1;
 static void look_outside(void)
 {
     struct exitfd *x = check_open();
-    if (follows_by_pidfd())
+    if (tracks_by_pidfd())
         CHECK(exitfd_add_pidfd(x, pidfd_from_outside, EXITFD_OBSERVE, x) == -ESRCH);
     if (pidfd_from_outside >= 0 && !build_is_posix())
         CHECK(exitfd_add_pidfd(x, pidfd_from_outside, 0, x) == -ESRCH);
@@ -267,7 +267,7 @@ static void look_inside(void)
 
 TEST(namespaces, a_process_inside_is_observed)
 {
-    if (!follows_by_pidfd())
+    if (!tracks_by_pidfd())
         SKIP("the SIGCHLD back ends see children only: foreign/is_ENOTSUP_by_SIGCHLD");
     ask_first_and_run(look_inside);
 }

@@ -99,7 +99,7 @@ static void expect_stop_told(struct exitfd *x, pid_t pid)
 }
 
 /* An owner can take stops, and so tell a new one from the last, once nobody observes them. */
-TEST(observe, after_the_close_of_an_observer_of_stops_each_stop_of_another_child_is_told)
+TEST(observe, after_the_close_of_an_observer_of_stops_each_stop_of_another_child_is_reported)
 {
     struct exitfd *observer = open_for_truth(), *owner = open_for_truth();
     pid_t observed = start_paused(), pid = start_paused();

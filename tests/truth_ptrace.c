@@ -188,7 +188,7 @@ TEST(ptrace, looked_at_once_while_the_tracer_holds_the_zombie)
     let_through(&tracer.orders, 1);
     let_through(&gate, 1);
     expect_tracer_report(&tracer, 'z');
-    if (follows_by_pidfd())
+    if (tracks_by_pidfd())
         wait_readable(exitfd_get_fd(x));
     expect_no_event(x);
     let_through(&tracer.orders, 1);

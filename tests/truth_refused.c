@@ -233,7 +233,7 @@ static void *poll_once(void *argument)
     return NULL;
 }
 
-TEST(refused, of_a_stop_that_was_told)
+TEST(refused, of_a_stop_that_was_reported)
 {
     if (backend_is("io_uring"))
         SKIP("an io_uring exitfd belongs to one thread");

@@ -268,7 +268,7 @@ TEST(replaced, by_SIG_DFL_while_a_wait_sleeps)
 
 static void skip_where_the_fd_lives_on_sigchld(void)
 {
-    if (!follows_by_pidfd())
+    if (!tracks_by_pidfd())
         SKIP("this back end lives on SIGCHLD: what takes it away is noticed by calls alone");
 }
 

@@ -47,7 +47,7 @@ void expect_totals(int rounds)
 {
     CHECK_EQ(reaped + recorded + unknown, rounds);
     cr_log_info("%d rounds: %d reaped, %d recorded, %d unknown", rounds, reaped, recorded, unknown);
-    if (tells_stolen_status())
+    if (reports_stolen_status())
         CHECK_EQ(unknown, 0, "%d statuses lost that the kernel had", unknown);
     else
         CHECK_EQ(recorded, 0);

@@ -57,9 +57,9 @@ static void stolen_by_a_thread(bool by_name)
     struct exitfd *x = open_for_truth();
     struct gate gate = open_gate();
     pid_t pid = add_gated(x, &gate, 8);
-    struct thief *thief = start_thief(by_name ? pid : -1);
+    struct reaper *reaper = start_reaper(by_name ? pid : -1);
     let_through(&gate, 1);
-    CHECK_EQ(join_thief(thief), 8 << 8);
+    CHECK_EQ(join_reaper(reaper), 8 << 8);
     struct exitfd_event event = wait_event(x);
     expect_stolen(&event, pid, CLD_EXITED, 8, x);
     expect_gone(x, pid);
@@ -217,7 +217,7 @@ TEST(stolen, while_we_are_blocked)
     struct exitfd *x = open_for_truth();
     struct gate gate = open_gate();
     pid_t pid = add_gated(x, &gate, 14);
-    struct thief *thief = start_thief(pid);
+    struct reaper *reaper = start_reaper(pid);
     let_through(&gate, 1);
     struct exitfd_event event;
     int ret;
@@ -226,7 +226,7 @@ TEST(stolen, while_we_are_blocked)
     while (ret == -EINTR);
     CHECK_EQ(ret, 1, "exitfd_wait: %d", ret);
     /* Who of the two was first is the kernel's affair, and only one of them was. */
-    if (join_thief(thief) == -1)
+    if (join_reaper(reaper) == -1)
         expect_exited(&event, pid, 14, x);
     else
         expect_stolen(&event, pid, CLD_EXITED, 14, x);
@@ -279,7 +279,7 @@ TEST(stolen, a_child_that_dumped_core)
         SKIP("this machine dumps no core (ulimit -Hc, or kernel.core_pattern): only CLD_KILLED was seen");
 }
 
-/* The thief takes every other one: each event once, each with the status of its own child. */
+/* The foreign reaper takes every other one: each event once, each with the status of its own child. */
 TEST(stolen, every_second_one_of_many)
 {
     enum {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Races over who reaps: a thief, or the kernel under SIG_IGN and SA_NOCLDWAIT, against us. */
+/* Races over who reaps: a foreign reaper, or the kernel under SIG_IGN and SA_NOCLDWAIT, against us. */
 #include "truth_rounds.h"
 
 #include <poll.h>
@@ -7,44 +7,44 @@
 #include <semaphore.h>
 #include <stdatomic.h>
 
-static atomic_bool thief_retires;
-static sem_t thief_starts, thief_is_done;
+static atomic_bool reaper_retires;
+static sem_t reaper_starts, reaper_is_done;
 
 static void *steal_batches(void *arg)
 {
     for (;;) {
-        sem_wait(&thief_starts);
-        if (atomic_load(&thief_retires))
+        sem_wait(&reaper_starts);
+        if (atomic_load(&reaper_retires))
             return arg;
         int status;
         for (pid_t pid; (pid = waitpid(-1, &status, 0)) > 0 || errno == EINTR;)
             for (int i = 0; i < BATCH_MAX && pid > 0; i++)
                 if (batch[i].pid == pid)
                     batch[i].stolen_status = status;
-        sem_post(&thief_is_done);
+        sem_post(&reaper_is_done);
     }
 }
 
-/* Every child is reaped once: by us or by the thief, and we know which. */
-TEST(stress, thief_against_our_reap)
+/* Every child is reaped once: by us or by the foreign reaper, and we know which. */
+TEST(stress, foreign_reap_against_ours)
 {
     enum {
         BATCH = 8
     };
     struct exitfd *x = open_for_truth();
     gate = open_gate();
-    sem_init(&thief_starts, 0, 0);
-    sem_init(&thief_is_done, 0, 0);
-    pthread_t thief;
-    CHECK_EQ(pthread_create(&thief, NULL, steal_batches, NULL), 0);
+    sem_init(&reaper_starts, 0, 0);
+    sem_init(&reaper_is_done, 0, 0);
+    pthread_t reaper;
+    CHECK_EQ(pthread_create(&reaper, NULL, steal_batches, NULL), 0);
     int rounds = rounds_in_batches(BATCH), stolen = 0;
     for (int first = 0; first < rounds; first += BATCH) {
         start_batch(x, first, BATCH);
         int reaped_before = reaped, stolen_before = stolen;
-        sem_post(&thief_starts);
+        sem_post(&reaper_starts);
         let_through(&gate, BATCH);
         take_events(x, BATCH, false);
-        sem_wait(&thief_is_done);
+        sem_wait(&reaper_is_done);
         for (int i = 0; i < BATCH; i++) {
             if (batch[i].stolen_status == -1)
                 continue;
@@ -53,9 +53,9 @@ TEST(stress, thief_against_our_reap)
         }
         CHECK_EQ(reaped - reaped_before + stolen - stolen_before, BATCH, "a child reaped by nobody, or by two");
     }
-    atomic_store(&thief_retires, true);
-    sem_post(&thief_starts);
-    pthread_join(thief, NULL);
+    atomic_store(&reaper_retires, true);
+    sem_post(&reaper_starts);
+    pthread_join(reaper, NULL);
     expect_totals(rounds);
     expect_no_event(x);
     close_gate(&gate);
@@ -122,7 +122,7 @@ TEST(stress, SIG_IGN_toggled_while_they_exit)
         start_batch(x, first, BATCH_MAX);
         let_through(&gate, BATCH_MAX);
         /* No signal tells of those that the kernel reaped: by SIGCHLD they are found when we look while it is ignored. */
-        take_events(x, BATCH_MAX, !follows_by_pidfd());
+        take_events(x, BATCH_MAX, !tracks_by_pidfd());
     }
     atomic_store(&toggler_retires, true);
     pthread_join(toggler, NULL);

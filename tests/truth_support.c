@@ -12,7 +12,7 @@ void learn_what_is_recorded(void)
 {
     if (recorded < 0)
         recorded = have_exit_record();
-    follows_by_pidfd();
+    tracks_by_pidfd();
 }
 
 struct exitfd *open_for_truth(void)
@@ -21,21 +21,21 @@ struct exitfd *open_for_truth(void)
     return open_exitfd();
 }
 
-bool follows_by_pidfd(void)
+bool tracks_by_pidfd(void)
 {
     return backend_is("pidfd") || backend_is("io_uring");
 }
 
 void skip_without_pidfds(void)
 {
-    if (!follows_by_pidfd())
+    if (!tracks_by_pidfd())
         SKIP("this back end opens no pidfds");
 }
 
-bool tells_stolen_status(void)
+bool reports_stolen_status(void)
 {
     learn_what_is_recorded();
-    return recorded && follows_by_pidfd();
+    return recorded && tracks_by_pidfd();
 }
 
 static void expect_no_rusage(const struct exitfd_event *event)
@@ -46,7 +46,7 @@ static void expect_no_rusage(const struct exitfd_event *event)
 
 void expect_stolen(const struct exitfd_event *event, pid_t pid, int code, int status, const void *data)
 {
-    if (!tells_stolen_status()) {
+    if (!reports_stolen_status()) {
         expect_unknown(event, pid, data);
         return;
     }
@@ -131,7 +131,7 @@ int steal(pid_t pid)
     return ret > 0 ? status : -1;
 }
 
-struct thief {
+struct reaper {
     pthread_t thread;
     pid_t pid;
     int status;
@@ -140,33 +140,33 @@ struct thief {
 
 static void *steal_in_thread(void *arg)
 {
-    struct thief *thief = arg;
+    struct reaper *reaper = arg;
     pid_t tid = own_tid();
-    if (write(thief->tid_pipe[1], &tid, sizeof(tid)) == sizeof(tid))
-        thief->status = steal(thief->pid);
+    if (write(reaper->tid_pipe[1], &tid, sizeof(tid)) == sizeof(tid))
+        reaper->status = steal(reaper->pid);
     return NULL;
 }
 
-struct thief *start_thief(pid_t pid)
+struct reaper *start_reaper(pid_t pid)
 {
-    struct thief *thief = malloc(sizeof(*thief));
-    CHECK(thief != NULL);
-    *thief = (struct thief){ .pid = pid, .status = -1 };
-    CHECK_EQ(pipe(thief->tid_pipe), 0);
-    CHECK_EQ(pthread_create(&thief->thread, NULL, steal_in_thread, thief), 0);
+    struct reaper *reaper = malloc(sizeof(*reaper));
+    CHECK(reaper != NULL);
+    *reaper = (struct reaper){ .pid = pid, .status = -1 };
+    CHECK_EQ(pipe(reaper->tid_pipe), 0);
+    CHECK_EQ(pthread_create(&reaper->thread, NULL, steal_in_thread, reaper), 0);
     pid_t tid;
-    CHECK_EQ(read(thief->tid_pipe[0], &tid, sizeof(tid)), (ssize_t)sizeof(tid));
+    CHECK_EQ(read(reaper->tid_pipe[0], &tid, sizeof(tid)), (ssize_t)sizeof(tid));
     CHECK(wait_until_asleep(tid));
-    return thief;
+    return reaper;
 }
 
-int join_thief(struct thief *thief)
+int join_reaper(struct reaper *reaper)
 {
-    CHECK_EQ(pthread_join(thief->thread, NULL), 0);
-    int status = thief->status;
-    close(thief->tid_pipe[0]);
-    close(thief->tid_pipe[1]);
-    free(thief);
+    CHECK_EQ(pthread_join(reaper->thread, NULL), 0);
+    int status = reaper->status;
+    close(reaper->tid_pipe[0]);
+    close(reaper->tid_pipe[1]);
+    free(reaper);
     return status;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the truth_* suites share beyond support.h: what the back end under test can know of a child that was reaped
- * behind its back, thieves, wake-up counts, and bodies that run in a process of their own.
+ * behind its back, foreign reapers, wake-up counts, and bodies that run in a process of their own.
  */
 #ifndef EXITFD_TESTS_TRUTH_SUPPORT_H
 #define EXITFD_TESTS_TRUTH_SUPPORT_H
@@ -22,11 +22,11 @@ struct exitfd *open_for_truth(void);
 /* The same questions for tests that change SIGCHLD before they open. */
 void learn_what_is_recorded(void);
 /* Whether this run gives one pidfd to each child. */
-bool follows_by_pidfd(void);
+bool tracks_by_pidfd(void);
 /* For tests of what happens when pidfd_open fails. */
 void skip_without_pidfds(void);
 /* Whether a status that somebody else took can still be told in this run. */
-bool tells_stolen_status(void);
+bool reports_stolen_status(void);
 
 /* The event of a process that somebody else, or the kernel, reaped: EXITFD_RECORDED with code and status or UNKNOWN. */
 void expect_stolen(const struct exitfd_event *event, pid_t pid, int code, int status, const void *data);
@@ -49,9 +49,9 @@ void expect_no_spin(struct exitfd *x);
 /* Waits as another thread, or as another part of the program, would: pid -1 for any child. Returns the wait status. */
 int steal(pid_t pid);
 /* The same in a thread that sleeps in waitpid from before the exit. */
-struct thief;
-struct thief *start_thief(pid_t pid);
-int join_thief(struct thief *thief);
+struct reaper;
+struct reaper *start_reaper(pid_t pid);
+int join_reaper(struct reaper *reaper);
 
 /*
  * Returns once /proc shows the process, anybody's, or only its leading thread, as a zombie. Gives up at the deadline,

@@ -27,7 +27,7 @@ static long answer(long number, const long a[6])
 
 TEST(trapped, a_stop_of_our_own_tracee_is_no_exit)
 {
-    if (!follows_by_pidfd())
+    if (!tracks_by_pidfd())
         SKIP("no pidfd: without one each wait looks before it takes (truth_ptrace)");
     struct exitfd *x = open_for_truth();
     pid_t pid = start_child_exit(6);

@@ -267,7 +267,7 @@ TEST(uring_without_fds, hundreds_beyond_the_fd_limit)
     exitfd_close(x);
 }
 
-/* Before Linux 6.7 such a child is followed by SIGCHLD, as on the pidfd back end. */
+/* Before Linux 6.7 such a child is tracked by SIGCHLD, as on the pidfd back end. */
 TEST(uring_without_fds, a_kernel_without_waitid_requests_takes_sigchld)
 {
     no_waitid = true;

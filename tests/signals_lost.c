@@ -30,8 +30,8 @@ static void host_handler(int sig)
     (void)sig;
 }
 
-/* Whatever the back end listens by. Returns what make_hear puts back. */
-static struct sigaction make_deaf(void)
+/* Whatever the back end listens by. Returns what restore_sigchld puts back. */
+static struct sigaction lose_sigchld(void)
 {
     struct sigaction found = current_disposition();
     if (backend_is("signalfd"))
@@ -41,7 +41,7 @@ static struct sigaction make_deaf(void)
     return found;
 }
 
-static void make_hear(const struct sigaction *found)
+static void restore_sigchld(const struct sigaction *found)
 {
     if (backend_is("signalfd"))
         block_sigchld();
@@ -58,7 +58,7 @@ static void let_it_notice(struct exitfd *x)
 }
 
 /* Told of soon after SIGCHLD is heard again, though there was no signal for it, and however many others are looked at. */
-TEST(deaf, one_who_exited_while_it_was_is_seen_when_it_hears_again)
+TEST(signal_lost, one_that_exited_meanwhile_is_seen_when_SIGCHLD_arrives_again)
 {
     enum {
         CHILDREN = 20
@@ -66,17 +66,17 @@ TEST(deaf, one_who_exited_while_it_was_is_seen_when_it_hears_again)
     struct exitfd *x = open_for_truth();
     struct gate gate = open_gate(), gate_of_last = open_gate();
     pid_t pids[CHILDREN];
-    struct rlimit before = forbid_new_fds(); /* without pidfds they are followed by SIGCHLD on every back end */
+    struct rlimit before = forbid_new_fds(); /* without pidfds they are tracked by SIGCHLD on every back end */
     for (int i = 0; i < CHILDREN; i++) {
         pids[i] = start_child(i < CHILDREN - 1 ? &gate : &gate_of_last, 7);
         CHECK_EQ(exitfd_add(x, pids[i], 0, &pids[i]), 0);
     }
     allow_new_fds(&before);
-    struct sigaction found = make_deaf();
+    struct sigaction found = lose_sigchld();
     let_it_notice(x);
     let_through(&gate_of_last, 1);
     wait_until_zombie(pids[CHILDREN - 1]);
-    make_hear(&found);
+    restore_sigchld(&found);
     struct exitfd_event event = wait_event(x);
     expect_exited(&event, pids[CHILDREN - 1], 7, &pids[CHILDREN - 1]);
     expect_quiet(x);
@@ -88,16 +88,16 @@ TEST(deaf, one_who_exited_while_it_was_is_seen_when_it_hears_again)
     close_gate(&gate_of_last);
 }
 
-TEST(deaf, and_so_are_orphans)
+TEST(signal_lost, and_so_are_orphans)
 {
     struct exitfd *x = open_for_truth();
     CHECK_EQ(exitfd_add(x, -1, 0, x), 0);
     expect_settled(x);
-    struct sigaction found = make_deaf();
+    struct sigaction found = lose_sigchld();
     let_it_notice(x);
     pid_t pid = start_child_exit(8);
     wait_until_zombie(pid);
-    make_hear(&found);
+    restore_sigchld(&found);
     struct exitfd_event event = wait_event(x);
     expect_exited(&event, pid, 8, x);
     expect_quiet(x);
@@ -105,13 +105,13 @@ TEST(deaf, and_so_are_orphans)
 }
 
 /* Every 100 ms, and not as often as the processor can. */
-TEST(deaf, a_blocked_wait_for_orphans_does_not_spin)
+TEST(signal_lost, a_blocked_wait_for_orphans_does_not_spin)
 {
     struct exitfd *x = open_for_truth();
     struct exitfd_event event;
     CHECK_EQ(exitfd_add(x, -1, 0, x), 0);
     expect_settled(x);
-    make_deaf();
+    lose_sigchld();
     let_it_notice(x);
     wait_calls = 0;
     CHECK_EQ(exitfd_wait(x, &event, 1, 300), 0);
@@ -125,7 +125,7 @@ TEST(deaf, a_blocked_wait_for_orphans_does_not_spin)
     exitfd_close(x);
 }
 
-TEST(deaf, it_says_so_where_only_orphans_are_waited_for)
+TEST(signal_lost, it_says_so_where_only_orphans_are_waited_for)
 {
     struct exitfd *x = open_for_truth();
     struct exitfd_event event;
@@ -160,7 +160,7 @@ static void expect_the_other_served(struct exitfd *closed, struct exitfd *left)
     CHECK(!sigchld_is_blocked(), "it was not before the first one was opened");
 }
 
-TEST(deaf, of_two_signalfds_closing_one_leaves_the_other_hearing)
+TEST(signal_lost, of_two_signalfds_closing_one_leaves_the_other_working)
 {
     struct exitfd *first = open_signalfd(), *second = open_exitfd_flags(EXITFD_SIGNALFD);
     expect_the_other_served(first, second);
@@ -175,7 +175,7 @@ static void *open_another(void *argument)
 }
 
 /* That thread's mask is its own, and the other exitfd of this one needs SIGCHLD blocked here. */
-TEST(deaf, closing_a_signalfd_of_another_thread_unblocks_nothing_here)
+TEST(signal_lost, closing_a_signalfd_of_another_thread_unblocks_nothing_here)
 {
     struct exitfd *own = open_signalfd(), *anothers;
     struct helper helper = start_helper(open_another, &anothers);
@@ -184,16 +184,16 @@ TEST(deaf, closing_a_signalfd_of_another_thread_unblocks_nothing_here)
 }
 
 /* Nobody needs the timer any more. */
-TEST(deaf, once_it_hears_again_it_sleeps_through)
+TEST(signal_lost, once_SIGCHLD_arrives_again_it_sleeps_through)
 {
     /* The deaf look five times meanwhile. One such look may be under way still, and one in a second does no harm. */
     const int window_ms = 550, most = 2;
     struct exitfd *x = open_for_truth();
     CHECK_EQ(exitfd_add(x, -1, 0, x), 0);
     expect_settled(x);
-    struct sigaction found = make_deaf();
+    struct sigaction found = lose_sigchld();
     let_it_notice(x);
-    make_hear(&found);
+    restore_sigchld(&found);
     let_it_notice(x);
     expect_settled(x);
     int wakes = count_wakes(x, window_ms);
