@@ -324,7 +324,7 @@ class ExitFd:
         self._open: List[bool] = []  # who deletes the item calls exitfd_close
         self._closing = False
         self._process = _process
-        self._running: Dict[object, bool] = {}  # whether it ends when nothing is watched
+        self._running: Dict[object, bool] = {}  # whether it sleeps until nothing is watched
         self._batches: Dict[_Batch, None] = {}
         self._data: Dict[int, _Watch] = {}
         self._tokens: Dict[int, int] = {}  # by pid
@@ -436,9 +436,10 @@ class ExitFd:
         return self._backend
 
     def _drop(self, token: int, pid: int) -> None:
-        self._data.pop(token, None)
+        """data last: who is interrupted before comes again."""
         if self._tokens.get(pid) == token:
             self._tokens.pop(pid, None)
+        self._data.pop(token, None)
         if self._must_ring():
             self._ring()
 
@@ -447,17 +448,19 @@ class ExitFd:
         kept if there is a watch, and only then. Returns what the library did."""
         token = next(self._new_token)
         outcome: List[int] = []
-        self._data[token] = _Watch(pid.value, data)
-        if pid.value:
-            self._tokens.setdefault(pid.value, token)
+        watch = _Watch(pid.value, data)
+        self._data[token] = watch
         try:
+            if watch.pid:
+                self._tokens.setdefault(watch.pid, token)
             self._call(outcome, function, *arguments, token)
         finally:
             if outcome and outcome[0] >= 0:
                 # Its event may have come already. Then the next watch of the pid replaces this.
                 self._tokens[pid.value] = token
             else:
-                self._drop(token, pid.value)
+                del self._data[token]
+                self._drop(token, watch.pid)
         return outcome[0]
 
     def add(self, pid: int, flags: int = 0, data: Any = None) -> None:
@@ -474,12 +477,17 @@ class ExitFd:
 
     def _end(self, function: Callable[..., int], pid: int) -> None:
         pid = _int(pid, "pid")
+        token = self._tokens.get(pid, 0)
         outcome: List[int] = []
         try:
             self._call(outcome, function, pid)
         finally:
             if outcome and outcome[0] >= 0:
-                self._drop(self._tokens.get(pid, 0), pid)
+                try:
+                    del self._data[token]
+                except KeyError:
+                    pass  # another thread has its last event
+                self._drop(token, pid)
         _check(outcome[0])
 
     def remove(self, pid: int) -> None:
@@ -563,8 +571,9 @@ class ExitFd:
 
     def _leave(self, batch: _Batch) -> None:
         """An exception has ended its call: whoever polls or blocks is to look."""
-        if self._events_of(batch):
+        if batch.count and batch.count[0] > 0:
             self._ring()
+            self._events_of(batch)  # as long as their data is there
         else:
             self._batches.pop(batch, None)
 
@@ -599,17 +608,19 @@ class ExitFd:
                 events = self._take(batch)
             if events and not told:
                 self._patience = min(self._patience, _PATIENCE_OF_THE_DEAF)
-            if events or ends and not self._data:
+            if events:
                 return events
             self._quiet()
             left = _LONGEST if deadline is None else deadline - time.monotonic()
-            if left <= 0:
+            self._running[batch] = ends
+            if left <= 0 or ends and not self._data:
                 return []
             if poll is None:
                 poll = select.poll()
                 poll.register(self._fd, select.POLLIN)
                 poll.register(self._bell, select.POLLIN)
             told = poll.poll(min(left, self._patience) * 1000)
+            self._running[batch] = False
 
     def wait(self, max_events: int = 64, timeout: Optional[float] = None) -> List[Event]:
         """Take events: at least one, at most max_events (and 1024). [] after
@@ -645,7 +656,7 @@ class ExitFd:
     def __iter__(self) -> Iterator[Event]:
         while True:
             batch = _Batch(1)
-            self._running[batch] = True
+            self._running[batch] = False
             try:
                 events = self._gather(batch, None, True)
                 del self._batches[batch]
