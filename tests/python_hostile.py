@@ -220,7 +220,14 @@ class Raising(Open):
             results.get(timeout=DEADLINE)
             # The thread sleeps, or is about to. Its fd does not tell of what this one takes.
             pid = ended_child(7)
-            with mock.patch.object(self.x, "_events_of", side_effect=Stop), contextlib.suppress(Stop):
+            real = self.x._events_of
+
+            def stop_here(batch) -> list:
+                if threading.current_thread() is threading.main_thread() and batch.count[0] > 0:
+                    raise Stop
+                return real(batch)
+
+            with mock.patch.object(self.x, "_events_of", stop_here), contextlib.suppress(Stop):
                 self.x.add(pid, data="job")
                 while results.empty():
                     self.x.wait(timeout=0.01)

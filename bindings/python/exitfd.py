@@ -435,11 +435,15 @@ class ExitFd:
         self._check_open()
         return self._backend
 
-    def _drop(self, token: int, pid: int) -> None:
-        """data last: who is interrupted before comes again."""
+    def _drop_token(self, token: int, pid: int) -> None:
         if self._tokens.get(pid) == token:
             self._tokens.pop(pid, None)
+
+    def _drop(self, token: int, pid: int) -> None:
+        """Who is interrupted while there is data comes again."""
+        self._drop_token(token, pid)
         self._data.pop(token, None)
+        self._drop_token(token, pid)  # a start may have stored it only now
         if self._must_ring():
             self._ring()
 
@@ -456,8 +460,9 @@ class ExitFd:
             self._call(outcome, function, *arguments, token)
         finally:
             if outcome and outcome[0] >= 0:
-                # Its event may have come already. Then the next watch of the pid replaces this.
                 self._tokens[pid.value] = token
+                if token not in self._data:
+                    self._drop_token(token, pid.value)  # its event has come already
             else:
                 del self._data[token]
                 self._drop(token, watch.pid)
