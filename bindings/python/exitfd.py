@@ -178,7 +178,7 @@ _library, _Event, _exitfd_wait = _load()
 
 # errnos of a start that are about the file, so that the error names it.
 _OF_THE_FILE = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG,
-                errno.ENOEXEC, errno.ETXTBSY, errno.ELIBBAD, errno.EIO)
+                errno.ENOEXEC, errno.ETXTBSY, errno.EIO)
 
 
 def _check(result: int, file: Any = None) -> int:
