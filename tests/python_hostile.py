@@ -308,9 +308,11 @@ class Raising(Open):
         """A child interrupts its parent and ends."""
         old = signal.signal(signal.SIGINT, signal.default_int_handler)
         self.addCleanup(signal.signal, signal.SIGINT, old)
+        ready, go = os.pipe()
         for number in range(ROUNDS):
             pid = os.fork()
             if pid == 0:
+                os.read(ready, 1)
                 os.kill(os.getppid(), signal.SIGINT)
                 os._exit(3)
             events: list = []
@@ -318,9 +320,9 @@ class Raising(Open):
             while not (events and interrupted):
                 try:
                     if not added:
-                        with contextlib.suppress(FileExistsError):
-                            self.x.add(pid, data=number)
                         added = True
+                        self.x.add(pid, data=number)
+                        os.write(go, b"!")
                     for event in self.x:
                         events.append(event)
                     while not interrupted:
@@ -328,6 +330,8 @@ class Raising(Open):
                 except KeyboardInterrupt:
                     interrupted = True
             self.assertEqual([(event.pid, event.data, event.returncode) for event in events], [(pid, number, 3)])
+        os.close(ready)
+        os.close(go)
         self.assert_nothing_is_left()
 
 
