@@ -6,7 +6,9 @@ import asyncio
 import concurrent.futures
 import ctypes
 import errno
+import math
 import os
+import pathlib
 import select
 import signal
 import subprocess
@@ -182,19 +184,68 @@ class Watching(Leaks):
 
     def assert_nothing_is_kept(self) -> None:
         """Iterating would block without end."""
-        with mock.patch.object(self.x, "wait", side_effect=AssertionError("something is still watched")):
+        with mock.patch.object(exitfd.select, "poll", side_effect=AssertionError("something is still watched")):
             self.assertEqual(list(self.x), [])
+        self.assertEqual((self.x._data, self.x._tokens, self.x._batches, self.x._running), ({}, {}, {}, {}))
 
     def test_bad_arguments_leave_nothing(self) -> None:
         for bad, error in (
-                (lambda: self.x.add("abc"), ctypes.ArgumentError),
-                (lambda: self.x.add_pidfd("abc"), ctypes.ArgumentError),
+                (lambda: self.x.add("abc"), TypeError),
+                (lambda: self.x.add(1.0), TypeError),
+                (lambda: self.x.add_pidfd("abc"), TypeError),
                 (lambda: self.x.spawn([]), ValueError),
+                (lambda: self.x.spawn("ls -l"), TypeError),
+                (lambda: self.x.spawn(b"ls"), TypeError),
+                (lambda: self.x.spawn(pathlib.Path("ls")), TypeError),
                 (lambda: self.x.spawn(["echo", 1]), TypeError),
-                (lambda: self.x.spawn(["true"], flags="abc"), ctypes.ArgumentError)):
+                (lambda: self.x.spawn(["echo", None]), TypeError),
+                (lambda: self.x.spawn(["true"], flags="abc"), TypeError),
+                (lambda: self.x.spawn(["true"], {"A=B": "c"}), ValueError),
+                (lambda: self.x.spawn(["true"], {"A": 1}), TypeError),
+                (lambda: self.x.wait(0), ValueError),
+                (lambda: self.x.wait(-1), ValueError),
+                (lambda: self.x.wait(timeout="1"), TypeError)):
             with self.assertRaises(error):
                 bad()
             self.assert_nothing_is_kept()
+
+    def test_a_number_that_does_not_fit_is_an_error(self) -> None:
+        pid = self.x.spawn(["sleep", "1000"])
+        for bad in (
+                lambda: self.x.add(2**32 + os.getpid()), lambda: self.x.add(-2**31 - 1), lambda: self.x.add(1, 2**32),
+                lambda: self.x.add(1, -1), lambda: self.x.add_pidfd(2**32), lambda: self.x.remove(2**32 + pid),
+                lambda: self.x.discard(2**32 + pid), lambda: self.x.kill(2**32 + pid), lambda: self.x.kill(pid, 2**32 + 9),
+                lambda: self.x.get_pidfd(2**32 + pid), lambda: self.x.spawn(["true"], flags=2**32),
+                lambda: self.x.wait(2**31), lambda: exitfd.ExitFd(2**32), lambda: exitfd.installHandler(2**32 - 1)):
+            with self.assertRaises(OverflowError):
+                bad()
+        self.x.kill(pid, 0)
+        self.x.kill(pid, signal.SIGKILL)
+        self.assertEqual(self.only_event().returncode, -signal.SIGKILL)
+        self.assert_nothing_is_kept()
+
+    def environment_of_child(self, env) -> list:
+        read, write = os.pipe()
+        os.set_inheritable(write, True)
+        self.x.spawn(["/bin/sh", "-c", f"/usr/bin/env > /dev/fd/{write}"], env)
+        os.close(write)
+        with open(read, "rb") as lines:
+            environment = lines.read().splitlines()
+        self.assertEqual(self.only_event().returncode, 0)
+        return environment
+
+    def test_environments_are_as_in_subprocess(self) -> None:
+        for env in ({"NAME": "str"}, {b"NAME": b"bytes"}, {"NAME": b"\xff"}, {"NAME": "\udcff"},
+                    {"NAME": pathlib.Path("path")}, {"NAME": "a=b"}):
+            expected = subprocess.run(["/usr/bin/env"], env=env, stdout=subprocess.PIPE, check=True).stdout.splitlines()
+            environment = self.environment_of_child(env)
+            self.assertEqual([line for line in environment if line.startswith(b"NAME=")], expected)
+        with mock.patch.dict(os.environ, {"INHERITED": "yes"}):
+            self.assertIn(b"INHERITED=yes", self.environment_of_child(None))
+
+    def test_arguments_may_be_bytes_and_paths(self) -> None:
+        self.x.spawn(iter([b"sh", "-c", b"exit $#", pathlib.Path("0"), "1", b"2\xff"]))
+        self.assertEqual(self.only_event().returncode, 2)
 
     def test_a_nul_byte_is_an_error(self) -> None:
         for argv, env in ((["true\0"], None), (["true", "a\0b"], None), (["true"], {"A": "b\0c"})):
@@ -203,33 +254,39 @@ class Watching(Leaks):
             self.assert_nothing_is_kept()
 
     def waits_of(self, timeout: float) -> list:
-        """The milliseconds that the library is asked to wait in turn, by a clock that only its waits move."""
+        """The seconds that are waited in turn, by a clock that only these waits move."""
         clock, waits = [1000.0], []
 
-        def wait(x, events, max_events, milliseconds) -> int:
-            waits.append(ctypes.c_int(milliseconds).value)
-            self.assertGreaterEqual(waits[-1], 0, "blocks without end")
-            clock[0] += waits[-1] / 1000
-            return 0
+        def poll(milliseconds: float) -> list:
+            waits.append(math.ceil(milliseconds) / 1000)
+            self.assertGreater(waits[-1], 0, "blocks without end")
+            self.assertLess(math.ceil(milliseconds), 2**31, "does not fit")
+            clock[0] += waits[-1]
+            return []
 
-        with mock.patch.object(exitfd._library, "exitfd_wait", wait), \
+        with mock.patch.object(exitfd.select, "poll", return_value=mock.Mock(poll=poll)), \
                 mock.patch.object(exitfd, "time", mock.Mock(monotonic=lambda: clock[0])):
             self.assertEqual(self.x.wait(timeout=timeout), [])
         return waits
 
     def test_a_timeout_never_ends_early(self) -> None:
-        for timeout in (0.0004, 0.0104, 2.0**31 / 1000, 2.0**32 / 1000 + 1):
-            self.assertGreaterEqual(sum(self.waits_of(timeout)), timeout * 1000)
-        self.assertEqual(self.waits_of(0), [0])
-        self.assertEqual(self.waits_of(float("-inf")), [0])
+        for timeout in (0.0004, 0.0104, 3.5, 100000.5):
+            self.assertGreaterEqual(sum(self.waits_of(timeout)), timeout)
+        for timeout in (0, -1, float("-inf")):
+            self.assertEqual(self.waits_of(timeout), [])
         with self.assertRaises(ValueError):
             self.waits_of(float("nan"))
 
     def test_errors_are_exceptions(self) -> None:
         with self.assertRaises(ChildProcessError):
             self.x.add(os.getppid())
-        with self.assertRaises(FileNotFoundError):
-            self.x.spawn(["/nonexistent"])
+        for name in ("/nonexistent", b"/nonexistent"):
+            with self.assertRaises(FileNotFoundError) as caught:
+                self.x.spawn([name])
+            self.assertEqual(caught.exception.filename, "/nonexistent")
+        with self.assertRaises(PermissionError) as caught:
+            self.x.spawn(["/etc/passwd"])
+        self.assertEqual(caught.exception.filename, "/etc/passwd")
         with self.assertRaises(FileNotFoundError):
             self.x.remove(1 << 21)
         pid = fork_exit(0)
@@ -237,9 +294,14 @@ class Watching(Leaks):
         with self.assertRaises(FileExistsError):
             self.x.add(pid)
         self.only_event()
+
+    def test_a_closed_one_raises(self) -> None:
         self.x.close()
-        with self.assertRaises(OSError):
-            self.x.fileno()
+        self.x.close()
+        for use in (self.x.fileno, self.x.wait, lambda: self.x.backend, lambda: self.x.add(1), lambda: next(iter(self.x)),
+                    lambda: self.x.spawn(["true"]), lambda: self.x.kill(1), lambda: select.select([self.x], [], [])):
+            with self.assertRaises(ValueError):
+                use()
 
     def test_a_handler_does_not_end_the_wait(self) -> None:
         ran = []

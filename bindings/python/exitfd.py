@@ -1,40 +1,60 @@
 # SPDX-License-Identifier: MIT
-"""exitfd for Python: every child exit, exactly once, with its true status, on one pollable fd.
+"""exitfd for Python: every child exit, exactly once, with its true status,
+on one pollable fd.
 
     with exitfd.ExitFd() as x:
         x.spawn(["sh", "-c", "exit 7"], data="job")
         for event in x:
             print(event.data, event.returncode)
 
-One file over libexitfd.so with ctypes, no build step. EXITFD_LIBRARY in the environment names another library file.
-What each call does, and what each errno means, is said in exitfd(3); a negative errno is an OSError here, of the subclass
-that Python has for it (ProcessLookupError, ChildProcessError, FileExistsError, ...).
+One file over libexitfd.so.0 with ctypes. It needs Python 3.9 and no build step.
+Where the loader does not find the library, EXITFD_LIBRARY in the environment
+names its file.
+
+Errors    exitfd(3) says what each call does and what each errno means. A
+          negative errno is raised as the OSError that Python has for it, for
+          example ProcessLookupError, ChildProcessError or FileExistsError. A
+          number that does not fit raises OverflowError. Any use after close()
+          raises ValueError.
+Threads   Any thread may call any method at any time, close() included. An
+          io_uring exitfd belongs to the thread that opened it.
+Signals   Any method may be called from a Python signal handler. A handler that
+          raises ends a wait, as does Ctrl-C. Events that wait() had taken by
+          then stay in the object. The next wait() or iteration gives them.
+fork      An exitfd belongs to the process that opened it. In a forked child
+          every method raises OSError with errno ESTALE, except close() and
+          backend.
+exec      No fd of exitfd is inherited.
 """
 
-from __future__ import annotations
+import sys
+
+if sys.version_info < (3, 9):
+    raise ImportError("exitfd needs Python 3.9 or later. This is Python " + sys.version.split()[0])
 
 import asyncio
 import contextlib
 import ctypes
-import ctypes.util
 import errno
 import fcntl
-import math
+import io
+import itertools
+import operator
 import os
 import resource
+import select
 import signal
 import struct
 import subprocess
-import sys
 import threading
 import time
-from typing import IO, Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import IO, Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 __all__ = [
-    "ExitFd", "Event", "Process", "wait_pid", "create_subprocess_exec", "close_of_closed_loops",
-    "installHandler", "isDefaultHandler", "version",
+    "ExitFd", "Event", "Process", "wait_pid", "create_subprocess_exec", "create_subprocess_shell",
+    "close_of_closed_loops", "installHandler", "isDefaultHandler", "version",
     "PIDFD", "URING", "SIGNALFD", "SELFPIPE", "NO_SIGNALS", "OBSERVE", "STOPPED", "CONTINUED",
-    "REAPED", "PEEKED", "RECORDED", "UNKNOWN",
+    "REAPED", "PEEKED", "RECORDED", "UNKNOWN", "ANY_CHILD",
 ]
 
 PIDFD, URING, SIGNALFD, SELFPIPE, NO_SIGNALS = (1 << bit for bit in range(5))
@@ -57,9 +77,10 @@ def _libc_is_musl() -> bool:
         return True
 
 
-def _event_type(musl: bool) -> Any:
-    """struct exitfd_event. musl's struct rusage ends in reserved room, and its times have 64 bits everywhere."""
-    seconds = ctypes.c_int64 if musl else ctypes.c_long
+def _event_type(musl: bool, time64: bool = False) -> Any:
+    """struct exitfd_event. musl's struct rusage ends in reserved room, and its
+    times have 64 bits everywhere. Those of glibc have so with _TIME_BITS=64."""
+    seconds = ctypes.c_int64 if musl or time64 else ctypes.c_long
     reserved = [("reserved", ctypes.c_long * 16)] if musl else []
 
     class Timeval(ctypes.Structure):
@@ -76,11 +97,18 @@ def _event_type(musl: bool) -> Any:
     return RawEvent
 
 
-_Event = _event_type(_libc_is_musl())
-
-
 class Event(NamedTuple):
-    """What exitfd_wait reports. rusage is a resource.struct_rusage."""
+    """What exitfd_wait reports. An event belongs to the program and may be kept.
+
+    pid      the process
+    code     os.CLD_EXITED, CLD_KILLED, CLD_DUMPED, CLD_STOPPED or CLD_CONTINUED;
+             0 if origin is UNKNOWN
+    status   the exit status for CLD_EXITED, else the number of the signal
+    origin   REAPED, PEEKED, RECORDED or UNKNOWN: how that was learned
+    data     what was given with the watch; the same object
+    rusage   a resource.struct_rusage, with times in seconds as floats and
+             ru_maxrss in KiB; all zero unless origin is REAPED or PEEKED
+    """
 
     pid: int
     code: int
@@ -96,7 +124,7 @@ class Event(NamedTuple):
 
     @property
     def returncode(self) -> Optional[int]:
-        """As subprocess has it: the status, or minus the signal; None if it is not known or the child lives on."""
+        """As subprocess has it: the status, or minus the signal. None if it is not known or the child lives on."""
         if self.origin == UNKNOWN or not self.exited:
             return None
         return self.status if self.code == os.CLD_EXITED else -self.status
@@ -114,7 +142,6 @@ _PROTOTYPES: Dict[str, Tuple[Any, ...]] = {
     "exitfd_discard": (_INT, _POINTER, _INT),
     "exitfd_kill": (_INT, _POINTER, _INT, _INT),
     "exitfd_get_pidfd": (_INT, _POINTER, _INT),
-    "exitfd_wait": (_INT, _POINTER, ctypes.POINTER(_Event), _INT, _INT),
     "exitfd_spawn": (_INT, _POINTER, ctypes.POINTER(_INT), ctypes.c_char_p, _POINTER, _POINTER,
                      ctypes.POINTER(ctypes.c_char_p), ctypes.POINTER(ctypes.c_char_p), _UNSIGNED, _POINTER),
     "exitfd_install_handler": (_INT, _INT, ctypes.POINTER(_INT)),
@@ -123,22 +150,55 @@ _PROTOTYPES: Dict[str, Tuple[Any, ...]] = {
 }
 
 
-def _load() -> ctypes.CDLL:
-    name = os.environ.get("EXITFD_LIBRARY") or ctypes.util.find_library("exitfd") or "libexitfd.so.0"
-    library = ctypes.CDLL(name)
-    for function, (result, *arguments) in _PROTOTYPES.items():
-        getattr(library, function).restype = result
-        getattr(library, function).argtypes = arguments
-    return library
+def _declare(library: ctypes.CDLL, name: str, result: Any, *arguments: Any) -> Any:
+    function = getattr(library, name)
+    function.restype, function.argtypes = result, arguments
+    return function
 
 
-_library = _load()
+def _load() -> Tuple[ctypes.CDLL, Any, Any]:
+    """The library, the layout of its events, and the function that fills them."""
+    name = os.environ.get("EXITFD_LIBRARY") or "libexitfd.so.0"
+    try:
+        library = ctypes.CDLL(name)
+        for function, prototype in _PROTOTYPES.items():
+            _declare(library, function, *prototype)
+        # On 32-bit glibc a library whose times have 64 bits has another name.
+        time64 = hasattr(library, "exitfd_wait_time64")
+        event = _event_type(_libc_is_musl(), time64)
+        wait = _declare(library, "exitfd_wait_time64" if time64 else "exitfd_wait",
+                        _INT, _POINTER, ctypes.POINTER(event), _INT, _INT)
+    except (OSError, AttributeError) as error:
+        raise ImportError(f"cannot load the exitfd library {name!r}: {error}. Install it, or let EXITFD_LIBRARY "
+                          "in the environment name the file libexitfd.so.0.") from error
+    return library, event, wait
 
 
-def _check(result: int) -> int:
-    if result < 0:
-        raise OSError(-result, os.strerror(-result))
-    return result
+_library, _Event, _exitfd_wait = _load()
+
+# errnos of a start that are about the file, so that the error names it.
+_OF_THE_FILE = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG,
+                errno.ENOEXEC, errno.ETXTBSY, errno.EIO)
+
+
+def _check(result: int, file: Any = None) -> int:
+    if result >= 0:
+        return result
+    if file is not None and -result in _OF_THE_FILE:
+        raise OSError(-result, os.strerror(-result), file)
+    raise OSError(-result, os.strerror(-result))
+
+
+def _int(value: Any, name: str, low: int = -2**31, high: int = 2**31 - 1) -> int:
+    """ctypes would cut it to 32 bits without a word."""
+    number = operator.index(value)
+    if not low <= number <= high:
+        raise OverflowError(f"{name} does not fit: {number}")
+    return number
+
+
+def _flags(value: Any) -> int:
+    return _int(value, "flags", 0, 2**32 - 1)
 
 
 def version() -> str:
@@ -146,15 +206,39 @@ def version() -> str:
     return str(_library.exitfd_version(), "ascii")
 
 
-def _bytes(value: str) -> bytes:
+_Text = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
+
+
+def _bytes(value: _Text) -> bytes:
     encoded = os.fsencode(value)
     if b"\0" in encoded:
         raise ValueError("embedded null byte")
     return encoded
 
 
-def _strings(values: Sequence[str]) -> "ctypes.Array[ctypes.c_char_p]":
-    return (ctypes.c_char_p * (len(values) + 1))(*[_bytes(value) for value in values], None)
+def _strings(values: Iterable[bytes]) -> "ctypes.Array[ctypes.c_char_p]":
+    strings = list(values)
+    return (ctypes.c_char_p * (len(strings) + 1))(*strings, None)
+
+
+def _arguments(argv: Iterable[_Text]) -> List[bytes]:
+    if isinstance(argv, (str, bytes, os.PathLike)):
+        raise TypeError(f"argv is a list of arguments, not one string: {argv!r}")
+    arguments = [_bytes(argument) for argument in argv]
+    if not arguments:
+        raise ValueError("argv is empty")
+    return arguments
+
+
+def _variables(env: Optional[Mapping[Any, Any]]) -> List[bytes]:
+    """As subprocess does it."""
+    variables = []
+    for name, value in (os.environ if env is None else env).items():
+        name = _bytes(name)
+        if b"=" in name:
+            raise ValueError("illegal environment variable name")
+        variables.append(name + b"=" + _bytes(value))
+    return variables
 
 
 def _pid_by_ioctl(pidfd: int) -> int:
@@ -170,10 +254,10 @@ def _pid_by_fdinfo(pidfd: int) -> int:
 
 
 def _pid_of(pidfd: int) -> int:
-    """As the library learns it. Below 1 if the process is gone."""
+    """As the library learns it. 0 if the process is gone."""
     for ask in (_pid_by_ioctl, _pid_by_fdinfo):
         with contextlib.suppress(OSError):
-            return ask(pidfd)
+            return max(ask(pidfd), 0)
     return 0
 
 
@@ -185,22 +269,89 @@ def _rusage(raw: Any) -> resource.struct_rusage:
     return resource.struct_rusage([_seconds(raw.utime), _seconds(raw.stime), *(getattr(raw, name) for name in _COUNTS)])
 
 
-def _milliseconds(seconds: float) -> int:
-    """For a c_int: never too short, unless it does not fit."""
-    return math.ceil(max(min(seconds * 1000, 2**31 - 1), 0))
+# Renewed in a forked child: an exitfd that has another one was the parent's.
+_process = object()
+
+
+class _Watch(NamedTuple):
+    pid: int  # -1: any other child, which has more than one exit
+    data: Any
+
+
+class _Batch:
+    """What one call of wait takes. Nothing is lost when a signal handler raises
+    between two lines, for the object has the batch until the caller has it."""
+
+    __slots__ = ("raw", "count", "events", "left")
+
+    def __init__(self, most: int) -> None:
+        self.raw = (_Event * most)()
+        self.count: List[int] = []  # what exitfd_wait returned
+        self.events: Dict[int, Event] = {}  # by index
+        self.left = dict.fromkeys(range(most))  # of a batch whose call has ended: not given to anybody
+
+
+# How long a wait polls before it looks nevertheless, in seconds: SIGCHLD may not
+# arrive any more, which only the next exitfd_wait notices.
+_PATIENCE = {"signalfd": 1.0, "self-pipe": 1.0}
+_LONGEST = 86400.0
+_PATIENCE_OF_THE_DEAF = 0.1
+_MOST_EVENTS = 1024
 
 
 class ExitFd:
-    """An exitfd. Iterating gives events, blocking, for as long as anything is watched."""
+    """An exitfd. flags: at most one of PIDFD, URING, SIGNALFD and SELFPIPE, and
+    NO_SIGNALS.
+
+    It holds three fds besides those that exitfd_open(3) names. Iterating gives
+    events, blocking, for as long as anything is watched. Each event is taken
+    when the loop asks for it, so a loop may be left at any time.
+    """
+
+    # No lock: a signal handler may come in the middle of any method, and may
+    # call any method. CPython does not run handlers, nor switch threads, between
+    # two operations with no call and no loop between them (3.10; 3.9 does so
+    # rarely). That, and that one item of a dict is deleted by one thread only,
+    # is what this class rests on:
+    #
+    # * A call is in _running while it uses what close() frees. It looks at
+    #   _closing afterwards. The last one out frees (_finish).
+    # * A batch is in _batches from before the call of the library until the line
+    #   that hands it to the caller. In _batches but not in _running: its call was
+    #   ended by an exception, and its events are for anybody (_adopt).
 
     def __init__(self, flags: int = 0) -> None:
-        self._x: Optional[int] = None
-        self._data: Dict[int, Any] = {}
-        self._tokens: Dict[int, int] = {}
-        self._last_token = 0
-        x = _POINTER()
-        _check(_library.exitfd_open(ctypes.byref(x), flags))
-        self._x = x.value
+        self._open: List[bool] = []  # who deletes the item calls exitfd_close
+        self._closing = False
+        self._process = _process
+        self._running: Dict[object, bool] = {}  # whether it sleeps until nothing is watched
+        self._batches: Dict[_Batch, None] = {}
+        self._data: Dict[int, _Watch] = {}
+        self._tokens: Dict[int, int] = {}  # by pid
+        self._new_token = itertools.count(1)
+        self._patience = _LONGEST
+        self._x = _POINTER()
+        flags = _flags(flags)
+        self._open.append(True)
+        try:
+            self._open_all(flags)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open_all(self, flags: int) -> None:
+        read, write = os.pipe()
+        self._bell, self._rope = io.FileIO(read, "r"), io.FileIO(write, "w")
+        os.set_blocking(read, False)
+        os.set_blocking(write, False)
+        self._set = select.epoll() if hasattr(select, "epoll") else None
+        _check(_library.exitfd_open(ctypes.byref(self._x), flags))
+        self._fd = _check(_library.exitfd_get_fd(self._x))
+        self._backend = str(_library.exitfd_get_backend(self._x), "ascii")
+        self._patience = _PATIENCE.get(self._backend, _LONGEST)
+        if self._set:
+            self._set.register(self._fd, select.EPOLLIN)
+            self._set.register(read, select.EPOLLIN)
 
     def __enter__(self) -> "ExitFd":
         return self
@@ -209,130 +360,386 @@ class ExitFd:
         self.close()
 
     def __del__(self) -> None:
-        if getattr(self, "_x", None) is not None:
+        if getattr(self, "_open", None):
             self.close()
 
     def close(self) -> None:
-        """Children still watched are the caller's again, un-reaped."""
-        if self._x is not None:
-            _library.exitfd_close(self._x)
-            self._x = None
-            self._data.clear()
-            self._tokens.clear()
+        """Stop all watches. Children still watched are the caller's again,
+        un-reaped. In another thread a call that blocks raises ValueError, and the
+        last one out frees the exitfd. Events that were taken before can still be
+        had by wait(timeout=0). A second close does nothing."""
+        key = object()
+        self._running[key] = False
+        try:
+            if not self._closing:
+                self._closing = True
+                if self._process is _process:
+                    self._rope.write(b"!")
+        except AttributeError:
+            pass  # it was never opened
+        finally:
+            del self._running[key]
+            self._finish()
+
+    def _finish(self) -> None:
+        # In a forked child there are no other threads, whatever they were doing.
+        if self._running and self._process is _process:
+            return
+        for batch in self._abandoned():
+            self._events_of(batch)
+        for resource_ in ("_set", "_bell", "_rope"):
+            if getattr(self, resource_, None):
+                getattr(self, resource_).close()
+        try:
+            del self._open[0]
+        except IndexError:
+            return
+        _library.exitfd_close(self._x)
+        self._data.clear()
+        self._tokens.clear()
+
+    def _check_open(self) -> None:
+        if self._closing:
+            raise ValueError("this exitfd is closed")
+
+    def _call(self, outcome: List[int], function: Callable[..., int], *arguments: Any) -> None:
+        """Call the library with this exitfd, which is not freed meanwhile.
+        extend and map are one step for signal handlers: outcome has the result
+        whenever the call was made."""
+        key = object()
+        self._running[key] = False
+        try:
+            self._check_open()
+            outcome.extend(map(function, (self._x,), *zip(arguments)))
+        finally:
+            del self._running[key]
+            if self._closing:
+                self._finish()
+
+    def _ask(self, function: Callable[..., int], *arguments: Any) -> int:
+        outcome: List[int] = []
+        self._call(outcome, function, *arguments)
+        return _check(outcome[0])
 
     def fileno(self) -> int:
-        """The fd to poll for input: select, epoll and loop.add_reader take the object itself."""
-        return _check(_library.exitfd_get_fd(self._x))
+        """The fd to poll for input: select, epoll and loop.add_reader take the
+        object itself. It is readable while wait(timeout=0) would return an event,
+        or has a moment's work to do to find that it would not. It is owned by the
+        object: do not read or close it. OSError in a forked child."""
+        fd = self._ask(_library.exitfd_get_fd)
+        return self._set.fileno() if self._set else fd
 
     @property
     def backend(self) -> str:
         """"pidfd", "io_uring", "signalfd" or "self-pipe"."""
-        name = _library.exitfd_get_backend(self._x)
-        if name is None:
-            raise ValueError("this exitfd is closed")
-        return str(name, "ascii")
+        self._check_open()
+        return self._backend
 
-    @contextlib.contextmanager
-    def _kept(self, data: Any) -> Iterator[int]:
-        self._last_token += 1
-        token = self._last_token
-        self._data[token] = data
+    def _drop_token(self, token: int, pid: int) -> None:
+        if self._tokens.get(pid) == token:
+            self._tokens.pop(pid, None)
+
+    def _drop(self, token: int, pid: int) -> None:
+        """Who is interrupted while there is data comes again."""
+        self._drop_token(token, pid)
+        self._data.pop(token, None)
+        self._drop_token(token, pid)  # a start may have stored it only now
+        if self._must_ring():
+            self._ring()
+
+    def _watch(self, pid: ctypes.c_int, data: Any, function: Callable[..., int], *arguments: Any) -> int:
+        """pid is 0 until it is known. Whatever a signal handler raises, data is
+        kept if there is a watch, and only then. Returns what the library did."""
+        token = next(self._new_token)
+        outcome: List[int] = []
+        watch = _Watch(pid.value, data)
+        self._data[token] = watch
         try:
-            yield token
-        except BaseException:
-            self._data.pop(token, None)
-            raise
+            if watch.pid:
+                self._tokens.setdefault(watch.pid, token)
+            self._call(outcome, function, *arguments, token)
+        finally:
+            if outcome and outcome[0] >= 0:
+                self._tokens[pid.value] = token
+                if token not in self._data:
+                    self._drop_token(token, pid.value)  # its event has come already
+            else:
+                del self._data[token]
+                self._drop(token, watch.pid)
+        return outcome[0]
 
     def add(self, pid: int, flags: int = 0, data: Any = None) -> None:
-        """Watch a process by pid; -1 (ANY_CHILD) watches any other child."""
-        with self._kept(data) as token:
-            _check(_library.exitfd_add(self._x, pid, flags, token))
-        self._tokens[pid] = token
+        """Watch a process by pid. ANY_CHILD (-1) watches any other child. flags:
+        OBSERVE, STOPPED, CONTINUED. The object keeps data until the exit is
+        reported."""
+        pid, flags = _int(pid, "pid"), _flags(flags)
+        _check(self._watch(_INT(pid), data, _library.exitfd_add, pid, flags))
 
     def add_pidfd(self, pidfd: int, flags: int = 0, data: Any = None) -> None:
         """Watch the process of a pidfd, which is duplicated and stays the caller's."""
-        with self._kept(data) as token:
-            _check(_library.exitfd_add_pidfd(self._x, pidfd, flags, token))
-        pid = _pid_of(pidfd)
-        if pid > 0:
-            self._tokens[pid] = token
+        pidfd, flags = _int(pidfd, "pidfd"), _flags(flags)
+        _check(self._watch(_INT(_pid_of(pidfd)), data, _library.exitfd_add_pidfd, pidfd, flags))
+
+    def _end(self, function: Callable[..., int], pid: int) -> None:
+        pid = _int(pid, "pid")
+        token = self._tokens.get(pid, 0)
+        outcome: List[int] = []
+        try:
+            self._call(outcome, function, pid)
+        finally:
+            if outcome and outcome[0] >= 0:
+                try:
+                    del self._data[token]
+                except KeyError:
+                    pass  # another thread has its last event
+                self._drop(token, pid)
+        _check(outcome[0])
 
     def remove(self, pid: int) -> None:
-        """Stop watching: the child is the caller's again, un-reaped."""
-        _check(_library.exitfd_remove(self._x, pid))
-        self._data.pop(self._tokens.pop(pid, 0), None)
+        """Stop watching. The child is the caller's again, un-reaped. No event of
+        it follows, except one that another thread or this object has already."""
+        self._end(_library.exitfd_remove, pid)
 
     def discard(self, pid: int) -> None:
-        """Reap it when it exits, report nothing."""
-        _check(_library.exitfd_discard(self._x, pid))
-        self._data.pop(self._tokens.pop(pid, 0), None)
+        """Reap it when it exits and report nothing."""
+        self._end(_library.exitfd_discard, pid)
 
     def kill(self, pid: int, signum: int = signal.SIGTERM) -> None:
-        """Send a signal that cannot hit a recycled pid."""
-        _check(_library.exitfd_kill(self._x, pid, signum))
+        """Send a signal that cannot hit a recycled pid. 0 only asks."""
+        self._ask(_library.exitfd_kill, _int(pid, "pid"), _int(signum, "signum"))
 
     def get_pidfd(self, pid: int) -> int:
-        """The pidfd of a watch, borrowed: os.dup it to keep it."""
-        return _check(_library.exitfd_get_pidfd(self._x, pid))
+        """The pidfd of a watch, borrowed: do not close it. The event, remove() and
+        close() end its life. To keep it longer, os.dup it before."""
+        return self._ask(_library.exitfd_get_pidfd, _int(pid, "pid"))
 
-    def spawn(self, argv: Sequence[str], env: Optional[Mapping[str, str]] = None, flags: int = 0, data: Any = None) -> int:
-        """Start argv[0], looked for in PATH, already watched. Returns its pid."""
-        if not argv:
-            raise ValueError("argv is empty")
+    def spawn(self, argv: Iterable[_Text], env: Optional[Mapping[Any, Any]] = None, flags: int = 0,
+              data: Any = None) -> int:
+        """Start argv[0], looked for in PATH, already watched. Returns its pid.
+
+        argv and env are str, bytes or paths, encoded as subprocess does it. env
+        None stands for os.environ. A program that cannot be started is an OSError
+        with its name, and no child. If a signal handler raises, the child may have
+        been started. Then it is watched, and its event is reported."""
+        arguments = _arguments(argv)
+        flags, variables = _flags(flags), _strings(_variables(env))
         pid = _INT()
-        arguments = _strings(argv)
-        variables = _strings([f"{name}={value}" for name, value in (os.environ if env is None else env).items()])
-        with self._kept(data) as token:
-            _check(_library.exitfd_spawn(
-                self._x, ctypes.byref(pid), arguments[0], None, None, arguments, variables, flags, token))
-        self._tokens[pid.value] = token
+        _check(self._watch(pid, data, _library.exitfd_spawn, ctypes.byref(pid), arguments[0], None, None,
+                           _strings(arguments), variables, flags), os.fsdecode(arguments[0]))
         return pid.value
 
     def _event(self, raw: Any) -> Event:
-        token = raw.data or 0
-        data = self._data.get(token)
-        event = Event(raw.pid, raw.code, raw.status, raw.origin, data, _rusage(raw.rusage))
-        if event.exited and token != self._tokens.get(ANY_CHILD):
-            self._data.pop(token, None)
-            if self._tokens.get(raw.pid) == token:
-                del self._tokens[raw.pid]
+        watch = self._data.get(raw.data or 0)
+        return Event(raw.pid, raw.code, raw.status, raw.origin, watch.data if watch else None, _rusage(raw.rusage))
+
+    def _event_of(self, batch: _Batch, index: int) -> Event:
+        """May be asked again, by any thread: the first answer stays."""
+        raw = batch.raw[index]
+        event = batch.events.get(index)
+        if event is None:
+            event = batch.events.setdefault(index, self._event(raw))
+        watch = self._data.get(raw.data or 0)
+        if watch and watch.pid != ANY_CHILD and event.exited:
+            self._drop(raw.data, raw.pid)
         return event
 
-    def wait(self, max_events: int = 64, timeout: Optional[float] = None) -> List[Event]:
-        """Events, at least one; [] after timeout seconds; None blocks. A signal handler that ran does not end the wait,
-        but one that raises does, as everywhere in Python."""
-        raw = (_Event * max_events)()
-        deadline = None if timeout is None else time.monotonic() + timeout
+    def _events_of(self, batch: _Batch) -> List[Event]:
+        return [self._event_of(batch, index) for index in range(batch.count[0] if batch.count else 0)]
+
+    def _take(self, batch: _Batch) -> List[Event]:
+        batch.count.clear()
+        batch.count.extend(map(_exitfd_wait, (self._x,), (batch.raw,), (len(batch.raw),), (0,)))
+        _check(batch.count[0])
+        return self._events_of(batch)
+
+    def _abandoned(self) -> List[_Batch]:
+        """The batches whose calls have ended by an exception."""
+        if self._process is not _process:
+            return []  # the parent has them, too
+        return [batch for batch in list(self._batches) if batch not in self._running]
+
+    def _adopt(self, batch: _Batch) -> List[Event]:
+        """One event that another call had taken, before an exception ended it."""
+        for old in self._abandoned():
+            taken = old.count[0] if old.count else 0
+            for index in [index for index in list(old.left) if index < taken]:
+                batch.events[0] = self._event_of(old, index)
+                try:
+                    del old.left[index]
+                except KeyError:
+                    continue  # another thread has it
+                batch.count[:] = [1]
+                return [batch.events[0]]
+            self._batches.pop(old, None)
+        batch.events.clear()
+        return []
+
+    def _leave(self, batch: _Batch) -> None:
+        """An exception has ended its call: whoever polls or blocks is to look."""
+        if batch.count and batch.count[0] > 0:
+            self._ring()
+            self._events_of(batch)  # as long as their data is there
+        else:
+            self._batches.pop(batch, None)
+
+    def _must_ring(self) -> bool:
+        return not self._data and any(list(self._running.values())) or bool(self._abandoned())
+
+    def _ring(self) -> None:
+        key = object()
+        self._running[key] = False
+        try:
+            if not self._closing and self._process is _process:
+                self._rope.write(b"!")  # the pipe is full: it rings
+        finally:
+            del self._running[key]
+            if self._closing:
+                self._finish()
+
+    def _quiet(self) -> None:
+        self._bell.read(4096)
+        if self._must_ring():
+            self._ring()
+
+    def _gather(self, batch: _Batch, deadline: Optional[float], ends: bool) -> List[Event]:
+        """The events of one wait. The batch has them as well."""
+        self._batches[batch] = None
+        poll: Any = None
+        told: Any = True
         while True:
-            left = -1 if deadline is None else _milliseconds(deadline - time.monotonic())
-            count = _library.exitfd_wait(self._x, raw, max_events, left)
-            if count != -errno.EINTR and (count or not left):
-                return [self._event(event) for event in raw[:_check(count)]]
+            events = self._adopt(batch)
+            if not events:
+                self._check_open()
+                events = self._take(batch)
+            if events and not told:
+                self._patience = min(self._patience, _PATIENCE_OF_THE_DEAF)
+            if events:
+                return events
+            self._quiet()
+            left = _LONGEST if deadline is None else deadline - time.monotonic()
+            self._running[batch] = ends
+            if left <= 0 or ends and not self._data:
+                return []
+            if poll is None:
+                poll = select.poll()
+                poll.register(self._fd, select.POLLIN)
+                poll.register(self._bell, select.POLLIN)
+            told = poll.poll(min(left, self._patience) * 1000)
+            self._running[batch] = False
+
+    def wait(self, max_events: int = 64, timeout: Optional[float] = None) -> List[Event]:
+        """Take events: at least one, at most max_events (and 1024). [] after
+        timeout seconds without one. A timeout of 0 never blocks and None blocks
+        without end, also when nothing is watched.
+
+        A REAPED child is a zombie until this call takes its event. Threads that
+        wait on one object share the events. A signal handler that ran does not
+        end the wait. One that raises does, and then no event is lost: the next
+        call gives it, and the fd stays readable until then. Once wait has returned,
+        the events are the program's alone. A program whose handlers raise, and
+        which must not lose one itself, iterates or takes one at a time.
+        """
+        most = min(_int(max_events, "max_events"), _MOST_EVENTS)
+        if most < 1:
+            raise ValueError("max_events is below 1")
+        if timeout is not None and timeout != timeout:
+            raise ValueError("timeout is not a number")
+        deadline = None if timeout is None else time.monotonic() + timeout
+        batch = _Batch(most)
+        self._running[batch] = False
+        try:
+            events = self._gather(batch, deadline, False)
+            del self._batches[batch]
+        finally:
+            del self._running[batch]
+            if batch in self._batches:
+                self._leave(batch)
+            if self._closing:
+                self._finish()
+        return events
 
     def __iter__(self) -> Iterator[Event]:
-        while self._data:
-            yield from self.wait()
+        while True:
+            batch = _Batch(1)
+            self._running[batch] = False
+            try:
+                events = self._gather(batch, None, True)
+                del self._batches[batch]
+            finally:
+                del self._running[batch]
+                if batch in self._batches:
+                    self._leave(batch)
+                if self._closing:
+                    self._finish()
+            if not events:
+                return
+            yield events[0]
 
 
 # asyncio. One exitfd for each running loop: its child watcher is not touched, and the main thread need not be involved.
 
-_loops: Dict[asyncio.AbstractEventLoop, ExitFd] = {}
+_loops: Dict[asyncio.AbstractEventLoop, "_LoopExitFd"] = {}
 _loops_lock = threading.RLock()  # a signal handler that comes in the middle may use asyncio too
 
 
-def _renew_lock() -> None:
-    # Another thread, which the forked child does not have, may hold the old one.
-    global _loops_lock
+def _after_fork_in_child() -> None:
+    # Another thread, which the forked child does not have, may hold the old lock.
+    global _loops_lock, _process
     _loops_lock = threading.RLock()
+    _process = object()
 
 
-os.register_at_fork(after_in_child=_renew_lock)
+os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
-def _collect(x: ExitFd) -> None:
-    for event in x.wait(timeout=0):
-        if not event.data.done():
-            event.data.set_result(event)
+class _LoopExitFd(ExitFd):
+    """That of one loop. The data of each watch is a future."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.untold: Dict[int, Event] = {}  # of who was cancelled at that moment
+
+    def _event(self, raw: Any) -> Event:
+        event = super()._event(raw)
+        future, event = event.data, event._replace(data=None)
+        if future is None:
+            return event
+        if not future.done():
+            future.set_result(event)
+        elif future.cancelled() or not future.result().exited:
+            self.untold[event.pid] = event
+        return event
+
+    def collect(self) -> None:
+        """The fd is readable."""
+        try:
+            for event in iter(lambda: self.wait(timeout=0), []):
+                for stopped in (one for one in event if not one.exited):
+                    with contextlib.suppress(FileNotFoundError):
+                        self.remove(stopped.pid)
+        except BrokenPipeError:
+            pass  # other code has replaced the SIGCHLD handler: look() finds the exits
+        except OSError as error:
+            self.fail(error)
+
+    def look(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Self-pipe only: nothing makes the fd readable when other code has
+        replaced the SIGCHLD handler."""
+        if _loops.get(loop) is self:
+            self.collect()
+            loop.call_later(1, self.look, loop)
+
+    def fail(self, error: OSError) -> None:
+        """No wait will ever do. Else the loop would log it again and again."""
+        futures = [watch.data for watch in list(self._data.values())]
+        loop = asyncio.get_running_loop()
+        with _loops_lock:
+            _loops.pop(loop, None)
+        loop.remove_reader(self.fd)
+        self.close()
+        for future in futures:
+            if not future.done():
+                future.set_exception(error)
 
 
 def close_of_closed_loops() -> None:
@@ -344,77 +751,105 @@ def close_of_closed_loops() -> None:
             x.close()
 
 
-def _of_running_loop() -> ExitFd:
+def _of_running_loop() -> _LoopExitFd:
     loop = asyncio.get_running_loop()
     close_of_closed_loops()
     with _loops_lock:
         if loop not in _loops:
-            x = ExitFd()
-            loop.add_reader(x.fileno(), _collect, x)
+            x = _LoopExitFd()
+            x.fd = x.fileno()
+            loop.add_reader(x.fd, x.collect)
             _loops[loop] = x
+            if x.backend == "self-pipe":
+                x.look(loop)
         return _loops[loop]
 
 
-def _exit_of(pid: int, flags: int = 0) -> "asyncio.Future[Event]":
-    future: "asyncio.Future[Event]" = asyncio.get_running_loop().create_future()
-    _of_running_loop().add(pid, flags, future)
-    return future
-
-
 async def wait_pid(pid: int, flags: int = 0) -> Event:
-    """Wait for a child of this process, or, with OBSERVE, for any process. If cancelled, the child is left un-reaped,
-    unless its exit was taken already at that moment: then it is gone, and told to nobody."""
-    future = _exit_of(pid, flags)
+    """Wait for a child of this process, or, with OBSERVE, for any process. If
+    cancelled, the child is left un-reaped. If its exit was taken already at that
+    moment, the next wait_pid of that pid in this loop gives the event. With
+    STOPPED or CONTINUED one call gives one event, and the child stays unwatched
+    until the next call."""
+    exits = _of_running_loop()
+    future: "asyncio.Future[Event]" = asyncio.get_running_loop().create_future()
+    try:
+        exits.add(pid, flags, future)
+    except (ChildProcessError, ProcessLookupError):
+        if pid not in exits.untold:
+            raise
+        return exits.untold.pop(pid)
+    exits.untold.pop(pid, None)  # of an earlier process with that pid
     try:
         return await future
     except asyncio.CancelledError:
-        if future.cancelled():
-            with contextlib.suppress(FileNotFoundError):
-                _of_running_loop().remove(pid)
+        if not future.cancelled():
+            exits.untold[pid] = future.result()
+        with contextlib.suppress(FileNotFoundError):
+            exits.remove(pid)
         raise
 
 
-async def _read_stream(pipe: IO[bytes]) -> asyncio.StreamReader:
-    reader = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
-    return reader
-
-
 class Process:
-    """A child, of the shape of asyncio.subprocess.Process."""
+    """A child, of the shape of asyncio.subprocess.Process. Of use in the loop that
+    started it. pid is an int. stdin is a StreamWriter, stdout and stderr are
+    StreamReaders, or None for what is no pipe."""
 
-    def __init__(self, popen: "subprocess.Popen[bytes]", exit_event: "asyncio.Future[Event]") -> None:
-        self._popen = popen
-        self._exit_event = exit_event
+    def __init__(self, popen: "subprocess.Popen[bytes]", exits: _LoopExitFd) -> None:
         self.pid = popen.pid
         self.stdin: Optional[asyncio.StreamWriter] = None
         self.stdout: Optional[asyncio.StreamReader] = None
         self.stderr: Optional[asyncio.StreamReader] = None
-        exit_event.add_done_callback(self._note_exit)
+        self._popen = popen
+        self._exits = exits
+        self._transports: Dict[Any, Any] = {}
+        self._exit_event: "asyncio.Future[Event]" = asyncio.get_running_loop().create_future()
+        self._exit_event.add_done_callback(self._note_exit)
+        try:
+            exits.add(self.pid, 0, self._exit_event)
+        except (ProcessLookupError, ChildProcessError):
+            # Other code was faster and has reaped it.
+            unknown = Event(self.pid, 0, 0, UNKNOWN, None, resource.struct_rusage([0.0, 0.0] + [0] * len(_COUNTS)))
+            self._exit_event.set_result(unknown)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.pid}>"
 
     def _note_exit(self, future: "asyncio.Future[Event]") -> None:
         # Tells Popen that there is nothing left to wait for. 255 stands for a status that is not known only there.
-        if not future.cancelled():
+        if not future.cancelled() and not future.exception():
             code = future.result().returncode
             self._popen.returncode = 255 if code is None else code
 
-    async def _connect(self) -> "Process":
+    async def _connect(self, limit: int) -> None:
         loop = asyncio.get_running_loop()
-        if self._popen.stdin:
-            # A reader of nothing: its protocol is the public one that StreamWriter.wait_closed can ask.
-            reader = asyncio.StreamReader()
-            transport, protocol = await loop.connect_write_pipe(
-                lambda: asyncio.StreamReaderProtocol(reader), self._popen.stdin)
-            self.stdin = asyncio.StreamWriter(transport, protocol, reader, loop)
-        for name in ("stdout", "stderr"):
+        for name in ("stdin", "stdout", "stderr"):
             pipe = getattr(self._popen, name)
-            if pipe:
-                setattr(self, name, await _read_stream(pipe))
-        return self
+            if not pipe:
+                continue
+            # For stdin a reader of nothing: its protocol is the public one that StreamWriter.wait_closed can ask.
+            reader = asyncio.StreamReader(limit=limit, loop=loop)
+            protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+            connect: Any = loop.connect_write_pipe if name == "stdin" else loop.connect_read_pipe
+            self._transports[pipe], _ = await connect(lambda: protocol, pipe)
+            if name == "stdin":
+                self.stdin = asyncio.StreamWriter(self._transports[pipe], protocol, reader, loop)
+            else:
+                setattr(self, name, reader)
+
+    def _undo(self) -> None:
+        """Nobody will have it: end it, and close its pipes."""
+        with contextlib.suppress(OSError, ValueError):
+            self.kill()
+        for pipe in (self._popen.stdin, self._popen.stdout, self._popen.stderr):
+            if pipe in self._transports:
+                self._transports[pipe].close()
+            elif pipe:
+                pipe.close()
 
     @property
     def event(self) -> Optional[Event]:
-        """How it ended, with its rusage; None while it runs."""
+        """How it ended, with its rusage. None while it runs."""
         return self._exit_event.result() if self._exit_event.done() else None
 
     @property
@@ -422,16 +857,14 @@ class Process:
         return self.event.returncode if self.event else None
 
     async def wait(self) -> Optional[int]:
-        """The return code; None if it cannot be known (event.origin is UNKNOWN)."""
+        """The return code. None if it cannot be known (event.origin is UNKNOWN)."""
         return (await asyncio.shield(self._exit_event)).returncode
 
     def send_signal(self, signum: int) -> None:
-        """Never hits a recycled pid; nothing if it has exited."""
+        """Never hits a recycled pid. Does nothing if it has exited."""
         if not self._exit_event.done():
-            try:
-                _of_running_loop().kill(self.pid, signum)
-            except (ProcessLookupError, FileNotFoundError):
-                pass
+            with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+                self._exits.kill(self.pid, signum)
 
     def terminate(self) -> None:
         self.send_signal(signal.SIGTERM)
@@ -449,27 +882,66 @@ class Process:
                 pass
             self.stdin.close()
 
-    async def communicate(self, data: Optional[bytes] = None) -> Tuple[Optional[bytes], Optional[bytes]]:
+    async def communicate(self, input: Optional[bytes] = None) -> Tuple[Optional[bytes], Optional[bytes]]:
         """Feed stdin, read stdout and stderr to their ends, wait."""
         async def read(stream: Optional[asyncio.StreamReader]) -> Optional[bytes]:
             return await stream.read() if stream else None
 
-        _, out, err, _ = await asyncio.gather(self._feed(data), read(self.stdout), read(self.stderr), self.wait())
+        _, out, err, _ = await asyncio.gather(self._feed(input), read(self.stdout), read(self.stderr), self.wait())
         return out, err
 
 
-async def create_subprocess_exec(program: str, *args: str, **popen_arguments: Any) -> Process:
-    """asyncio.create_subprocess_exec without a child watcher. Keyword arguments are those of subprocess.Popen."""
-    popen = subprocess.Popen([program, *args], bufsize=0, **popen_arguments)
-    return await Process(popen, _exit_of(popen.pid))._connect()
+async def _start(command: Any, shell: bool, limit: int, popen_arguments: Dict[str, Any]) -> Process:
+    if popen_arguments.pop("shell", shell) is not shell:
+        raise ValueError(f"shell must be {shell}")
+    if popen_arguments.pop("bufsize", 0) != 0:
+        raise ValueError("bufsize must be 0")
+    for name in ("universal_newlines", "text", "encoding", "errors"):
+        if popen_arguments.pop(name, None):
+            raise ValueError(f"{name} is not supported: the streams are of bytes")
+    exits = _of_running_loop()  # what can fail comes before the program
+    popen = subprocess.Popen(command, bufsize=0, shell=shell, **popen_arguments)
+    try:
+        process = Process(popen, exits)
+    except BaseException:
+        popen.kill()
+        with popen:  # closes the pipes, waits
+            raise
+    try:
+        await process._connect(limit)
+    except BaseException as error:
+        process._undo()
+        if not isinstance(error, GeneratorExit):
+            await process.wait()
+        raise
+    return process
+
+
+async def create_subprocess_exec(program: _Text, *args: _Text, limit: int = 2**16, **popen_arguments: Any) -> Process:
+    """asyncio.create_subprocess_exec without a child watcher. limit is that of the
+    StreamReaders, in bytes. The other keyword arguments are those of
+    subprocess.Popen. If it is cancelled or fails, no program is left."""
+    if not isinstance(program, (str, bytes, os.PathLike)):
+        raise TypeError(f"program is one string, and each argument another one, not {type(program).__name__}")
+    return await _start([program, *args], False, limit, popen_arguments)
+
+
+async def create_subprocess_shell(cmd: Union[str, bytes], *, limit: int = 2**16, **popen_arguments: Any) -> Process:
+    """asyncio.create_subprocess_shell without a child watcher: cmd is for /bin/sh.
+    Whatever else, as create_subprocess_exec."""
+    if not isinstance(cmd, (str, bytes)):
+        raise ValueError("cmd must be a string")
+    return await _start(cmd, True, limit, popen_arguments)
 
 
 # The names of Twisted's _signals, so that it can be replaced by one import.
 
 def installHandler(fd: int) -> int:
-    """One byte to fd for each SIGCHLD; -1 uninstalls. Returns the fd installed before, -1 if none."""
+    """One byte to fd for each SIGCHLD. fd is made non-blocking and stays the
+    caller's: uninstall with -1 before closing it. Returns the fd installed before,
+    -1 if none. Any thread may call it."""
     old = _INT()
-    _check(_library.exitfd_install_handler(fd, ctypes.byref(old)))
+    _check(_library.exitfd_install_handler(_int(fd, "fd"), ctypes.byref(old)))
     return old.value
 
 
