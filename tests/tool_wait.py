@@ -19,6 +19,12 @@ class Common(ToolTest):
             self.assertEqual((result.returncode, result.stderr), (0, ""), words)
             self.assertIn("Usage: exitfd", result.stdout)
 
+    def test_help_of_a_command_is_its_own(self):
+        for name in ("wait", "run", "init", "doctor"):
+            result = self.run_tool("help", name)
+            self.assertEqual((result.returncode, result.stdout), (0, self.run_tool(name, "--help").stdout))
+        self.assertEqual(self.run_tool("help").stdout, self.run_tool("--help").stdout)
+
     def test_version_names_program_and_library(self):
         result = self.run_tool("--version")
         self.assertEqual(result.returncode, 0)
@@ -38,7 +44,8 @@ class Common(ToolTest):
                             (["run", "/no/such/list"], "cannot open the list"), (["run", "-t", "1y"], "'1y' is not a time"),
                             (["init"], "a command is missing"), (["init", "-e", "256", "true"], "'256' is not a whole number"),
                             (["init", "-p", "SIGNOT", "true"], "'SIGNOT' is not a signal"),
-                            (["doctor", "me"], "takes no arguments")):
+                            (["doctor", "me"], "takes no arguments"), (["help", "wiat"], "'wiat' is not a command"),
+                            (["help", "run", "init"], "help takes one command")):
             result = self.run_tool(*words)
             self.assertEqual((result.returncode, result.stdout), (2, ""), words)
             self.assertIn(what, result.stderr)
@@ -46,10 +53,15 @@ class Common(ToolTest):
 
     def test_a_back_end_that_is_none_is_named(self):
         for words in (["wait", "1"], ["run", os.devnull], ["init", "true"]):
-            for name in ("epoll", ""):
-                result = self.run_tool(*words, env={**self.env, "EXITFD_BACKEND": name})
-                self.assertEqual((result.returncode, result.stdout), (1, ""), words)
-                self.assertIn(f"EXITFD_BACKEND is '{name}': it takes pidfd, ", result.stderr)
+            result = self.run_tool(*words, env={**self.env, "EXITFD_BACKEND": "epoll"})
+            self.assertEqual((result.returncode, result.stdout), (1, ""), words)
+            self.assertIn("EXITFD_BACKEND is 'epoll': it takes pidfd, ", result.stderr)
+
+    def test_a_tiny_time_is_not_no_limit(self):
+        for time in ("1e-10", "1e-400", "0.0000000001d"):
+            result = self.run_tool("run", "-q", "-t", time, input="sleep 1000\n")
+            self.assertEqual(result.returncode, 1, time)
+            self.assert_nothing_left()
 
     def test_output_that_cannot_be_written_is_an_error(self):
         for words in (["--help"], ["--version"], ["doctor"]):
