@@ -190,7 +190,7 @@ static void report(struct waiting *w, const struct exitfd_event *ending)
         json_end(stdout);
     } else {
         printf("%d %s%s\n", (int)ending->pid, ending_in_words(ending, words),
-               ending->origin == EXITFD_UNKNOWN ? ": this kernel kept no record of it (Linux 6.15 does)" : "");
+               ending->origin == EXITFD_UNKNOWN ? ": there is no record of it; see 'exitfd doctor'" : "");
     }
     fflush(stdout);
 }
