@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
 """exitfd doctor in environments that are spoilt on purpose."""
-import ctypes
 import errno
 import json
 import os
@@ -8,9 +7,9 @@ import platform
 import resource
 import shutil
 import signal
-import struct
 import subprocess
 
+from tool_seccomp import SECCOMP_RET_ERRNO, SECCOMP_RET_KILL_PROCESS, forbid, number_of
 from tool_support import PATIENCE, TOOL, ToolTest, has_pidfds, has_record, main
 
 KEYS = ["type", "check", "verdict", "value", "text"]
@@ -21,29 +20,6 @@ BACK_ENDS = ["pidfd", "io_uring", "signalfd", "self-pipe"]
 CHECKS = ["exitfd", "kernel", *SYSCALLS, "default", *BACK_ENDS, "record", "seccomp", "tracer", "SIGCHLD", "SIGCHLD mask",
           "/dev/null", "open files", "processes"]
 PIDFD_OPEN = 434
-SECCOMP_RET_KILL_PROCESS, SECCOMP_RET_ERRNO, SECCOMP_RET_ALLOW = 0x80000000, 0x00050000, 0x7FFF0000
-
-
-def number_of(name):
-    """The number of a system call on this machine, or None."""
-    try:
-        number = ctypes.CDLL("libseccomp.so.2").seccomp_syscall_resolve_name(name.encode())
-    except OSError:
-        return None
-    return number if number >= 0 else None
-
-
-def forbid(number, answer):
-    """A seccomp filter for this process: load the number, compare, answer or allow."""
-    load_number, jump_if_equal, give = 0x20, 0x15, 0x06
-    program = b"".join(struct.pack("=HBBI", *instruction) for instruction in (
-        (load_number, 0, 0, 0), (jump_if_equal, 0, 1, number), (give, 0, 0, answer), (give, 0, 0, SECCOMP_RET_ALLOW)))
-    buffer = ctypes.create_string_buffer(program)
-    filter_ = ctypes.create_string_buffer(struct.pack("@HP", 4, ctypes.addressof(buffer)))
-    libc = ctypes.CDLL(None, use_errno=True)
-    set_no_new_privileges, set_seccomp, mode_filter = 38, 22, 2
-    if libc.prctl(set_no_new_privileges, 1, 0, 0, 0) or libc.prctl(set_seccomp, mode_filter, filter_, 0, 0):
-        raise OSError(ctypes.get_errno(), "prctl")
 
 
 class Doctor(ToolTest):

@@ -6,9 +6,11 @@ import resource
 import select
 import signal
 import subprocess
+import sys
 import unittest
 
-from tool_support import PATIENCE, TOOL, ToolTest, doctor, has_pidfds, has_record, is_alive, main, until, watches
+from tool_support import (PATIENCE, TOOL, ToolTest, doctor, has_pidfds, has_record, is_alive, main, process_fields, until,
+                          watches)
 
 
 class Common(ToolTest):
@@ -223,6 +225,28 @@ class Wait(ToolTest):
             self.skipTest("before Linux 6.9 nothing tells a zombie from a reaped process")
         self.assertEqual(result.returncode, 124)
         self.assertIn(f"has ended, but its parent {os.getpid()} has not waited for it", result.stderr)
+
+    def test_a_zombie_is_told_of_at_once(self):
+        if not has_record():
+            self.skipTest("without the kernel's record a zombie may count as ended")
+        process = self.process("exit 3")
+        process.stdin.close()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        tool = self.start("wait", process.pid, text=True)
+        self.assertEqual(tool.stderr.readline(), f"exitfd wait: {process.pid}: it has ended, but its parent {os.getpid()} "
+                                                 "has not waited for it yet: its status is known only then\n")
+        process.wait()
+        self.assertEqual((tool.communicate(timeout=PATIENCE)[1], tool.returncode), ("", 3))
+
+    def test_a_process_whose_first_thread_has_ended_is_no_zombie(self):
+        script = ("import ctypes, os, sys, threading\n"
+                  "threading.Thread(target=lambda: (sys.stdin.read(), os._exit(4))).start()\n"
+                  "ctypes.CDLL(None).pthread_exit(None)")
+        process = self.start(sys.executable, "-c", script, tool=False, stdin=subprocess.PIPE)
+        until(lambda: process_fields(process.pid)[0] == "Z", "the first thread has ended")
+        result = self.run_tool("wait", "-t", "0.05", process.pid)
+        self.assertEqual((result.returncode, result.stderr),
+                         (124, f"exitfd wait: {process.pid}: time-out: still running\n"))
 
     def test_missing_pid_is_1_after_the_others_were_waited_for(self):
         gone = self.process("exit 0")
