@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+#include "escape.h"
 #include "tool.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <float.h>
+#include <getopt.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
@@ -16,9 +19,7 @@ const char *command_name = "exitfd";
 
 __attribute__((format(printf, 1, 0))) static void complain_list(const char *format, va_list args)
 {
-    fprintf(stderr, "%s: ", command_name);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
+    say(command_name, format, args);
 }
 
 void complain(const char *format, ...)
@@ -29,7 +30,7 @@ void complain(const char *format, ...)
     va_end(args);
 }
 
-int usage_hint(void)
+static int usage_hint(void)
 {
     fprintf(stderr, "Try '%s --help'.\n", command_name);
     return STATUS_USAGE;
@@ -42,6 +43,20 @@ int usage_error(const char *format, ...)
     complain_list(format, args);
     va_end(args);
     return usage_hint();
+}
+
+int option_error(char **argv, int option)
+{
+    const char *last = argv[optind - 1];
+    bool is_long = strncmp(last, "--", 2) == 0;
+    char letter[] = { '-', (char)optopt, '\0' };
+    if (option == ':') {
+        return usage_error("option '%s' needs a value", last);
+    }
+    if (optopt && is_long && strchr(last, '=')) {
+        return usage_error("option '%s' takes no value", last);
+    }
+    return usage_error("invalid option '%s'", optopt ? letter : last);
 }
 
 int close_stdout(int status)
@@ -83,17 +98,28 @@ static int64_t seconds_of_unit(const char *suffix)
     return 0;
 }
 
-bool read_duration(const char *text, int64_t *ret_ns)
+/* However short, it is not 0, which is no limit to some options. */
+static int64_t nanoseconds(double seconds)
 {
     const int64_t a_century = INT64_C(100) * 366 * 86400;
+    if (seconds >= (double)a_century) {
+        return a_century * NS_PER_SECOND;
+    }
+    int64_t ns = (int64_t)(seconds * (double)NS_PER_SECOND);
+    return ns == 0 && seconds > 0 ? 1 : ns;
+}
+
+bool read_duration(const char *text, int64_t *ret_ns)
+{
     char *end;
+    errno = 0;
     double number = strtod(text, &end);
-    double seconds = number * (double)seconds_of_unit(end);
+    number = errno == ERANGE && number == 0 ? DBL_MIN : number;
     if (end == text || !isfinite(number) || number < 0 || seconds_of_unit(end) == 0) {
         usage_error("'%s' is not a time: give seconds, as in 1.5, or 90s, 2m, 1h, 1d", text);
         return false;
     }
-    *ret_ns = seconds < (double)a_century ? (int64_t)(seconds * (double)NS_PER_SECOND) : a_century * NS_PER_SECOND;
+    *ret_ns = nanoseconds(number * (double)seconds_of_unit(end));
     return true;
 }
 

@@ -126,7 +126,7 @@ int init_main(int argc, char **argv)
                               .supervision.terminal = isatty(STDIN_FILENO) ? STDIN_FILENO : -1 };
     int64_t status;
     int option;
-    while ((option = getopt_long(argc, argv, "+e:gK:p:vwh", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "+:e:gK:p:vwh", options, NULL)) != -1) {
         switch (option) {
         case 'e':
             if (!read_count(optarg, 0, 255, &status)) {
@@ -158,7 +158,7 @@ int init_main(int argc, char **argv)
             fputs(help, stdout);
             return close_stdout(0);
         default:
-            return usage_hint();
+            return option_error(argv, option);
         }
     }
     if (optind == argc) {

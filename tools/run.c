@@ -76,7 +76,7 @@ static int read_options(struct run_options *o, int argc, char **argv)
                                              { NULL, 0, NULL, 0 } };
     int option;
     bool is_valid = true;
-    while (is_valid && (option = getopt_long(argc, argv, "j:t:K:fkp:s:qh", options, NULL)) != -1) {
+    while (is_valid && (option = getopt_long(argc, argv, ":j:t:K:fkp:s:qh", options, NULL)) != -1) {
         switch (option) {
         case 'j':
             is_valid = read_count(optarg, 1, 1000000, &o->jobs);
@@ -110,7 +110,7 @@ static int read_options(struct run_options *o, int argc, char **argv)
         case 'h':
             return -1;
         default:
-            return usage_hint();
+            return option_error(argv, option);
         }
     }
     if (!is_valid) {

@@ -36,8 +36,9 @@ __attribute__((format(printf, 1, 2))) void complain(const char *format, ...);
 /* Says what was wrong and where the help is; the value is for exit. */
 __attribute__((format(printf, 1, 2))) int usage_error(const char *format, ...);
 
-/* The same after getopt_long, which has said what was wrong. */
-int usage_hint(void);
+/* The same of what getopt_long gave for an option it does not take. It prints nothing
+   itself (opterr is 0), and its list of options begins with ':'. */
+int option_error(char **argv, int option);
 
 /* Everything printed has arrived, or it was said that it has not; the value is for exit. */
 int close_stdout(int status);
