@@ -164,13 +164,15 @@ int poll_timeout(int64_t deadline_ns)
     return ms < INT32_MAX ? (int)ms : INT32_MAX;
 }
 
+int out_of_memory_status = STATUS_FAILED;
+
 void *reallocate(void *old, size_t count, size_t size)
 {
     size_t bytes;
     void *new = __builtin_mul_overflow(count, size, &bytes) ? NULL : realloc(old, bytes);
     if (!new) {
         complain("out of memory");
-        exit(STATUS_FAILED);
+        exit(out_of_memory_status);
     }
     return new;
 }

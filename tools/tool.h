@@ -66,7 +66,9 @@ int64_t monotonic_ns(void);
 int poll_timeout(int64_t deadline_ns);
 #define NEVER INT64_MAX
 
-/* realloc(3) of count elements that ends the program when there is no memory. */
+/* realloc(3) of count elements that ends the program when there is no memory. The exit status is STATUS_FAILED unless this
+   says otherwise. */
+extern int out_of_memory_status;
 void *reallocate(void *old, size_t count, size_t size);
 char *copy_text(const char *text, size_t length);
 
