@@ -64,7 +64,7 @@ class Clean(ToolTest):
         self.assertEqual((job["stdout"], job["command"]), (text, f"printf %s '{text}'"))
 
     def test_a_long_message_is_cut_and_not_lost(self):
-        _, errors = self.output_of(b"run", b"-j", b"x" * 100000)
+        _, errors = self.output_of(b"run", b"-t", b"x" * 100000)
         self.assertTrue(errors.startswith(b"exitfd run: 'xxxx"))
         self.assertIn(b"x\nTry 'exitfd run --help'.\n", errors)
 

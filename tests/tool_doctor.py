@@ -1,36 +1,25 @@
 # SPDX-License-Identifier: MIT
 """exitfd doctor in environments that are spoilt on purpose."""
-import ctypes
 import errno
 import json
 import os
 import platform
 import resource
+import shutil
 import signal
-import struct
 import subprocess
 
+from tool_seccomp import SECCOMP_RET_ERRNO, SECCOMP_RET_KILL_PROCESS, forbid, number_of
 from tool_support import PATIENCE, TOOL, ToolTest, has_pidfds, has_record, main
 
 KEYS = ["type", "check", "verdict", "value", "text"]
-CHECKS = ["exitfd", "kernel", "pidfd_open", "waitid(P_PIDFD)", "pidfd_send_signal", "clone3", "io_uring_setup", "default",
-          "pidfd", "io_uring", "signalfd", "self-pipe", "record", "seccomp", "SIGCHLD", "SIGCHLD mask", "open files",
-          "processes"]
+SYSCALLS = ["pidfd_open", "waitid(P_PIDFD)", "pidfd_send_signal", "clone3", "io_uring_setup", "waitid", "epoll_create1",
+            "epoll_ctl", "epoll_wait", "timerfd_create", "eventfd2", "signalfd4", "pipe2", "poll", "PIDFD_GET_INFO",
+            "sub-reaper", "autoreap/autokill"]
+BACK_ENDS = ["pidfd", "io_uring", "signalfd", "self-pipe"]
+CHECKS = ["exitfd", "kernel", *SYSCALLS, "default", *BACK_ENDS, "record", "seccomp", "tracer", "SIGCHLD", "SIGCHLD mask",
+          "/dev/null", "open files", "processes"]
 PIDFD_OPEN = 434
-SECCOMP_RET_KILL_PROCESS, SECCOMP_RET_ERRNO, SECCOMP_RET_ALLOW = 0x80000000, 0x00050000, 0x7FFF0000
-
-
-def forbid_pidfd_open(answer):
-    """A seccomp filter for this process: load the number, compare, answer or allow."""
-    load_number, jump_if_equal, give = 0x20, 0x15, 0x06
-    program = b"".join(struct.pack("=HBBI", *instruction) for instruction in (
-        (load_number, 0, 0, 0), (jump_if_equal, 0, 1, PIDFD_OPEN), (give, 0, 0, answer), (give, 0, 0, SECCOMP_RET_ALLOW)))
-    buffer = ctypes.create_string_buffer(program)
-    filter_ = ctypes.create_string_buffer(struct.pack("@HP", 4, ctypes.addressof(buffer)))
-    libc = ctypes.CDLL(None, use_errno=True)
-    set_no_new_privileges, set_seccomp, mode_filter = 38, 22, 2
-    if libc.prctl(set_no_new_privileges, 1, 0, 0, 0) or libc.prctl(set_seccomp, mode_filter, filter_, 0, 0):
-        raise OSError(ctypes.get_errno(), "prctl")
 
 
 class Doctor(ToolTest):
@@ -102,7 +91,7 @@ class Doctor(ToolTest):
         if not has_pidfds():
             self.skipTest("pidfd_open is not to be had here anyway")
         try:
-            checks = self.examine(preexec_fn=lambda: forbid_pidfd_open(answer))
+            checks = self.examine(preexec_fn=lambda: forbid(PIDFD_OPEN, answer))
         except OSError:
             self.skipTest("seccomp filters cannot be set here")
         self.assertEqual(checks["seccomp"]["value"], "filter")
@@ -125,6 +114,68 @@ class Doctor(ToolTest):
         self.assertIn("killed by SIGSYS", checks["pidfd"]["text"])
         self.assertEqual((checks["default"]["verdict"], checks["self-pipe"]["value"]), ("problem", "yes"))
         self.assertIn("set EXITFD_BACKEND", checks["default"]["text"])
+
+    def without(self, name, answer=SECCOMP_RET_ERRNO | errno.EPERM):
+        number = number_of(name)
+        if number is None:
+            self.skipTest(f"no {name} on this machine, or libseccomp2 is not installed")
+        try:
+            checks = self.examine(preexec_fn=lambda: forbid(number, answer))
+        except OSError:
+            self.skipTest("seccomp filters cannot be set here")
+        self.assertEqual([check for check in checks if check in CHECKS], [check for check in CHECKS if check in checks])
+        return checks
+
+    def test_no_reason_is_made_up_for_a_call_that_is_forbidden(self):
+        for name in ("timerfd_create", "epoll_create1", "epoll_ctl", "eventfd2", "signalfd4", "waitid"):
+            checks = self.without(name)
+            self.assertEqual(checks[name]["value"], "EPERM")
+            for back_end in BACK_ENDS:
+                self.assertNotIn("build", checks[back_end]["text"], name)
+                if checks[back_end]["value"] == "no":
+                    self.assertIn(name, checks[back_end]["text"])
+
+    def test_no_pipe_of_its_own_is_needed(self):
+        checks, usual = self.without("pipe2"), self.examine()
+        self.assertEqual([checks[name]["value"] for name in SYSCALLS if name != "pipe2"],
+                         [usual[name]["value"] for name in SYSCALLS if name != "pipe2"])
+
+    def test_what_was_not_asked_is_unknown(self):
+        checks = self.without("clone")  # fork(2) of glibc
+        if checks["pidfd_open"]["value"] == "yes":
+            self.skipTest("fork does without clone here")
+        for name in (*SYSCALLS, "default", *BACK_ENDS, "record"):
+            self.assertEqual((checks[name]["value"], checks[name]["verdict"]), ("unknown", "note"))
+            self.assertIn("doctor cannot start a process", checks[name]["text"])
+
+    def test_no_call_is_made_that_is_none_of_its_business(self):
+        checks, usual = self.without("alarm", SECCOMP_RET_KILL_PROCESS), self.examine()
+        self.assertEqual([checks[name]["value"] for name in (*SYSCALLS, *BACK_ENDS)],
+                         [usual[name]["value"] for name in (*SYSCALLS, *BACK_ENDS)])
+
+    def test_what_cannot_be_asked_is_unknown_and_the_rest_is_told(self):
+        # The C library itself asks for limits before main: that cannot be a kill.
+        error = SECCOMP_RET_ERRNO | errno.EPERM
+        for name, answer, told in (("uname", error, ["kernel"]), ("uname", SECCOMP_RET_KILL_PROCESS, ["kernel"]),
+                                   ("prlimit64", error, ["open files", "processes"]),
+                                   ("getdents64", SECCOMP_RET_KILL_PROCESS, ["open files"])):
+            checks = self.without(name, answer)
+            self.assertEqual([checks[check]["value"] for check in told], ["unknown"] * len(told))
+            self.assertIn("processes", checks)
+
+    def test_the_record_is_not_said_to_take_a_kernel_that_is_here(self):
+        if not has_record():
+            self.skipTest("this kernel keeps no record")
+        text = self.without("ioctl")["record"]["text"]
+        self.assertIn("PIDFD_GET_INFO", text)
+        self.assertNotIn("Linux", text)
+
+    def test_a_tracer_is_told_of(self):
+        if not shutil.which("strace"):
+            self.skipTest("strace is not installed")
+        result = subprocess.run(["strace", "-qq", "-o", os.devnull, TOOL, "doctor"], capture_output=True, text=True,
+                                timeout=PATIENCE, check=False)
+        self.assertRegex(result.stdout, r"--  tracer  *\d+ ")
 
     def test_nothing_is_left_behind(self):
         self.examine()

@@ -159,7 +159,7 @@ class Documented(InitTest):
 
     def test_the_command_has_its_own_process_group(self):
         for start in (self.as_sub_reaper, self.as_pid_1):
-            process, init = self.ready_catcher(start, "--", *CATCHER)
+            process, init = self.ready_catcher(start, "--", *CATCHER, start_new_session=True)  # without a terminal
             (command,) = children_of(init)
             self.assertEqual(process_fields(command)[2], str(command))
             self.assertNotEqual(process_fields(command)[2], process_fields(init)[2])
@@ -325,15 +325,30 @@ class Own(InitTest):
             self.assertIn(process.wait(PATIENCE), (-signal.SIGTERM, 128 + signal.SIGTERM))
             self.assert_nothing_left()
 
-    def test_sigchld_ignored_or_blocked_by_the_parent_is_no_trap(self):
-        script = "grep -E '^Sig(Blk|Ign)' /proc/self/status; exit 7"
+    def test_sigchld_ignored_or_blocked_by_the_parent_is_no_trap_and_handed_on(self):
+        chld = 1 << (signal.SIGCHLD - 1)
         # By env(1), after unshare(1), which waits for a child of its own.
-        for words in itertools.product(([], NAMESPACE if has_namespaces() else []),
-                                       (["env", "--ignore-signal=CHLD"], ["env", "--block-signal=CHLD"])):
-            process = self.start(*itertools.chain(*words), *self.program, "--", "sh", "-c", script, tool=False, text=True)
+        for start, (option, expected) in itertools.product(
+                ([], NAMESPACE if has_namespaces() else []), (("--ignore-signal", [0, chld]), ("--block-signal", [chld, 0]))):
+            process = self.start(*start, "env", option + "=CHLD", *self.program, "--", "grep", "-E", "^Sig(Blk|Ign)",
+                                 "/proc/self/status", tool=False, text=True)
             output, _ = process.communicate(timeout=PATIENCE)
-            self.assertEqual((process.returncode, [int(mask, 16) & 1 << (signal.SIGCHLD - 1)
-                                                   for mask in output.split()[1::2]]), (7, [0, 0]))
+            self.assertEqual((process.returncode, [int(mask, 16) & chld for mask in output.split()[1::2]]), (0, expected))
+
+    def test_closed_standard_fds_stay_closed(self):
+        look = "import os, sys; os.write(9, b''.join(b'%d' % os.path.exists(f'/proc/self/fd/{fd}') for fd in range(3)))"
+        for closed, expected in ((0, b"011"), (1, b"101"), (2, b"110")):
+            reader, writer = os.pipe()
+
+            def prepare(closed=closed, writer=writer):
+                os.dup2(writer, 9)
+                os.close(closed)
+
+            process = self.start(*self.program, "--", sys.executable, "-c", look, tool=False, pass_fds=(9, writer),
+                                 preexec_fn=prepare)
+            os.close(writer)
+            self.assertEqual((os.read(reader, 4), process.wait(PATIENCE)), (expected, 0))
+            os.close(reader)
 
 
 if __name__ == "__main__":

@@ -69,17 +69,17 @@ class Terminal(ToolTest):
         os.close(child_orders)
         self.reports = os.fdopen(reports, encoding="ascii")
         self.output = ""
-        self.addCleanup(self.close, shell)
+        self.addCleanup(self.close, shell, self.master, self.orders, self.reports)
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         self.tool = int(self.report().removeprefix("started "))
 
-    def close(self, shell):
+    def close(self, shell, master, orders, reports):
         os.kill(shell, signal.SIGKILL)
         self.kill_leftovers()
         os.waitpid(shell, 0)
-        os.close(self.master)
-        os.close(self.orders)
-        self.reports.close()
+        os.close(master)
+        os.close(orders)
+        reports.close()
 
     def read_some(self, timeout):
         if select.select([self.master], [], [], timeout)[0]:
@@ -238,7 +238,14 @@ class Init(Terminal):
         self.expect("ready")
         self.type("\x03")
         self.assertEqual(self.report(), "ended 9 its")
-        self.assertNotIn("forwarded", self.output)
+        self.assertNotIn("SIGINT: forwarded", self.output)
+
+    def test_a_signal_from_another_process_is_forwarded_once(self):
+        self.open("init", "-v", "sh", "-c", "trap 'exit 9' INT; echo ready; while :; do read x; done")
+        self.expect("ready")
+        os.kill(self.tool, signal.SIGINT)
+        self.assertEqual(self.report(), "ended 9 its")
+        self.assertEqual(self.output.count("SIGINT: forwarded"), 1)
 
     def test_ctrl_z_and_fg(self):
         self.open("init", "sh", "-c", "echo ready; read x; echo got $x")
@@ -249,7 +256,6 @@ class Init(Terminal):
             os.write(self.orders, b"f")
             (command,) = children_of(self.tool)
             until(lambda command=command: process_fields(command)[0] != "T", "the command goes on")
-        until(lambda: os.tcgetpgrp(self.master) == command, "the command has the foreground again")
         self.type("that\n")
         self.assertEqual(self.report(), "ended 0 its")
         self.assertIn("got that", self.output)
@@ -263,15 +269,25 @@ class Init(Terminal):
         until(lambda: process_fields(command)[0] == "T", "the command is stopped")
         self.assertNotEqual(process_fields(self.tool)[0], "T")
 
-    def test_signals_that_stop_by_force_do_not_stop_init(self):
-        self.open("init", "sh", "-c", "echo ready; read x")
+    def test_a_command_in_the_foreground_that_is_stopped_by_force_gives_the_prompt(self):
+        for options in ([], ["-g"]):
+            self.open("init", *options, "sh", "-c", "echo ready; read x")
+            self.expect("ready")
+            (command,) = children_of(self.tool)
+            os.kill(command, signal.SIGSTOP)
+            self.assertEqual(self.report(), "stopped its")
+            os.write(self.orders, b"f")
+            self.type("\n")
+            self.assertEqual(self.report(), "ended 0 its")
+
+    def test_with_a_group_of_its_own_the_command_has_the_foreground(self):
+        self.open("init", "-g", "sh", "-c", "echo ready; read x; echo got $x")
         self.expect("ready")
         (command,) = children_of(self.tool)
-        os.kill(command, signal.SIGSTOP)
-        until(lambda: process_fields(command)[0] == "T", "the command is stopped")
-        os.kill(command, signal.SIGCONT)
-        self.type("\n")
+        self.assertEqual(os.tcgetpgrp(self.master), command)
+        self.type("this\n")
         self.assertEqual(self.report(), "ended 0 its")
+        self.assertIn("got this", self.output)
 
 
 if __name__ == "__main__":

@@ -6,9 +6,11 @@ import resource
 import select
 import signal
 import subprocess
+import sys
 import unittest
 
-from tool_support import PATIENCE, TOOL, ToolTest, doctor, has_pidfds, has_record, is_alive, main, until, watches
+from tool_support import (PATIENCE, TOOL, ToolTest, doctor, has_pidfds, has_record, is_alive, main, process_fields, until,
+                          watches)
 
 
 class Common(ToolTest):
@@ -18,6 +20,12 @@ class Common(ToolTest):
             result = self.run_tool(*words)
             self.assertEqual((result.returncode, result.stderr), (0, ""), words)
             self.assertIn("Usage: exitfd", result.stdout)
+
+    def test_help_of_a_command_is_its_own(self):
+        for name in ("wait", "run", "init", "doctor"):
+            result = self.run_tool("help", name)
+            self.assertEqual((result.returncode, result.stdout), (0, self.run_tool(name, "--help").stdout))
+        self.assertEqual(self.run_tool("help").stdout, self.run_tool("--help").stdout)
 
     def test_version_names_program_and_library(self):
         result = self.run_tool("--version")
@@ -38,7 +46,8 @@ class Common(ToolTest):
                             (["run", "/no/such/list"], "cannot open the list"), (["run", "-t", "1y"], "'1y' is not a time"),
                             (["init"], "a command is missing"), (["init", "-e", "256", "true"], "'256' is not a whole number"),
                             (["init", "-p", "SIGNOT", "true"], "'SIGNOT' is not a signal"),
-                            (["doctor", "me"], "takes no arguments")):
+                            (["doctor", "me"], "takes no arguments"), (["help", "wiat"], "'wiat' is not a command"),
+                            (["help", "run", "init"], "help takes one command")):
             result = self.run_tool(*words)
             self.assertEqual((result.returncode, result.stdout), (2, ""), words)
             self.assertIn(what, result.stderr)
@@ -46,10 +55,15 @@ class Common(ToolTest):
 
     def test_a_back_end_that_is_none_is_named(self):
         for words in (["wait", "1"], ["run", os.devnull], ["init", "true"]):
-            for name in ("epoll", ""):
-                result = self.run_tool(*words, env={**self.env, "EXITFD_BACKEND": name})
-                self.assertEqual((result.returncode, result.stdout), (1, ""), words)
-                self.assertIn(f"EXITFD_BACKEND is '{name}': it takes pidfd, ", result.stderr)
+            result = self.run_tool(*words, env={**self.env, "EXITFD_BACKEND": "epoll"})
+            self.assertEqual((result.returncode, result.stdout), (1, ""), words)
+            self.assertIn("EXITFD_BACKEND is 'epoll': it takes pidfd, ", result.stderr)
+
+    def test_a_tiny_time_is_not_no_limit(self):
+        for time in ("1e-10", "1e-400", "0.0000000001d"):
+            result = self.run_tool("run", "-q", "-t", time, input="sleep 1000\n")
+            self.assertEqual(result.returncode, 1, time)
+            self.assert_nothing_left()
 
     def test_output_that_cannot_be_written_is_an_error(self):
         for words in (["--help"], ["--version"], ["doctor"]):
@@ -211,6 +225,28 @@ class Wait(ToolTest):
             self.skipTest("before Linux 6.9 nothing tells a zombie from a reaped process")
         self.assertEqual(result.returncode, 124)
         self.assertIn(f"has ended, but its parent {os.getpid()} has not waited for it", result.stderr)
+
+    def test_a_zombie_is_told_of_at_once(self):
+        if not has_record():
+            self.skipTest("without the kernel's record a zombie may count as ended")
+        process = self.process("exit 3")
+        process.stdin.close()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        tool = self.start("wait", process.pid, text=True)
+        self.assertEqual(tool.stderr.readline(), f"exitfd wait: {process.pid}: it has ended, but its parent {os.getpid()} "
+                                                 "has not waited for it yet: its status is known only then\n")
+        process.wait()
+        self.assertEqual((tool.communicate(timeout=PATIENCE)[1], tool.returncode), ("", 3))
+
+    def test_a_process_whose_first_thread_has_ended_is_no_zombie(self):
+        script = ("import ctypes, os, sys, threading\n"
+                  "threading.Thread(target=lambda: (sys.stdin.read(), os._exit(4))).start()\n"
+                  "ctypes.CDLL(None).pthread_exit(None)")
+        process = self.start(sys.executable, "-c", script, tool=False, stdin=subprocess.PIPE)
+        until(lambda: process_fields(process.pid)[0] == "Z", "the first thread has ended")
+        result = self.run_tool("wait", "-t", "0.05", process.pid)
+        self.assertEqual((result.returncode, result.stderr),
+                         (124, f"exitfd wait: {process.pid}: time-out: still running\n"))
 
     def test_missing_pid_is_1_after_the_others_were_waited_for(self):
         gone = self.process("exit 0")

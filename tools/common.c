@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <float.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <math.h>
@@ -98,15 +97,15 @@ static int64_t seconds_of_unit(const char *suffix)
     return 0;
 }
 
-/* However short, it is not 0, which is no limit to some options. */
-static int64_t nanoseconds(double seconds)
+/* Not 0 unless it was meant so, because 0 often is "no limit". */
+static int64_t round_up_to_ns(double seconds)
 {
     const int64_t a_century = INT64_C(100) * 366 * 86400;
     if (seconds >= (double)a_century) {
         return a_century * NS_PER_SECOND;
     }
-    int64_t ns = (int64_t)(seconds * (double)NS_PER_SECOND);
-    return ns == 0 && seconds > 0 ? 1 : ns;
+    double ns = seconds * (double)NS_PER_SECOND;
+    return ns > 0 && ns < 1 ? 1 : (int64_t)ns;
 }
 
 bool read_duration(const char *text, int64_t *ret_ns)
@@ -114,12 +113,13 @@ bool read_duration(const char *text, int64_t *ret_ns)
     char *end;
     errno = 0;
     double number = strtod(text, &end);
-    number = errno == ERANGE && number == 0 ? DBL_MIN : number;
+    bool is_too_small = errno == ERANGE && number < 1; /* then it may have become 0 */
+    double seconds = number * (double)seconds_of_unit(end);
     if (end == text || !isfinite(number) || number < 0 || seconds_of_unit(end) == 0) {
         usage_error("'%s' is not a time: give seconds, as in 1.5, or 90s, 2m, 1h, 1d", text);
         return false;
     }
-    *ret_ns = nanoseconds(number * (double)seconds_of_unit(end));
+    *ret_ns = is_too_small ? 1 : round_up_to_ns(seconds);
     return true;
 }
 

@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <exitfd.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -35,6 +36,7 @@ enum verdict {
 struct report {
     bool json;
     bool has_problem;
+    int write_error; /* the errno */
 };
 
 __attribute__((format(printf, 5, 6))) static void tell(struct report *report, enum verdict verdict, const char *check,
@@ -58,6 +60,10 @@ __attribute__((format(printf, 5, 6))) static void tell(struct report *report, en
     } else {
         printf("%s  %-18s %-16s %s\n", marks[verdict], check, value, text);
     }
+    /* The next question may be the end of this process. */
+    if (fflush(stdout) != 0 && !report->write_error) {
+        report->write_error = errno;
+    }
 }
 
 /* The first line of a small file, "" where there is none. */
@@ -77,14 +83,20 @@ static const char *read_line(const char *path, char line[128])
 static void tell_system(struct report *report)
 {
     struct utsname system;
-    uname(&system);
     tell(report, GOOD, "exitfd", exitfd_version(), "the library's version; this program's is %d.%d.%d",
          EXITFD_VERSION_MAJOR, EXITFD_VERSION_MINOR, EXITFD_VERSION_PATCH);
-    tell(report, GOOD, "kernel", system.release, "%s on %s", system.sysname, system.machine);
+    if (uname(&system) == 0) {
+        tell(report, GOOD, "kernel", system.release, "%s on %s", system.sysname, system.machine);
+    } else {
+        tell(report, NOTE, "kernel", "unknown", "uname: %s", strerror(errno));
+    }
 }
 
 static const char *answer_name(const struct probe *probe, char buffer[SIGNAL_NAME_SIZE])
 {
+    if (!probe->is_asked) {
+        return "unknown";
+    }
     if (probe->killed_by) {
         return signal_name(probe->killed_by, buffer);
     }
@@ -107,8 +119,12 @@ static const char *answer_name(const struct probe *probe, char buffer[SIGNAL_NAM
     }
 }
 
-static const char *explain_syscall(const struct probe *probe)
+static const char *explain_syscall(const struct probe *probe, char buffer[128])
 {
+    if (!probe->is_asked) {
+        snprintf(buffer, 128, "not asked: doctor cannot start a process for the question (%s)", strerror(probe->error));
+        return buffer;
+    }
     if (probe->killed_by) {
         return "the process that asked was killed: a sandbox (seccomp) forbids it";
     }
@@ -116,12 +132,13 @@ static const char *explain_syscall(const struct probe *probe)
     case 0:
         return "the kernel has it and this process may use it";
     case ENOSYS:
-        return "this kernel does not have it, or a sandbox says so";
+        return "this kernel does not have it, or a sandbox or an emulator says so";
     case EPERM:
     case EACCES:
         return "forbidden: a sandbox (seccomp) or a setting of the system (sysctl)";
     case EINVAL:
-        return "this kernel does not know it";
+    case ENOTTY:
+        return "this kernel does not know it, or an emulator says so";
     default:
         return strerror(probe->error);
     }
@@ -129,45 +146,48 @@ static const char *explain_syscall(const struct probe *probe)
 
 static void tell_syscalls(struct report *report)
 {
-    char buffer[SIGNAL_NAME_SIZE];
+    char name_buffer[SIGNAL_NAME_SIZE], buffer[128];
     for (const char *const *name = probe_syscalls; *name; name++) {
         struct probe probe = probe_syscall(*name);
-        tell(report, probe.error ? NOTE : GOOD, *name, answer_name(&probe, buffer), "%s", explain_syscall(&probe));
+        bool is_there = probe.is_asked && !probe.error;
+        tell(report, is_there ? GOOD : NOTE, *name, answer_name(&probe, name_buffer), "%s",
+             explain_syscall(&probe, buffer));
     }
 }
 
-/* Why a back end cannot be opened, from what its system calls answer. */
-static const char *explain_backend(unsigned flag, const struct probe *probe)
+/* Why a back end cannot be opened, as far as its system calls tell. */
+static const char *explain_backend(unsigned flag, const struct probe *probe, char buffer[128])
 {
+    char line[128];
     if (probe->error != ENOTSUP) {
         return strerror(probe->error);
     }
-    if (flag == EXITFD_PIDFD) {
-        bool has_open = probe_syscall("pidfd_open").error == 0, has_wait = probe_syscall("waitid(P_PIDFD)").error == 0;
-        return !has_open   ? "pidfd_open is not to be had: see above"
-               : !has_wait ? "waitid(P_PIDFD) is not to be had (Linux 5.4): see above"
-                           : "not in this build of the library (-Dbackends=posix)";
+    if (flag == EXITFD_URING && atoi(read_line("/proc/sys/kernel/io_uring_disabled", line)) != 0) {
+        return "the sysctl kernel.io_uring_disabled forbids it";
     }
-    if (flag == EXITFD_URING) {
-        char line[128];
-        bool is_disabled = atoi(read_line("/proc/sys/kernel/io_uring_disabled", line)) != 0;
-        return is_disabled ? "the sysctl kernel.io_uring_disabled forbids it"
-               : probe_syscall("io_uring_setup").error
-                   ? "io_uring_setup is not to be had: see above"
-                   : "not in this build of the library, or not on this kernel (Linux 6.1, and 6.16 or later)";
+    for (const char *const *name = probe_needs(flag); *name; name++) {
+        struct probe need = probe_syscall(*name);
+        if (need.is_asked && need.error) {
+            snprintf(buffer, 128, "%s is not to be had: see above", *name);
+            return buffer;
+        }
     }
-    return "not in this build of the library";
+    return flag == EXITFD_URING
+               ? "not known why: it takes a library built with liburing, and Linux 6.1, or 6.16 and later"
+               : "not known why: it may not be in this build of the library (-Dbackends)";
 }
 
 static void tell_backend(struct report *report, const char *name, unsigned flag)
 {
-    char buffer[SIGNAL_NAME_SIZE];
+    char name_buffer[SIGNAL_NAME_SIZE], buffer[128];
     struct probe probe = probe_backend(flag);
-    if (probe.killed_by) {
+    if (!probe.is_asked) {
+        tell(report, NOTE, name, "unknown", "%s", explain_syscall(&probe, buffer));
+    } else if (probe.killed_by) {
         tell(report, NOTE, name, "no", "a process that used it was killed by %s: a sandbox (seccomp) forbids it",
-             signal_name(probe.killed_by, buffer));
+             signal_name(probe.killed_by, name_buffer));
     } else if (!*probe.text) {
-        tell(report, NOTE, name, "no", "%s", explain_backend(flag, &probe));
+        tell(report, NOTE, name, "no", "%s", explain_backend(flag, &probe, buffer));
     } else {
         tell(report, probe.is_true_status ? GOOD : NOTE, name, probe.is_true_status ? "yes" : "in part", "%s",
              probe.text);
@@ -179,7 +199,10 @@ static void tell_default(struct report *report)
     const char *forced = getenv("EXITFD_BACKEND");
     struct probe probe = probe_backend(0);
     const char *why = forced ? "forced by EXITFD_BACKEND" : "what exitfd_open takes here";
-    if (probe.killed_by) {
+    char buffer[128];
+    if (!probe.is_asked) {
+        tell(report, NOTE, "default", "unknown", "%s", explain_syscall(&probe, buffer));
+    } else if (probe.killed_by) {
         tell(report, PROBLEM, "default", "none",
              "a sandbox (seccomp) kills what uses it: set EXITFD_BACKEND to one that works");
     } else if (!*probe.text) {
@@ -200,26 +223,55 @@ static void tell_backends(struct report *report)
     tell_backend(report, "self-pipe", EXITFD_SELFPIPE);
 }
 
+static const char *explain_record(const struct probe *record, char buffer[128])
+{
+    struct probe info = probe_syscall("PIDFD_GET_INFO");
+    if (!record->is_asked || !info.is_asked) {
+        return "not asked: doctor cannot start a process for the question";
+    }
+    if (probe_backend(EXITFD_PIDFD).error) {
+        return "it takes the pidfd back end, and that is not to be had: see above";
+    }
+    if (info.error) {
+        return "it takes PIDFD_GET_INFO, and that is not to be had: see above";
+    }
+    snprintf(buffer, 128, "PIDFD_GET_INFO is there, but has no record of exits (Linux 6.15 has)");
+    return buffer;
+}
+
 static bool tell_record(struct report *report)
 {
+    char buffer[128];
     struct probe probe = probe_record();
     if (probe.is_true_status) {
         tell(report, GOOD, "record", "yes", "the true status of processes that others reap is known");
     } else {
-        tell(report, NOTE, "record", "no",
-             "the status of processes that others reap is unknown here: that takes Linux 6.15 and the pidfd back end");
+        tell(report, NOTE, "record", probe.is_asked ? "no" : "unknown",
+             "the status of processes that others reap is unknown here: %s", explain_record(&probe, buffer));
     }
     return probe.is_true_status;
+}
+
+static void tell_null(struct report *report)
+{
+    int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    tell(report, fd < 0 ? NOTE : GOOD, "/dev/null", fd < 0 ? "no" : "yes", "%s%s",
+         fd < 0 ? "standard input of the commands of exitfd run: " : "can be read and written",
+         fd < 0 ? strerror(errno) : "");
+    if (fd >= 0) {
+        close(fd);
+    }
 }
 
 static void tell_sandbox(struct report *report)
 {
     char line[256];
-    int seccomp = -1, no_new_privileges = 0;
+    int seccomp = -1, no_new_privileges = 0, tracer = -1;
     FILE *file = fopen("/proc/self/status", "re");
     while (file && fgets(line, sizeof line, file)) {
         sscanf(line, "Seccomp: %d", &seccomp);
         sscanf(line, "NoNewPrivs: %d", &no_new_privileges);
+        sscanf(line, "TracerPid: %d", &tracer);
     }
     if (file) {
         fclose(file);
@@ -231,6 +283,16 @@ static void tell_sandbox(struct report *report)
          : seccomp < 0 ? "/proc/self/status does not tell%s"
                        : "no system call is filtered%s",
          no_new_privileges ? "; no_new_privs is set" : "");
+    char pid[16];
+    snprintf(pid, sizeof pid, "%d", tracer);
+    tell(report, tracer > 0 ? NOTE : GOOD, "tracer",
+         tracer < 0 ? "unknown"
+         : tracer   ? pid
+                    : "none",
+         "%s",
+         tracer < 0 ? "/proc/self/status does not tell"
+         : tracer   ? "a debugger or strace has this pid: it may delay exits and change what system calls answer"
+                    : "no debugger or strace is attached");
 }
 
 static void tell_sigchld(struct report *report, bool has_record)
@@ -272,36 +334,85 @@ static const char *format_limit(rlim_t limit, char buffer[32])
     return buffer;
 }
 
-static void tell_limits(struct report *report)
+static void tell_limit(struct report *report, const char *check, int resource, const char *text)
 {
-    char soft[32], hard[32], raised[64] = "", open_now[32] = "", pid_max[128];
+    char soft[32], hard[32], raised[64] = "";
     struct rlimit limit;
-    int count = count_open_fds();
-    if (count >= 0) {
-        snprintf(open_now, sizeof open_now, ", %d are open", count);
+    if (getrlimit(resource, &limit) != 0) {
+        tell(report, NOTE, check, "unknown", "getrlimit: %s", strerror(errno));
+        return;
     }
-    getrlimit(RLIMIT_NOFILE, &limit);
     if (limit.rlim_cur != limit.rlim_max) {
-        snprintf(raised, sizeof raised, "; can be raised to %s (ulimit -n)", format_limit(limit.rlim_max, hard));
+        snprintf(raised, sizeof raised, "; can be raised to %s (ulimit -%c)", format_limit(limit.rlim_max, hard),
+                 resource == RLIMIT_NOFILE ? 'n' : 'u');
     }
-    tell(report, GOOD, "open files", format_limit(limit.rlim_cur, soft), "one for each child on the pidfd back end%s%s",
-         raised, open_now);
+    tell(report, GOOD, check, format_limit(limit.rlim_cur, soft), "%s%s", text, raised);
+}
+
+static void tell_open_files(struct report *report)
+{
+    char text[128];
+    int count = count_open_fds();
+    snprintf(text, sizeof text,
+             count < 0 ? "one for each child on the pidfd back end"
+                       : "one for each child on the pidfd back end, %d are open",
+             count);
+    tell_limit(report, "open files", RLIMIT_NOFILE, text);
+}
+
+static void tell_processes(struct report *report)
+{
 #ifdef RLIMIT_NPROC
-    getrlimit(RLIMIT_NPROC, &limit);
-    tell(report, GOOD, "processes", format_limit(limit.rlim_cur, soft), "of this user; pid_max is %s",
-         *read_line("/proc/sys/kernel/pid_max", pid_max) ? pid_max : "not known");
+    char text[160], line[128];
+    const char *pid_max = read_line("/proc/sys/kernel/pid_max", line);
+    snprintf(text, sizeof text, "of this user; pid_max is %s", *pid_max ? pid_max : "not known");
+    tell_limit(report, "processes", RLIMIT_NPROC, text);
+#else
+    (void)report;
 #endif
+}
+
+struct section {
+    struct report *report;
+    void (*tell)(struct report *report);
+};
+
+static void tell_in_child(struct probe *probe, const void *argument)
+{
+    const struct section *section = argument;
+    section->tell(section->report);
+    probe->is_true_status = section->report->has_problem;
+}
+
+/* A sandbox may kill whatever asks. The rest of the report must not go with it. */
+static void tell_safely(struct report *report, const char *check, void (*section)(struct report *report))
+{
+    char name[SIGNAL_NAME_SIZE];
+    struct probe probe = ask_in_child(tell_in_child, &(struct section){ report, section });
+    if (!probe.is_asked) {
+        section(report);
+    } else if (probe.killed_by) {
+        tell(report, NOTE, check, "unknown", "the process that asked was killed by %s: a sandbox (seccomp) forbids it",
+             signal_name(probe.killed_by, name));
+    }
+    report->has_problem |= probe.is_true_status;
 }
 
 static int examine(struct report *report)
 {
-    tell_system(report);
+    tell_safely(report, "kernel", tell_system);
     tell_syscalls(report);
     tell_backends(report);
     bool has_record = tell_record(report);
     tell_sandbox(report);
     tell_sigchld(report, has_record);
-    tell_limits(report);
+    tell_safely(report, "/dev/null", tell_null);
+    tell_safely(report, "open files", tell_open_files);
+    tell_safely(report, "processes", tell_processes);
+    if (report->write_error) {
+        complain("cannot write standard output: %s", strerror(report->write_error));
+        return STATUS_FAILED;
+    }
     return close_stdout(report->has_problem ? STATUS_FAILED : 0);
 }
 

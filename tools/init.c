@@ -4,18 +4,16 @@
 #include "orphans.h"
 #include "signals.h"
 #include "supervise.h"
+#include "terminal.h"
 #include "tool.h"
 
 #include <errno.h>
 #include <getopt.h>
 #include <string.h>
 #include <unistd.h>
-#ifdef __linux__
-#include <sys/prctl.h>
-#endif
 
 static const char help[] =
-    "Usage: exitfd init [-gvw] [-e STATUS]... [-K SECONDS] [-p SIGNAL] [--] COMMAND [ARGUMENT]...\n"
+    "Usage: exitfd init [-gsvw] [-e STATUS]... [-K SECONDS] [-p SIGNAL] [--] COMMAND [ARGUMENT]...\n"
     "Run COMMAND, forward signals to it, reap every orphan, and exit as it did.\n"
     "As PID 1 of a container, or anywhere as the sub-reaper of what COMMAND leaves behind.\n"
     "\n"
@@ -23,7 +21,8 @@ static const char help[] =
     "  -g, --group                forward signals to COMMAND's whole process group\n"
     "  -K, --kill-after SECONDS   when COMMAND has ended, send SIGTERM to all that is left, and\n"
     "                             SIGKILL to what is still there after SECONDS\n"
-    "  -p, --parent-death SIGNAL  get SIGNAL when the parent of init dies\n"
+    "  -p, --parent-death SIGNAL  send SIGNAL to COMMAND when the parent of init ends\n"
+    "  -s                         nothing: it is tini's option for what init always does\n"
     "  -v, --verbose              tell of each signal forwarded and each process reaped\n"
     "  -w, --warn                 tell of each orphan reaped\n"
     "  -h, --help                 print this\n"
@@ -35,7 +34,6 @@ struct init_options {
     struct supervision supervision;
     bool is_remapped[256];
     int64_t kill_after_ns; /* NEVER: what is left is left alone */
-    int parent_death_signal;
 };
 
 /* What a child that could not become its command says and exits with, as the shell does. */
@@ -46,44 +44,67 @@ static int cannot_execute(const char *file)
     return reason == ENOENT ? STATUS_NOT_FOUND : STATUS_CANNOT_EXECUTE;
 }
 
-_Noreturn static void become_command(char **command, int terminal_to_take, const sigset_t *mask)
+/* SIGCHLD as it was before supervise_prepare: the command has what it would have without init. */
+struct found_signals {
+    sigset_t mask;
+    struct sigaction chld;
+};
+
+static struct found_signals find_signals(void)
 {
-    setpgid(0, 0);
-    if (terminal_to_take >= 0) {
-        tcsetpgrp(terminal_to_take, getpgrp());
+    struct found_signals found;
+    sigprocmask(SIG_SETMASK, NULL, &found.mask);
+    sigaction(SIGCHLD, NULL, &found.chld);
+    signals_block_all();
+    return found;
+}
+
+_Noreturn static void become_command(const struct supervision *s, char **command, bool is_foreground,
+                                     const struct found_signals *found)
+{
+    if (!s->shares_terminal_signals) {
+        setpgid(0, 0);
     }
-    signals_set_mask(mask);
+    if (is_foreground) {
+        tcsetpgrp(s->terminal, getpgrp());
+    }
+    sigaction(SIGCHLD, &found->chld, NULL);
+    signals_set_mask(&found->mask);
     execvp(command[0], command);
     _exit(cannot_execute(command[0]));
 }
 
-static int start_command(struct supervision *s, char **command, const sigset_t *mask)
+/*
+ * On a terminal the command stays in our process group, as part of the job that a shell made of us, and so has what the
+ * job has: the foreground, the keys that send signals, and the rest of the pipeline or script beside it. To signal the
+ * command's group alone it needs one of its own, and then the foreground too.
+ */
+static void choose_group(struct supervision *s)
 {
-    bool is_foreground = s->terminal >= 0 && tcgetpgrp(s->terminal) == getpgrp();
+    int terminal = terminal_find();
+    s->shares_terminal_signals = terminal >= 0 && !s->whole_group;
+    s->terminal = s->shares_terminal_signals ? -1 : terminal;
+}
+
+static int start_command(struct supervision *s, char **command, const struct found_signals *found)
+{
+    choose_group(s);
+    bool is_foreground = terminal_foreground_is(s->terminal, getpgrp());
     s->child = exitfd_fork(s->x, EXITFD_STOPPED, NULL);
     if (s->child == 0) {
-        become_command(command, is_foreground ? s->terminal : -1, mask);
+        become_command(s, command, is_foreground, found);
     }
-    if (s->child > 0) {
+    if (s->child > 0 && !s->shares_terminal_signals) {
         setpgid(s->child, s->child); /* whoever of the two comes first: a signal for the group must find it */
     }
     return s->child < 0 ? s->child : 0;
-}
-
-static int follow_parent(int signo)
-{
-#ifdef __linux__
-    return !signo || prctl(PR_SET_PDEATHSIG, signo) == 0 ? 0 : -errno;
-#else
-    return signo ? -ENOTSUP : 0;
-#endif
 }
 
 static int conclude(const struct init_options *o)
 {
     const struct supervision *s = &o->supervision;
     char words[ENDING_SIZE];
-    take_back_terminal(s->terminal, s->child);
+    terminal_take_back(s->terminal, s->child);
     if (o->kill_after_ns != NEVER) {
         end_orphans(s->x, o->kill_after_ns, s->tells_orphans ? tell_orphan : NULL);
     }
@@ -94,18 +115,28 @@ static int conclude(const struct init_options *o)
     return o->is_remapped[status & 0xff] ? 0 : status;
 }
 
+static int fail_to_wait(struct supervision *s, int reason)
+{
+    complain("cannot wait for the command, which is killed therefore: %s; see 'exitfd doctor'", strerror(-reason));
+    if (s->shares_terminal_signals || kill(-s->child, SIGKILL) != 0) {
+        kill(s->child, SIGKILL);
+    }
+    return STATUS_UNKNOWN;
+}
+
 static int init_with(struct init_options *o, char **command)
 {
     struct supervision *s = &o->supervision;
-    sigset_t mask = signals_block_all();
-    int r = follow_parent(o->parent_death_signal);
-    r = r < 0 ? r : supervise_prepare(&s->x);
-    if (r == 0) {
-        r = start_command(s, command, &mask);
-        r = r < 0 ? r : supervise(s);
-    }
+    const struct found_signals found = find_signals();
+    int r = s->parent_death_signal ? parent_follow(&s->parent, s->parent_death_signal) : 0;
+    r = r < 0 ? r : supervise_prepare(s);
+    r = r < 0 ? r : start_command(s, command, &found);
     if (r < 0) {
         return complain_cannot_start(r);
+    }
+    r = supervise(s);
+    if (r < 0) {
+        return fail_to_wait(s, r);
     }
     int status = conclude(o);
     exitfd_close(s->x);
@@ -122,11 +153,10 @@ int init_main(int argc, char **argv)
                                              { "warn", no_argument, NULL, 'w' },
                                              { "help", no_argument, NULL, 'h' },
                                              { NULL, 0, NULL, 0 } };
-    struct init_options o = { .kill_after_ns = NEVER,
-                              .supervision.terminal = isatty(STDIN_FILENO) ? STDIN_FILENO : -1 };
+    struct init_options o = { .kill_after_ns = NEVER };
     int64_t status;
     int option;
-    while ((option = getopt_long(argc, argv, "+:e:gK:p:vwh", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "+:e:gK:p:svwh", options, NULL)) != -1) {
         switch (option) {
         case 'e':
             if (!read_count(optarg, 0, 255, &status)) {
@@ -143,9 +173,11 @@ int init_main(int argc, char **argv)
             }
             break;
         case 'p':
-            if (!parse_signal(optarg, &o.parent_death_signal)) {
+            if (!parse_signal(optarg, &o.supervision.parent_death_signal)) {
                 return usage_error("'%s' is not a signal: give its name or number, as in SIGTERM", optarg);
             }
+            break;
+        case 's': /* tini's, for what is always so here */
             break;
         case 'v':
             o.supervision.tells_signals = true;

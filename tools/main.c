@@ -31,7 +31,7 @@ static int print_help(void)
     for (size_t i = 0; i < SUBCOMMAND_COUNT; i++) {
         printf("  %-8s %s\n", subcommands[i].name, subcommands[i].purpose);
     }
-    puts("\n'exitfd COMMAND --help' describes one of them, exitfd(1) all.\n"
+    puts("\n'exitfd help COMMAND' or 'exitfd COMMAND --help' describes one of them, exitfd(1) all.\n"
          "'exitfd --version' prints the versions of this program and of its library.");
     return close_stdout(0);
 }
@@ -43,12 +43,16 @@ static int print_version(void)
     return close_stdout(0);
 }
 
-/* A descriptor of ours that is numbered 0, 1 or 2 would be taken for a standard one, by a command at the latest. Who reads
-   from one that was closed, or prints to it, must notice: it cannot be read, or written. */
+/*
+ * A descriptor of ours that is numbered 0, 1 or 2 would be taken for a standard one. Who reads from one that was closed,
+ * or prints to it, must notice: it cannot be read, or written. A command that is executed finds it closed as it was.
+ */
 static bool fill_standard_fds(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
-        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd) {
+        int mode = (fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) | O_CLOEXEC;
+        /* A folder cannot be read or written either, and one is there without a /dev. */
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", mode) != fd && open("/", O_RDONLY | O_CLOEXEC) != fd) {
             return false;
         }
     }
@@ -65,27 +69,45 @@ static const struct subcommand *find_subcommand(const char *name)
     return NULL;
 }
 
+static int run_subcommand(const char *name, int argc, char **argv)
+{
+    const struct subcommand *subcommand = find_subcommand(name);
+    if (!subcommand) {
+        return usage_error("'%s' is not a command: it is one of wait, run, init and doctor", name);
+    }
+    command_name = subcommand->full_name;
+    opterr = 0;
+    return subcommand->main(argc, argv);
+}
+
+/* "exitfd help run" is "exitfd run --help". */
+static int help_main(int argc, char **argv)
+{
+    char help[] = "--help", *words[] = { NULL, help, NULL };
+    if (argc > 2) {
+        return usage_error("'%s' is too much: help takes one command", argv[2]);
+    }
+    return argc == 2 ? run_subcommand(argv[1], 2, words) : print_help();
+}
+
 int main(int argc, char **argv)
 {
     if (!fill_standard_fds()) {
-        complain("cannot open /dev/null: is /dev mounted?");
+        complain("standard input, output or error is closed, and neither /dev/null nor / can be opened");
         return STATUS_FAILED;
     }
     const char *word = argc > 1 ? argv[1] : NULL;
     if (!word) {
         return usage_error("a command is missing: wait, run, init or doctor");
     }
-    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
         return print_help();
+    }
+    if (strcmp(word, "help") == 0) {
+        return help_main(argc - 1, argv + 1);
     }
     if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0) {
         return print_version();
     }
-    const struct subcommand *subcommand = find_subcommand(word);
-    if (!subcommand) {
-        return usage_error("'%s' is not a command: it is one of wait, run, init and doctor", word);
-    }
-    command_name = subcommand->full_name;
-    opterr = 0;
-    return subcommand->main(argc - 1, argv + 1);
+    return run_subcommand(word, argc - 1, argv + 1);
 }

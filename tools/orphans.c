@@ -85,15 +85,17 @@ static void signal_everybody(int signo)
     kill(-1, SIGCONT);
 }
 
+/* Those that fork and end for ever must not keep us from signalling them. */
 static void reap_what_ended(struct exitfd *x, int timeout_ms, void (*tell)(const struct exitfd_event *event))
 {
+    const int rounds = 64;
     struct exitfd_event events[16];
-    int n;
-    while ((n = exitfd_wait(x, events, 16, timeout_ms)) > 0) {
+    int n = 1;
+    for (int round = 0; round < rounds && n > 0; round++) {
+        n = exitfd_wait(x, events, 16, round == 0 ? timeout_ms : 0);
         for (int i = 0; tell && i < n; i++) {
             tell(&events[i]);
         }
-        timeout_ms = 0;
     }
 }
 

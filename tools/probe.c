@@ -6,11 +6,24 @@
 #include <errno.h>
 #include <exitfd.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
+#ifdef __linux__
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+#endif
 
 /* The same on every architecture. */
 enum {
@@ -26,52 +39,71 @@ enum {
     PROBE_SECONDS = 20
 };
 
-static void answer_in_child(int fd, void (*ask)(struct probe *probe, const void *argument), const void *argument,
-                            const struct sigaction *chld)
+/* Memory of both processes, because a sandbox may forbid pipes. */
+struct answer {
+    struct probe probe;
+    atomic_bool is_given;
+    atomic_bool may_trial_end;
+};
+
+static struct answer *answer;
+
+static void sleep_ms(long ms)
 {
-    struct probe probe = { .error = 0 };
-    sigaction(SIGCHLD, chld, NULL);
-    alarm(PROBE_SECONDS);
-    ask(&probe, argument);
-    _exit(write(fd, &probe, sizeof probe) == (ssize_t)sizeof probe ? 0 : 1);
+    nanosleep(&(struct timespec){ .tv_nsec = ms * NS_PER_MS }, NULL);
 }
 
-static struct probe read_answer(int fd, pid_t pid)
+static void answer_in_child(void (*ask)(struct probe *probe, const void *argument), const void *argument,
+                            const struct sigaction *chld)
 {
-    struct probe probe;
+    sigaction(SIGCHLD, chld, NULL);
+    ask(&answer->probe, argument);
+    answer->is_given = true;
+    fflush(stdout);
+    _exit(0);
+}
+
+static struct probe wait_for_answer(pid_t pid)
+{
+    const int64_t deadline_ns = monotonic_ns() + PROBE_SECONDS * NS_PER_SECOND;
     int status = 0;
-    bool has_answered = read(fd, &probe, sizeof probe) == (ssize_t)sizeof probe;
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    pid_t r;
+    while ((r = waitpid(pid, &status, WNOHANG)) == 0) {
+        if (monotonic_ns() >= deadline_ns) {
+            kill(pid, SIGKILL);
+            waitpid(pid, NULL, 0);
+            return (struct probe){ .is_asked = true, .error = ETIME };
+        }
+        sleep_ms(1);
     }
-    if (!has_answered) {
-        probe = (struct probe){ .error = EIO, .killed_by = WIFSIGNALED(status) ? WTERMSIG(status) : 0 };
+    if (answer->is_given) {
+        return answer->probe;
     }
-    return probe;
+    return (struct probe){ .is_asked = r == pid,
+                           .error = r == pid ? EIO : errno,
+                           .killed_by = r == pid && WIFSIGNALED(status) ? WTERMSIG(status) : 0 };
 }
 
 /* The child gets SIGCHLD as it was found, for that may be the very trouble; here it must not be ignored. */
-static struct probe ask_in_child(void (*ask)(struct probe *probe, const void *argument), const void *argument)
+struct probe ask_in_child(void (*ask)(struct probe *probe, const void *argument), const void *argument)
 {
     struct sigaction chld, is_default = { .sa_handler = SIG_DFL };
-    struct probe probe = { .error = 0 };
-    int fds[2];
-    int r = open_pipe(fds);
-    if (r < 0) {
-        probe.error = -r;
-        return probe;
+    fflush(stdout);
+    answer = mmap(NULL, sizeof *answer, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (answer == MAP_FAILED) {
+        return (struct probe){ .error = errno };
     }
+    answer->probe.is_asked = true;
     sigaction(SIGCHLD, &is_default, &chld);
     pid_t pid = fork();
     if (pid == 0) {
-        close(fds[0]);
-        answer_in_child(fds[1], ask, argument, &chld);
+        answer_in_child(ask, argument, &chld);
     }
-    probe.error = pid < 0 ? errno : 0;
-    close(fds[1]);
+    struct probe probe = { .error = errno };
     if (pid > 0) {
-        probe = read_answer(fds[0], pid);
+        probe = wait_for_answer(pid);
     }
-    close(fds[0]);
+    munmap(answer, sizeof *answer);
     sigaction(SIGCHLD, &chld, NULL);
     return probe;
 }
@@ -85,7 +117,8 @@ static long call_io_uring_setup(void)
 
 static long call_waitid_pidfd(void)
 {
-    long r = syscall(SYS_waitid, WAIT_FOR_PIDFD, INT_MAX, NULL, WEXITED | WNOHANG, NULL);
+    siginfo_t info;
+    long r = syscall(SYS_waitid, WAIT_FOR_PIDFD, INT_MAX, &info, WEXITED | WNOHANG, NULL);
     return r < 0 && errno == EBADF ? 0 : r; /* it looked for the pidfd, so it knows of pidfds */
 }
 
@@ -106,6 +139,90 @@ static long call_pidfd_send_signal(void)
     return r < 0 && errno == EBADF ? 0 : r;
 }
 
+/* Bad arguments: the call is known, and allowed, if it complains of them. */
+static long expect(long r, int error)
+{
+    return r < 0 && errno == error ? 0 : r;
+}
+
+static long call_waitid(void)
+{
+    siginfo_t info;
+    return expect(waitid(P_ALL, 0, &info, WEXITED | WNOHANG), ECHILD);
+}
+
+static long call_epoll_create1(void)
+{
+    return epoll_create1(EPOLL_CLOEXEC);
+}
+
+static long call_epoll_ctl(void)
+{
+    struct epoll_event event = { .events = EPOLLIN };
+    return expect(epoll_ctl(-1, EPOLL_CTL_ADD, -1, &event), EBADF);
+}
+
+static long call_epoll_wait(void)
+{
+    struct epoll_event event;
+    return expect(epoll_wait(-1, &event, 1, 0), EBADF);
+}
+
+static long call_timerfd_create(void)
+{
+    return timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+}
+
+static long call_eventfd2(void)
+{
+    return eventfd(0, EFD_CLOEXEC);
+}
+
+static long call_signalfd4(void)
+{
+    sigset_t mask;
+    sigemptyset(&mask);
+    return signalfd(-1, &mask, SFD_CLOEXEC);
+}
+
+static long call_pipe2(void)
+{
+    int fds[2];
+    return pipe2(fds, O_CLOEXEC);
+}
+
+static long call_poll(void)
+{
+    return poll(NULL, 0, 0);
+}
+
+static long call_get_info(void)
+{
+    uint64_t info[8] = { 0 };
+    int pidfd = (int)syscall(NR_PIDFD_OPEN, getpid(), 0);
+    return pidfd < 0 ? pidfd : ioctl(pidfd, _IOWR(0xFF, 11, uint64_t[8]), info);
+}
+
+static long call_subreaper(void)
+{
+    return prctl(PR_SET_CHILD_SUBREAPER, 1);
+}
+
+/* A cgroup that is none keeps a child from being born: the flags of Linux 7.1 are looked at before. */
+static long call_autoreap(void)
+{
+    const uint64_t pidfd = 0x1000, into_cgroup = UINT64_C(1) << 33, autoreap = UINT64_C(1) << 34,
+                   no_new_privileges = UINT64_C(1) << 35, autokill = UINT64_C(1) << 36;
+    int fd = -1;
+    uint64_t args[11] = { pidfd | into_cgroup | autoreap | no_new_privileges | autokill, (uint64_t)(uintptr_t)&fd };
+    args[10] = (uint64_t)INT_MAX;
+    long r = syscall(NR_CLONE3, args, sizeof args);
+    if (r == 0) {
+        _exit(0);
+    }
+    return expect(r, EBADF);
+}
+
 static const struct {
     const char *name;
     long (*call)(void);
@@ -113,10 +230,25 @@ static const struct {
               { "waitid(P_PIDFD)", call_waitid_pidfd },
               { "pidfd_send_signal", call_pidfd_send_signal },
               { "clone3", call_clone3 },
-              { "io_uring_setup", call_io_uring_setup } };
+              { "io_uring_setup", call_io_uring_setup },
+              { "waitid", call_waitid },
+              { "epoll_create1", call_epoll_create1 },
+              { "epoll_ctl", call_epoll_ctl },
+              { "epoll_wait", call_epoll_wait },
+              { "timerfd_create", call_timerfd_create },
+              { "eventfd2", call_eventfd2 },
+              { "signalfd4", call_signalfd4 },
+              { "pipe2", call_pipe2 },
+              { "poll", call_poll },
+              { "PIDFD_GET_INFO", call_get_info },
+              { "sub-reaper", call_subreaper },
+              { "autoreap/autokill", call_autoreap } };
 
-const char *const probe_syscalls[] = { "pidfd_open", "waitid(P_PIDFD)", "pidfd_send_signal",
-                                       "clone3",     "io_uring_setup",  NULL };
+const char *const probe_syscalls[] = {
+    "pidfd_open",     "waitid(P_PIDFD)", "pidfd_send_signal", "clone3",   "io_uring_setup", "waitid", "epoll_create1",
+    "epoll_ctl",      "epoll_wait",      "timerfd_create",    "eventfd2", "signalfd4",      "pipe2",  "poll",
+    "PIDFD_GET_INFO", "sub-reaper",      "autoreap/autokill", NULL
+};
 
 static void ask_syscall(struct probe *probe, const void *name)
 {
@@ -136,6 +268,35 @@ static void ask_syscall(struct probe *probe, const void *name)
 }
 #endif
 
+const char *const *probe_needs(unsigned flag)
+{
+    static const char *const none[] = { NULL };
+#ifdef __linux__
+    static const char *const pidfd[] = { "pidfd_open", "waitid(P_PIDFD)", "waitid",   "epoll_create1", "epoll_ctl",
+                                         "epoll_wait", "timerfd_create",  "eventfd2", "poll",          NULL };
+    static const char *const uring[] = { "io_uring_setup", "pidfd_open", "waitid(P_PIDFD)", "waitid", "eventfd2",
+                                         "poll",           NULL };
+    static const char *const signalfd_needs[] = { "signalfd4", "waitid",     "epoll_create1",
+                                                  "epoll_ctl", "epoll_wait", "timerfd_create",
+                                                  "eventfd2",  "poll",       NULL };
+    static const char *const self_pipe[] = { "pipe2", "waitid", "poll", NULL };
+    switch (flag) {
+    case EXITFD_PIDFD:
+        return pidfd;
+    case EXITFD_URING:
+        return uring;
+    case EXITFD_SIGNALFD:
+        return signalfd_needs;
+    case EXITFD_SELFPIPE:
+        return self_pipe;
+    default:
+        return none;
+    }
+#else
+    return (void)flag, none;
+#endif
+}
+
 struct probe probe_syscall(const char *name)
 {
     return ask_in_child(ask_syscall, name);
@@ -145,7 +306,7 @@ static const char *judge(struct probe *probe, int count, const struct exitfd_eve
 {
     if (count < 0) {
         probe->error = -count;
-        return "its exitfd_wait failed";
+        return "opens, but exitfd_fork or exitfd_wait failed";
     }
     if (count == 0) {
         probe->error = ETIME;
@@ -158,22 +319,18 @@ static const char *judge(struct probe *probe, int count, const struct exitfd_eve
     return probe->is_true_status ? "works" : "reported a wrong status: please file a bug";
 }
 
-/* Returns TRIAL_STATUS once it is let go: where SIGCHLD is ignored, a child that has ended before it is watched is lost. */
-static pid_t fork_trial(struct exitfd *x, int *ret_leash)
+/* Returns TRIAL_STATUS once it may: where SIGCHLD is ignored, a child that has ended before it is watched is lost. */
+static pid_t fork_trial(struct exitfd *x)
 {
-    int fds[2];
-    char byte;
-    int r = open_pipe(fds);
-    if (r < 0) {
-        return r;
-    }
     pid_t pid = exitfd_fork(x, 0, NULL);
     if (pid == 0) {
-        close(fds[1]);
-        _exit(read(fds[0], &byte, 1) == 0 ? TRIAL_STATUS : 1);
+        const int64_t deadline_ns = monotonic_ns() + TRIAL_MS * NS_PER_MS;
+        while (!answer->may_trial_end && monotonic_ns() < deadline_ns) {
+            sleep_ms(1);
+        }
+        _exit(TRIAL_STATUS);
     }
-    close(fds[0]);
-    *ret_leash = fds[1];
+    answer->may_trial_end = true;
     return pid;
 }
 
@@ -181,14 +338,12 @@ static void ask_backend(struct probe *probe, const void *flag)
 {
     struct exitfd *x;
     struct exitfd_event event;
-    int leash = -1;
     int r = exitfd_open(&x, *(const unsigned *)flag);
     if (r < 0) {
         probe->error = -r;
         return;
     }
-    pid_t pid = fork_trial(x, &leash);
-    close(leash);
+    pid_t pid = fork_trial(x);
     const char *verdict = judge(probe, pid < 0 ? pid : exitfd_wait(x, &event, 1, TRIAL_MS), &event);
     snprintf(probe->text, sizeof probe->text, "%s", *(const unsigned *)flag ? verdict : exitfd_get_backend(x));
 }

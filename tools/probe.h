@@ -11,11 +11,15 @@ enum {
 };
 
 struct probe {
+    bool is_asked;       /* false: the question could not be put, and error says why */
     int error;           /* the errno that is the answer, 0 for yes */
     int killed_by;       /* the signal that was the answer instead, or 0 */
     bool is_true_status; /* of a back end: the child's status came back */
     char text[PROBE_TEXT_SIZE];
 };
+
+/* Runs ask in a child and returns what it wrote. What was printed is flushed before, so that no child prints it again. */
+struct probe ask_in_child(void (*ask)(struct probe *probe, const void *argument), const void *argument);
 
 struct probe probe_syscall(const char *name);
 struct probe probe_backend(unsigned flag); /* 0: the default; text is its name */
@@ -23,5 +27,8 @@ struct probe probe_record(void);
 
 /* The names that probe_syscall knows, up to NULL. */
 extern const char *const probe_syscalls[];
+
+/* Those that a back end cannot do without. */
+const char *const *probe_needs(unsigned flag);
 
 #endif

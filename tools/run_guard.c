@@ -74,7 +74,7 @@ int guard_worker(const struct run_options *options, int (*work)(const struct run
     /* A list that is typed can be read in the terminal's foreground only, and there Ctrl-C reaches both processes. */
     struct supervision s = { .terminal = -1, .shares_terminal_signals = isatty(options->list_fd) };
     signals_block_all();
-    int r = supervise_prepare(&s.x);
+    int r = supervise_prepare(&s);
     if (r == 0) {
         r = start_worker(&s, options, work);
         r = r < 0 ? r : supervise(&s);

@@ -4,13 +4,36 @@
 #include "tool.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+enum {
+    BY_PROCESS,
+    BY_KERNEL,
+    ORIGINS
+};
+
 static int pipe_fds[2] = { -1, -1 };
 static struct sigaction found[NSIG];
 static bool changed[NSIG];
+static atomic_uint caught[ORIGINS][NSIG]; /* how often, since it was taken */
+
+/* The pipe only wakes. When it is full it does so already. */
+static void wake(void)
+{
+    if (write(pipe_fds[1], "", 1) < 0) {
+        return;
+    }
+}
+
+static void be_awake(void)
+{
+    char bytes[4096];
+    while (read(pipe_fds[0], bytes, sizeof bytes) == (ssize_t)sizeof bytes) {
+    }
+}
 
 int signals_open(void)
 {
@@ -21,6 +44,7 @@ int signals_open(void)
     }
     int r = open_pipe(pipe_fds);
     if (r < 0) {
+        pipe_fds[0] = pipe_fds[1] = -1;
         return r;
     }
     set_nonblocking(pipe_fds[1]);
@@ -28,22 +52,34 @@ int signals_open(void)
     return pipe_fds[0];
 }
 
-static void put_into_pipe(int signo)
+int signals_fd(void)
+{
+    return pipe_fds[0];
+}
+
+/* Positive codes are the kernel's on Linux. Elsewhere those of kill and sigqueue may be positive as well. */
+static bool is_by_kernel(const siginfo_t *info)
+{
+    return info->si_code > 0 && info->si_code != SI_USER && info->si_code != SI_QUEUE;
+}
+
+static void note_signal(int signo, siginfo_t *info, void *context)
 {
     int saved_errno = errno;
-    unsigned char byte = (unsigned char)signo;
-    if (write(pipe_fds[1], &byte, 1) < 0) {
-        /* 65,536 signals are waiting to be taken: one more of them says nothing new. */
+    bool by_kernel = is_by_kernel(info);
+    (void)context;
+    if (by_kernel || info->si_pid != getpid()) {
+        atomic_fetch_add(&caught[by_kernel ? BY_KERNEL : BY_PROCESS][signo], 1);
+        wake();
     }
     errno = saved_errno;
 }
 
-static bool set_handler(int signo, void (*handler)(int))
+static bool set_action(int signo, struct sigaction *action)
 {
     /* Without SA_RESTART: a write that blocks on a stopped terminal must end at Ctrl-C. */
-    struct sigaction action = { .sa_handler = handler };
-    sigfillset(&action.sa_mask);
-    if (sigaction(signo, &action, changed[signo] ? NULL : &found[signo]) != 0) {
+    sigfillset(&action->sa_mask);
+    if (sigaction(signo, action, changed[signo] ? NULL : &found[signo]) != 0) {
         return false;
     }
     changed[signo] = true;
@@ -52,18 +88,73 @@ static bool set_handler(int signo, void (*handler)(int))
 
 bool signals_catch(int signo)
 {
-    return set_handler(signo, put_into_pipe);
+    struct sigaction action = { .sa_sigaction = note_signal, .sa_flags = SA_SIGINFO };
+    return set_action(signo, &action);
 }
 
 void signals_ignore(int signo)
 {
-    set_handler(signo, SIG_IGN);
+    struct sigaction action = { .sa_handler = SIG_IGN };
+    set_action(signo, &action);
+}
+
+static bool is_queued(int signo)
+{
+#ifdef SIGRTMIN
+    return signo >= SIGRTMIN;
+#else
+    return (void)signo, false;
+#endif
+}
+
+static bool take(atomic_uint *count, int signo)
+{
+    if (atomic_load(count) == 0) {
+        return false;
+    }
+    if (is_queued(signo)) {
+        atomic_fetch_sub(count, 1);
+    } else {
+        atomic_store(count, 0);
+    }
+    return true;
+}
+
+static bool is_one_left(void)
+{
+    for (int i = 0; i < ORIGINS * NSIG; i++) {
+        if (atomic_load(&caught[i / NSIG][i % NSIG])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int signals_take_with_origin(bool *ret_is_by_kernel)
+{
+    static int place; /* in the round, which goes through caught once */
+    if (place == 0) {
+        be_awake();
+    }
+    while (place < ORIGINS * NSIG) {
+        int origin = place / NSIG, signo = place % NSIG;
+        place++;
+        if (take(&caught[origin][signo], signo)) {
+            *ret_is_by_kernel = origin == BY_KERNEL;
+            return signo;
+        }
+    }
+    place = 0;
+    if (is_one_left()) {
+        wake();
+    }
+    return 0;
 }
 
 int signals_take(void)
 {
-    unsigned char byte;
-    return read(pipe_fds[0], &byte, 1) == 1 ? byte : 0;
+    bool by_kernel;
+    return signals_take_with_origin(&by_kernel);
 }
 
 bool signals_was_ignored(int signo)

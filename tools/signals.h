@@ -9,13 +9,21 @@
 
 /* A pipe that is readable while a caught signal has not been taken; the fd, or a negative errno. */
 int signals_open(void);
+int signals_fd(void);
 
 /* False if the signal cannot be caught. */
 bool signals_catch(int signo);
 void signals_ignore(int signo);
 
-/* The next caught signal, 0 when there is none. */
+/*
+ * The next caught signal, or 0 after the last one. Each signal comes once before the 0 comes, so that a loop ends while
+ * somebody floods us. A standard signal that was caught several times is one, as in the kernel; of a real-time signal
+ * each one is kept. What this process has sent to itself does not count, as the SIGPIPE of a message that it printed.
+ */
 int signals_take(void);
+
+/* The same. *ret_is_by_kernel tells those of the keyboard, of a resized window or of a hangup from those of kill(2). */
+int signals_take_with_origin(bool *ret_is_by_kernel);
 
 /* The disposition that the signal had when it was first caught or ignored here. */
 bool signals_was_ignored(int signo);

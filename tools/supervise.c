@@ -4,31 +4,49 @@
 #include "ending.h"
 #include "orphans.h"
 #include "signals.h"
+#include "terminal.h"
 #include "tool.h"
 
 #include <errno.h>
 #include <poll.h>
+#include <string.h>
 #include <unistd.h>
 
-int supervise_prepare(struct exitfd **ret)
+static void adopt(void)
 {
-    struct exitfd *x;
-    signal(SIGCHLD, SIG_DFL);
     int r = adopt_orphans();
     if (r < 0 && r != -ENOTSUP) {
-        return r;
+        complain("orphans are neither reaped nor ended here, because PR_SET_CHILD_SUBREAPER failed: %s", strerror(-r));
     }
-    r = exitfd_open(&x, 0);
+}
+
+static int take_events(struct supervision *s);
+
+static int prepare_exitfd(struct supervision *s)
+{
+    int r = exitfd_open(&s->x, 0);
     if (r < 0) {
         return r;
     }
-    r = exitfd_add(x, -1, 0, NULL);
+    r = exitfd_add(s->x, -1, 0, NULL);
+    /* A sandbox may forbid what a wait needs. PID 1 may have orphans before it starts anything. */
+    r = r < 0 ? r : take_events(s);
     if (r < 0) {
-        exitfd_close(x);
-        return r;
+        s->x = exitfd_close(s->x);
     }
-    *ret = x;
-    return 0;
+    return r < 0 ? r : 0;
+}
+
+int supervise_prepare(struct supervision *s)
+{
+    int signal_fd = signals_open();
+    if (signal_fd < 0) {
+        return signal_fd;
+    }
+    signal(SIGCHLD, SIG_DFL);
+    adopt();
+    terminal_find();
+    return prepare_exitfd(s);
 }
 
 /* A fault of our own is not the child's, and SIGCHLD is how children are followed. */
@@ -44,10 +62,9 @@ static bool is_forwarded(int signo)
     return true;
 }
 
-static int catch_signals(void)
+static void catch_signals(void)
 {
-    int fd = signals_open();
-    for (int signo = 1; fd >= 0 && signo < NSIG; signo++) {
+    for (int signo = 1; signo < NSIG; signo++) {
         if (is_forwarded(signo)) {
             signals_catch(signo); /* libc keeps some real-time signals for itself: those are not to be had */
         }
@@ -55,54 +72,111 @@ static int catch_signals(void)
     /* The terminal may be the child's from now on: writing to it and taking it back must not stop us. */
     signals_ignore(SIGTTIN);
     signals_ignore(SIGTTOU);
-    return fd;
 }
 
-static void hand_over_terminal(int terminal, pid_t group)
+/* A child that is not reaped yet keeps its number, as its group's too, and only take_events reaps it. */
+static int send(const struct supervision *s, bool to_group, int signo)
 {
-    if (terminal >= 0 && tcgetpgrp(terminal) == getpgrp()) {
-        tcsetpgrp(terminal, group);
+    if (to_group && kill(-s->child, signo) == 0) {
+        return 0; /* else it has left that group */
+    }
+    if (kill(s->child, signo) == 0) {
+        return 0;
+    }
+    int reason = errno;
+    return exitfd_kill(s->x, s->child, signo) == 0 ? 0 : -reason; /* a sandbox may forbid the one and not the other */
+}
+
+static void continue_child(struct supervision *s)
+{
+    bool has_own_group = !s->shares_terminal_signals;
+    if (has_own_group) {
+        terminal_hand_over(s->terminal, s->child);
+    }
+    send(s, has_own_group, SIGCONT);
+    s->is_stopped = false;
+}
+
+/*
+ * Those of the terminal have reached the child itself if it has our process group. A hangup is an exception: the leader
+ * of a session gets it alone.
+ */
+static bool has_got_it(const struct supervision *s, int signo, bool is_by_kernel)
+{
+    bool is_for_the_group = signo == SIGINT || signo == SIGQUIT || signo == SIGTSTP || signo == SIGWINCH ||
+                            (signo == SIGHUP && getsid(0) != getpid());
+    return s->shares_terminal_signals && is_by_kernel && is_for_the_group;
+}
+
+static void tell_forwarded(const struct supervision *s, int signo, int r)
+{
+    char name[SIGNAL_NAME_SIZE];
+    if (r < 0) {
+        complain("%s: cannot be forwarded to %d: %s", signal_name(signo, name), (int)s->child, strerror(-r));
+    } else if (s->tells_signals) {
+        complain("%s: forwarded to %d", signal_name(signo, name), (int)s->child);
     }
 }
 
-void take_back_terminal(int terminal, pid_t group)
+static bool asks_to_end(int signo)
 {
-    if (terminal >= 0 && tcgetpgrp(terminal) == group) {
-        tcsetpgrp(terminal, getpgrp());
-    }
+    return signo == SIGTERM || signo == SIGINT || signo == SIGHUP || signo == SIGQUIT;
 }
 
 static void forward(struct supervision *s, int signo)
 {
-    char name[SIGNAL_NAME_SIZE];
-    if (s->shares_terminal_signals && (signo == SIGINT || signo == SIGQUIT || signo == SIGTSTP)) {
-        return;
+    if (signo == SIGCONT && !s->shares_terminal_signals) {
+        terminal_hand_over(s->terminal, s->child);
+        s->is_stopped = false;
     }
-    if (signo == SIGCONT) {
-        hand_over_terminal(s->terminal, s->child);
+    bool to_group = s->whole_group || (signo == SIGCONT && !s->shares_terminal_signals);
+    tell_forwarded(s, signo, send(s, to_group, signo));
+}
+
+/* True if the child has been asked to end. */
+static bool forward_signals(struct supervision *s)
+{
+    bool is_by_kernel, is_asked_to_end = false;
+    int signo;
+    while ((signo = signals_take_with_origin(&is_by_kernel))) {
+        is_asked_to_end |= asks_to_end(signo);
+        if (!has_got_it(s, signo, is_by_kernel)) {
+            forward(s, signo);
+        }
     }
-    /* A child that is not reaped yet keeps its number, as the group's too; it may have left that group. */
-    if (!s->whole_group || kill(-s->child, signo) != 0) {
-        exitfd_kill(s->x, s->child, signo);
-    }
-    if (s->tells_signals) {
-        complain("%s: forwarded to %d", signal_name(signo, name), (int)s->child);
+    return is_asked_to_end;
+}
+
+/* A shell waits for the whole job to stop, and a script or the rest of a pipeline is part of it. */
+static void stop_job(int signo)
+{
+    signal(signo, SIG_DFL);
+    kill(0, signo);
+    if (signo == SIGTSTP) {
+        signals_catch(signo);
+    } else {
+        signals_ignore(signo);
     }
 }
 
 /*
  * Where the child was stopped as from the keyboard, the shell that started us must see us stop, or its user has no
- * prompt. SIGTSTP's own default knows when nobody would ever continue us: PID 1, an orphaned process group.
+ * prompt. A program that restores the terminal first stops itself by SIGSTOP. The default action of the three others
+ * knows when nobody would ever continue us, as PID 1 or in an orphaned process group. Then we go on at once, and so
+ * must the child. Without a terminal a stop is nobody's affair but that of its sender.
  */
 static void stop_with(struct supervision *s, int signo)
 {
-    if (signo == SIGSTOP) {
+    int terminal = terminal_find();
+    bool is_in_foreground =
+        terminal_foreground_is(terminal, getpgrp()) || terminal_foreground_is(terminal, getpgid(s->child));
+    s->is_stopped = true;
+    if (terminal < 0 || (signo == SIGSTOP && !is_in_foreground)) {
         return;
     }
-    take_back_terminal(s->terminal, s->child);
-    signal(SIGTSTP, SIG_DFL);
-    raise(SIGTSTP);
-    signals_catch(SIGTSTP);
+    terminal_take_back(s->terminal, s->child);
+    stop_job(signo == SIGSTOP ? SIGTSTP : signo);
+    continue_child(s);
 }
 
 void tell_orphan(const struct exitfd_event *event)
@@ -128,36 +202,54 @@ static bool note_event(struct supervision *s, const struct exitfd_event *event)
     return true;
 }
 
-/* What ended together with the child is reaped with it. */
-static bool take_events(struct supervision *s)
+/*
+ * 1 if the child has ended, or a negative errno. What ended together with the child is reaped with it. Descendants that
+ * fork and end for ever must not keep us from signals.
+ */
+static int take_events(struct supervision *s)
 {
+    const int rounds = 64;
     struct exitfd_event events[16];
-    bool has_ended = false;
-    int n;
-    while ((n = exitfd_wait(s->x, events, 16, 0)) > 0) {
-        for (int i = 0; i < n; i++) {
-            has_ended |= note_event(s, &events[i]);
+    int has_ended = 0, n = 1;
+    for (int i = 0; i < rounds && n > 0; i++) {
+        n = exitfd_wait(s->x, events, 16, 0);
+        for (int j = 0; j < n; j++) {
+            has_ended |= note_event(s, &events[j]);
         }
     }
-    return has_ended;
+    return has_ended || n >= 0 || n == -EPIPE ? has_ended : n;
+}
+
+static void notice_end_of_parent(struct supervision *s)
+{
+    forward(s, s->parent_death_signal);
 }
 
 int supervise(struct supervision *s)
 {
-    int signal_fd = catch_signals();
-    if (signal_fd < 0) {
-        return signal_fd;
-    }
+    catch_signals();
     signals_unblock_for(s->x);
-    struct pollfd fds[] = { { .fd = signal_fd, .events = POLLIN }, { .fd = exitfd_get_fd(s->x), .events = POLLIN } };
-    do {
-        int signo;
-        if (poll(fds, 2, -1) < 0 && errno != EINTR) {
+    if (s->parent_death_signal && s->parent.is_gone) {
+        notice_end_of_parent(s);
+    }
+    struct pollfd fds[] = { { .fd = signals_fd(), .events = POLLIN },
+                            { .fd = exitfd_get_fd(s->x), .events = POLLIN },
+                            { .fd = s->parent_death_signal ? s->parent.pidfd : -1, .events = POLLIN } };
+    int r = 0;
+    while (r == 0) {
+        if (poll(fds, 3, -1) < 0 && errno != EINTR) {
             return -errno;
         }
-        while ((signo = signals_take())) {
-            forward(s, signo);
+        bool is_asked_to_end = forward_signals(s);
+        if (fds[2].revents) {
+            is_asked_to_end |= asks_to_end(s->parent_death_signal);
+            notice_end_of_parent(s);
+            fds[2] = (struct pollfd){ .fd = -1 };
         }
-    } while (!take_events(s));
-    return 0;
+        r = take_events(s);
+        if (is_asked_to_end && s->is_stopped) {
+            continue_child(s); /* a stopped process ends by nothing but SIGKILL */
+        }
+    }
+    return r < 0 ? r : 0;
 }

@@ -3,6 +3,8 @@
 #ifndef SUPERVISE_H
 #define SUPERVISE_H
 
+#include "parent.h"
+
 #include <exitfd.h>
 #include <stdbool.h>
 
@@ -14,18 +16,21 @@ struct supervision {
     bool shares_terminal_signals; /* the child gets those of the keyboard itself, they are not sent twice */
     bool tells_orphans;
     bool tells_signals;
+    int parent_death_signal;    /* what the child gets when the parent ends; 0: nothing */
+    struct parent parent;       /* if there is such a signal */
+    bool is_stopped;            /* the child, and nothing has continued it that we know of */
     struct exitfd_event ending; /* of the child */
 };
 
-/* Before the child is forked, with signals_block_all in force: what comes meanwhile is forwarded later. */
-int supervise_prepare(struct exitfd **ret);
-
-/* The terminal's foreground, if the process group still has it. Only after supervise, which ignores SIGTTOU. */
-void take_back_terminal(int terminal, pid_t group);
+/*
+ * Before the child is forked, with signals_block_all in force: what comes meanwhile is forwarded later. Everything that
+ * can fail is done here, so that nothing has been started when it says so.
+ */
+int supervise_prepare(struct supervision *s);
 
 void tell_orphan(const struct exitfd_event *event);
 
-/* Returns when the child has ended: 0, or a negative errno. Signals become unblocked. */
+/* Returns when the child has ended: 0, or a negative errno if events can no longer be had. Signals become unblocked. */
 int supervise(struct supervision *s);
 
 #endif

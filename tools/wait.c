@@ -190,9 +190,34 @@ static void report(struct waiting *w, const struct exitfd_event *ending)
         json_end(stdout);
     } else {
         printf("%d %s%s\n", (int)ending->pid, ending_in_words(ending, words),
-               ending->origin == EXITFD_UNKNOWN ? ": this kernel kept no record of it (Linux 6.15 does)" : "");
+               ending->origin == EXITFD_UNKNOWN ? ": there is no record of it; see 'exitfd doctor'" : "");
     }
     fflush(stdout);
+}
+
+/* Where the first thread has ended and others run on, /proc calls the process a zombie too. */
+static bool is_zombie(pid_t pid, int *ret_parent)
+{
+    char state, path[48];
+    if (!read_process(pid, &state, ret_parent) || state != 'Z') {
+        return false;
+    }
+    struct stat st;
+    snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+    return stat(path, &st) == 0 && st.st_nlink <= 3;
+}
+
+/* Whoever sees no such process in a list of running ones would wonder what is waited for. */
+static void tell_zombies(const struct waiting *w)
+{
+    for (int i = 0; i < w->target_count; i++) {
+        const struct target *target = &w->targets[i];
+        int parent;
+        if (target->watched && is_zombie(target->pid, &parent)) {
+            complain("%d: it has ended, but its parent %d has not waited for it yet: its status is known only then",
+                     (int)target->pid, parent);
+        }
+    }
 }
 
 /* The processes that are left; a zombie is worth a word, for it looks as if it had ended. */
@@ -200,12 +225,11 @@ static void report_rest(const struct waiting *w)
 {
     for (int i = 0; i < w->target_count; i++) {
         const struct target *target = &w->targets[i];
-        char state;
         int parent;
         if (!target->watched) {
             continue;
         }
-        if (read_process(target->pid, &state, &parent) && state == 'Z') {
+        if (is_zombie(target->pid, &parent)) {
             complain("%d: time-out: it has ended, but its parent %d has not waited for it", (int)target->pid, parent);
             print_without_ending(w, target->pid, "zombie");
         } else {
@@ -253,7 +277,11 @@ static int wait_with(struct waiting *w, int64_t timeout_ns)
         return complain_cannot_start(r);
     }
     int64_t deadline_ns = timeout_ns == NEVER ? NEVER : monotonic_ns() + timeout_ns;
-    int status = watch_all(w) ? wait_for_targets(w, deadline_ns) : STATUS_FAILED;
+    bool is_watching = watch_all(w);
+    if (is_watching && timeout_ns > 0) {
+        tell_zombies(w);
+    }
+    int status = is_watching ? wait_for_targets(w, deadline_ns) : STATUS_FAILED;
     w->x = exitfd_close(w->x);
     return close_stdout(status);
 }
