@@ -79,6 +79,10 @@ class Lines(Words):
         found = {job["command"].split()[0] for job in jobs if "found in PATH" in job["stdout"]}
         self.assertEqual(found & builtin, set())
 
+    def test_setsid_waits(self):
+        (job,) = self.jobs(input=b"setsid sh -c 'sleep 0.2; exit 3'")
+        self.assertEqual(job["status"], 3 if os.path.basename(os.path.realpath("/bin/sh")) == "dash" else job["status"])
+
     def test_echo_with_what_its_shell_may_act_upon_is_the_shells(self):
         for line in (r"echo 'a\tb'", "echo -n a", "echo -e a", r"echo '\0101'"):
             (job,) = self.jobs(input=line.encode())

@@ -12,23 +12,24 @@ extern char **environ;
 
 /* Words that some /bin/sh does not look for in PATH, or takes for more than a
    program's name: dash, bash, busybox, ksh93, mksh, zsh and yash. Of programs that
-   do the same as the builtin only echo, true and false are left out. In the order
-   of strcmp. */
+   do the same as the builtin only echo, true and false are left out. setsid(1) does
+   not wait where it leads a process group, as a command without a shell does. In
+   the order of strcmp. */
 static const char *const names_of_the_shell[] = {
-    ".",         "[",        "[[",         "alias",     "autoload", "bg",         "bind",      "break",    "builtin",
-    "bye",       "caller",   "case",       "cd",        "chdir",    "command",    "compgen",   "complete", "compopt",
-    "compound",  "continue", "coproc",     "declare",   "dirs",     "disable",    "disown",    "do",       "done",
-    "elif",      "else",     "emulate",    "enable",    "end",      "enum",       "esac",      "eval",     "exec",
-    "exit",      "export",   "fc",         "fg",        "fi",       "float",      "for",       "foreach",  "function",
-    "functions", "getln",    "getopts",    "global",    "hash",     "help",       "hist",      "history",  "if",
-    "in",        "integer",  "jobs",       "kill",      "let",      "limit",      "local",     "log",      "login",
-    "logout",    "mapfile",  "nameref",    "namespace", "newgrp",   "nocorrect",  "noglob",    "popd",     "print",
-    "printf",    "pushd",    "pushln",     "pwd",       "r",        "read",       "readarray", "readonly", "redirect",
-    "rehash",    "repeat",   "return",     "sched",     "select",   "set",        "setopt",    "shift",    "shopt",
-    "source",    "stop",     "suspend",    "test",      "then",     "time",       "times",     "trap",     "ttyctl",
-    "type",      "typeset",  "ulimit",     "umask",     "unalias",  "unfunction", "unhash",    "unlimit",  "unset",
-    "unsetopt",  "until",    "vared",      "wait",      "whence",   "where",      "which",     "while",    "zcompile",
-    "zle",       "zmodload", "zparseopts", "zstyle",
+    ".",         "[",        "[[",       "alias",      "autoload", "bg",        "bind",       "break",    "builtin",
+    "bye",       "caller",   "case",     "cd",         "chdir",    "command",   "compgen",    "complete", "compopt",
+    "compound",  "continue", "coproc",   "declare",    "dirs",     "disable",   "disown",     "do",       "done",
+    "elif",      "else",     "emulate",  "enable",     "end",      "enum",      "esac",       "eval",     "exec",
+    "exit",      "export",   "fc",       "fg",         "fi",       "float",     "for",        "foreach",  "function",
+    "functions", "getln",    "getopts",  "global",     "hash",     "help",      "hist",       "history",  "if",
+    "in",        "integer",  "jobs",     "kill",       "let",      "limit",     "local",      "log",      "login",
+    "logout",    "mapfile",  "nameref",  "namespace",  "newgrp",   "nocorrect", "noglob",     "popd",     "print",
+    "printf",    "pushd",    "pushln",   "pwd",        "r",        "read",      "readarray",  "readonly", "redirect",
+    "rehash",    "repeat",   "return",   "sched",      "select",   "set",       "setopt",     "setsid",   "shift",
+    "shopt",     "source",   "stop",     "suspend",    "test",     "then",      "time",       "times",    "trap",
+    "ttyctl",    "type",     "typeset",  "ulimit",     "umask",    "unalias",   "unfunction", "unhash",   "unlimit",
+    "unset",     "unsetopt", "until",    "vared",      "wait",     "whence",    "where",      "which",    "while",
+    "zcompile",  "zle",      "zmodload", "zparseopts", "zstyle",
 };
 
 static int compare_names(const void *name, const void *entry)
