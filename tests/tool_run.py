@@ -9,8 +9,8 @@ import sys
 
 from tool_support import PATIENCE, TOOL, ToolTest, children_of, hear, main, read, tell, until
 
-JOB_KEYS = ["type", "line", "command", "pid", "outcome", "status", "signal", "core", "origin", "error", "timed_out",
-            "stopped", "wall", "cpu", "peak_kib", "stdout", "stderr"]
+JOB_KEYS = ["type", "line", "command", "argument", "pid", "outcome", "status", "signal", "core", "origin", "error", "timed_out",
+            "stopped", "output_limit", "wall", "cpu", "peak_kib", "stdout", "stderr"]
 SUMMARY_KEYS = ["type", "commands", "succeeded", "failed", "timed_out", "stopped", "unknown", "not_run", "list_read",
                 "wall", "cpu", "peak_kib"]
 
@@ -92,12 +92,16 @@ class Outputs(RunTest):
         expected = ["0"] + [str(n) for i in range(1, count) for n in range(i, i + numbers + 1)]
         self.assertEqual(result.stdout.split("\n"), expected + [""])
 
-    def test_no_room_for_it_breaks_off(self):
-        result = subprocess.run([TOOL, "run"], input="head -c 1M /dev/zero; sleep 1000\n", capture_output=True, text=True,
+    def test_no_room_for_it_ends_that_command_alone(self):
+        lines = "head -c 1M /dev/zero; sleep 1000\nsleep 0.1; echo whole\n"
+        result = subprocess.run([TOOL, "run", "-j", "2"], input=lines, capture_output=True, text=True,
                                 env=dict(self.env, TMPDIR="/no/such/folder"), timeout=PATIENCE, check=False)
         self.assertEqual(result.returncode, 1)
-        self.assertIn("cannot keep the output of a command: No such file or directory", result.stderr)
+        self.assertIn("line 1: cannot keep its output: No such file or directory: ending it.", result.stderr)
         self.assertIn("set TMPDIR", result.stderr)
+        self.assertIn("line 1: output lost after", result.stderr)
+        self.assertIn("1 succeeded, 1 failed;", result.stderr)
+        self.assertTrue(result.stdout.endswith("whole\n") or result.stdout.startswith("whole\n"))
         self.assert_nothing_left()
 
     def test_what_a_command_leaves_running_holds_up_nothing(self):

@@ -8,7 +8,7 @@ import subprocess
 import termios
 import time
 
-from tool_support import PATIENCE, ToolTest, children_of, hear, is_alive, main, process_fields, tell, until
+from tool_support import PATIENCE, TOOL, ToolTest, children_of, hear, is_alive, main, process_fields, tell, until
 
 # Each announces itself in the fifo $1 and then stays, with a child of its own.
 PLAIN = "echo go >{0}; sleep 1000 & wait"
@@ -139,6 +139,23 @@ class Ends(ToolTest):
         hear(self.fifos[0])
         tool.terminate()
         self.assert_ended_by(tool, signal.SIGTERM)
+
+    def test_a_child_from_before_it_was_exitfd_is_left_alone(self):
+        fifo = os.path.join(self.folder(), "fifo")
+        os.mkfifo(fifo)
+        path = os.path.join(self.folder(), "list")
+        with open(path, "w", encoding="ascii") as file:
+            file.write(PLAIN.format(fifo) + "\n")
+        for words, status in ((["run", "-q", path], -signal.SIGTERM), (["init", "-K", "1d", "sh", "-c", "sleep 1000 & exit 3"], 3)):
+            service = 'sleep 1000 >/dev/null 2>&1 & echo $! >&2; exec "$0" "$@"'
+            tool = self.start("sh", "-c", service, TOOL, *words, tool=False, text=True)
+            pid = int(tool.stderr.readline())
+            if "run" in words:
+                hear(fifo)
+                tool.terminate()
+            self.assertEqual(tool.wait(PATIENCE), status)
+            self.assertEqual(self.leftovers(), [pid])
+            os.kill(pid, signal.SIGKILL)
 
     def test_in_the_background_of_a_script_it_ignores_interrupts(self):
         tool = self.started("echo go >{0}; read x <{0}", preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))

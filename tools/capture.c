@@ -83,7 +83,7 @@ static void grow_tail(struct capture *capture)
     capture->tail_room = room;
 }
 
-ssize_t capture_read(struct capture *capture, struct spill *spill, int fd)
+int capture_make_room(struct capture *capture, struct spill *spill)
 {
     if (capture->tail_length == CAPTURE_BLOCK) {
         int r = spill_tail(capture, spill);
@@ -94,12 +94,22 @@ ssize_t capture_read(struct capture *capture, struct spill *spill, int fd)
     if (capture->tail_length == capture->tail_room) {
         grow_tail(capture);
     }
+    return 0;
+}
+
+ssize_t capture_read(struct capture *capture, int fd)
+{
     ssize_t n = read(fd, capture->tail + capture->tail_length, capture->tail_room - capture->tail_length);
     if (n < 0) {
         return errno == EINTR ? -EAGAIN : -errno;
     }
     capture->tail_length += (size_t)n;
     return n;
+}
+
+void capture_shorten(struct capture *capture, size_t count)
+{
+    capture->tail_length -= count;
 }
 
 static void free_tail(struct capture *capture)

@@ -31,8 +31,14 @@ struct capture {
 
 /* Each returns 0 or more, or the negative errno of the temporary file. */
 
+/* For one capture_read. */
+int capture_make_room(struct capture *capture, struct spill *spill);
+
 /* Reads once from fd: the count, 0 at its end, -EAGAIN when there is nothing now. */
-ssize_t capture_read(struct capture *capture, struct spill *spill, int fd);
+ssize_t capture_read(struct capture *capture, int fd);
+
+/* Forgets the last count bytes of those that the last capture_read gave. */
+void capture_shorten(struct capture *capture, size_t count);
 
 /* Nothing more will be read: the memory that is left is no more than what is kept. */
 void capture_trim(struct capture *capture);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+#include "escape.h"
 #include "tool.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <getopt.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
@@ -16,9 +18,7 @@ const char *command_name = "exitfd";
 
 __attribute__((format(printf, 1, 0))) static void complain_list(const char *format, va_list args)
 {
-    fprintf(stderr, "%s: ", command_name);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
+    say(command_name, format, args);
 }
 
 void complain(const char *format, ...)
@@ -29,7 +29,7 @@ void complain(const char *format, ...)
     va_end(args);
 }
 
-int usage_hint(void)
+static int usage_hint(void)
 {
     fprintf(stderr, "Try '%s --help'.\n", command_name);
     return STATUS_USAGE;
@@ -42,6 +42,20 @@ int usage_error(const char *format, ...)
     complain_list(format, args);
     va_end(args);
     return usage_hint();
+}
+
+int option_error(char **argv, int option)
+{
+    const char *last = argv[optind - 1];
+    bool is_long = strncmp(last, "--", 2) == 0;
+    char letter[] = { '-', (char)optopt, '\0' };
+    if (option == ':') {
+        return usage_error("option '%s' needs a value", last);
+    }
+    if (optopt && is_long && strchr(last, '=')) {
+        return usage_error("option '%s' takes no value", last);
+    }
+    return usage_error("invalid option '%s'", optopt ? letter : last);
 }
 
 int close_stdout(int status)
@@ -150,13 +164,15 @@ int poll_timeout(int64_t deadline_ns)
     return ms < INT32_MAX ? (int)ms : INT32_MAX;
 }
 
+int out_of_memory_status = STATUS_FAILED;
+
 void *reallocate(void *old, size_t count, size_t size)
 {
     size_t bytes;
     void *new = __builtin_mul_overflow(count, size, &bytes) ? NULL : realloc(old, bytes);
     if (!new) {
         complain("out of memory");
-        exit(STATUS_FAILED);
+        exit(out_of_memory_status);
     }
     return new;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* exitfd doctor: what this machine and this environment offer, for people and for bug reports. */
+#include "escape.h"
 #include "json.h"
 #include "probe.h"
 #include "tool.h"
@@ -47,6 +48,7 @@ __attribute__((format(printf, 5, 6))) static void tell(struct report *report, en
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    text[clean(text, strlen(text))] = '\0';
     report->has_problem |= verdict == PROBLEM;
     if (report->json) {
         json_begin(stdout, "check");
@@ -424,7 +426,7 @@ int doctor_main(int argc, char **argv)
                                              { NULL, 0, NULL, 0 } };
     struct report report = { .json = false };
     int option;
-    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
         switch (option) {
         case OPTION_JSON:
             report.json = true;
@@ -433,7 +435,7 @@ int doctor_main(int argc, char **argv)
             fputs(help, stdout);
             return close_stdout(0);
         default:
-            return usage_hint();
+            return option_error(argv, option);
         }
     }
     if (optind < argc) {

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "format.h"
 
+#include "escape.h"
 #include "tool.h"
 
-#include <ctype.h>
 #include <inttypes.h>
 #include <stdbool.h>
+#include <string.h>
 
 const char *format_clock(int64_t ns, char buffer[FORMAT_SIZE])
 {
@@ -53,16 +54,13 @@ const char *format_rate(int64_t count, int64_t ns, char buffer[FORMAT_SIZE])
     return buffer;
 }
 
-static bool continues_character(char byte)
-{
-    return ((unsigned char)byte & 0xc0) == 0x80; /* UTF-8 */
-}
-
 static size_t count_characters(const char *text)
 {
-    size_t count = 0;
-    for (; *text; text++) {
-        count += !continues_character(*text);
+    size_t count = 0, left = strlen(text);
+    for (size_t step; left; text += step, left -= step) {
+        uint32_t character;
+        step = next_character(text, left, &character);
+        count++;
     }
     return count;
 }
@@ -70,10 +68,13 @@ static size_t count_characters(const char *text)
 void print_command(FILE *out, const char *command, size_t columns)
 {
     bool is_cut = count_characters(command) > columns;
-    size_t left = is_cut ? columns - 3 : columns;
-    for (; *command && (left || continues_character(*command)); command++) {
-        left -= !continues_character(*command);
-        fputc(isspace((unsigned char)*command) ? ' ' : iscntrl((unsigned char)*command) ? '?' : *command, out);
+    size_t count = is_cut ? columns - 3 : columns, left = strlen(command);
+    for (size_t step; left && count; command += step, left -= step, count--) {
+        uint32_t character;
+        step = next_character(command, left, &character);
+        char shown[4];
+        memcpy(shown, command, step);
+        fwrite(shown, 1, clean(shown, step), out);
     }
     fputs(is_cut ? "..." : "", out);
 }

@@ -16,7 +16,7 @@ const char *format_clock(int64_t ns, char buffer[FORMAT_SIZE]);    /* "0:12", "2
 const char *format_memory(int64_t kib, char buffer[FORMAT_SIZE]);  /* "3.4 MiB" */
 const char *format_rate(int64_t count, int64_t ns, char buffer[FORMAT_SIZE]); /* "938/s", "1.5/s", "12/min" */
 
-/* On one line, in so many columns at most: what the terminal would act upon is shown as '?'. */
+/* On one line, clean (escape.h), of so many characters at most. */
 void print_command(FILE *out, const char *command, size_t columns);
 
 #endif

@@ -156,7 +156,7 @@ int init_main(int argc, char **argv)
     struct init_options o = { .kill_after_ns = NEVER };
     int64_t status;
     int option;
-    while ((option = getopt_long(argc, argv, "+e:gK:p:svwh", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "+:e:gK:p:svwh", options, NULL)) != -1) {
         switch (option) {
         case 'e':
             if (!read_count(optarg, 0, 255, &status)) {
@@ -190,7 +190,7 @@ int init_main(int argc, char **argv)
             fputs(help, stdout);
             return close_stdout(0);
         default:
-            return usage_hint();
+            return option_error(argv, option);
         }
     }
     if (optind == argc) {

@@ -2,18 +2,14 @@
 #include "job.h"
 
 #include "ending.h"
-#include "signals.h"
+#include "run_words.h"
 #include "tool.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
-#ifdef __linux__
-#include <sys/prctl.h>
-#endif
 
 /* A command that prints for ever does not keep us from the others. */
 enum {
@@ -49,119 +45,156 @@ static int open_outputs(struct job *job, int child_fds[2])
     return 0;
 }
 
-/* The guard sees to everything when exitfd run is killed; this is for when the guard is killed too. */
-static void die_with_parent(pid_t parent)
-{
-#ifdef __linux__
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent) {
-        _exit(STATUS_FAILED);
-    }
-#else
-    (void)parent;
-#endif
-}
-
-_Noreturn static void become_shell(const char *command, const int child_fds[2], pid_t parent,
-                                   const struct job_environment *environment)
-{
-    die_with_parent(parent);
-    setpgid(0, 0);
-    dup2(environment->null_fd, STDIN_FILENO);
-    dup2(child_fds[0], STDOUT_FILENO);
-    dup2(child_fds[1], STDERR_FILENO);
-    setrlimit(RLIMIT_NOFILE, &environment->open_files);
-    signals_restore_all();
-    signals_set_mask(&environment->signal_mask);
-    execl("/bin/sh", "sh", "-c", command, (char *)NULL);
-    complain("cannot execute /bin/sh: %s", strerror(errno));
-    _exit(STATUS_CANNOT_EXECUTE);
-}
-
-/* Every signal is blocked around the fork: one that came before the exec would run a handler that is not the child's. */
-static pid_t fork_shell(struct job *job, const int child_fds[2], const struct job_environment *environment)
-{
-    pid_t parent = getpid();
-    sigset_t before = signals_block_all();
-    pid_t pid = exitfd_fork(environment->x, 0, job);
-    if (pid == 0) {
-        become_shell(job->line->text, child_fds, parent, environment);
-    }
-    signals_set_mask(&before);
-    return pid;
-}
-
-static struct job *new_job(struct line *line)
+static struct job *new_job(struct line *line, const struct job_environment *environment)
 {
     struct job *job = reallocate(NULL, 1, sizeof *job);
     *job = (struct job){ .line = line, .started_ns = monotonic_ns(), .deadline_ns = NEVER, .output_fds = { -1, -1 } };
+    job->words = environment->command ? fill_words(environment->command, line->text) : simple_words(line->text);
+    job->command = environment->command ? quote_words(job->words) : line->text;
     return job;
 }
 
-int job_start(struct job **ret, struct line *line, const struct job_environment *environment)
+static void end_without_run(struct job *job, char *why)
+{
+    job->refusal = why;
+    job->phase = JOB_ENDED;
+    job->ended_ns = job->started_ns;
+}
+
+/* Frees what job_refuse and job_start have made of a line, but not the line. */
+static void free_all_but_line(struct job *job)
+{
+    close_outputs(job);
+    if (job->command != job->line->text) {
+        free(job->command);
+    }
+    free(job->words);
+    free(job->refusal);
+    free(job);
+}
+
+/* These pass, if others run: what they hold is given back. */
+static bool is_want_of_room(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOMEM || error == EAGAIN;
+}
+
+static char *explain(const char *file, int error)
+{
+    const char *const format = "cannot execute '%s': %s", *reason = strerror(error);
+    size_t size = strlen(format) + strlen(file) + strlen(reason);
+    char *text = reallocate(NULL, size, 1);
+    snprintf(text, size, format, file, reason);
+    return text;
+}
+
+int job_start(struct job **ret, struct line *line, const struct job_environment *environment, int64_t room)
 {
     int child_fds[2];
-    struct job *job = new_job(line);
+    const char *file = NULL;
+    struct job *job = new_job(line, environment);
     int r = open_outputs(job, child_fds);
     if (r == 0) {
-        job->pid = fork_shell(job, child_fds, environment);
+        const struct start start = { .words = job->words,
+                                     .line = environment->command ? NULL : line->text,
+                                     .output_fds = child_fds,
+                                     .environment = environment,
+                                     .data = job };
+        r = start_process(&start, &file);
         close(child_fds[0]);
         close(child_fds[1]);
-        r = job->pid < 0 ? job->pid : 0;
+    }
+    if (r < 0 && (!file || is_want_of_room(-r))) {
+        free_all_but_line(job);
+        return r;
     }
     if (r < 0) {
         close_outputs(job);
-        free(job);
-        return r;
+        end_without_run(job, explain(file, -r));
+    } else {
+        job->pid = r;
+        job->room = room;
     }
-    setpgid(job->pid, job->pid); /* whoever of the two comes first: a signal for the group must find it */
     *ret = job;
     return 0;
 }
 
-struct job *job_refuse(struct line *line, const char *why)
+struct job *job_refuse(struct line *line, const char *why, const struct job_environment *environment)
 {
-    struct job *job = new_job(line);
-    job->refusal = why;
-    job->phase = JOB_ENDED;
-    job->ended_ns = job->started_ns;
+    struct job *job = new_job(line, environment);
+    end_without_run(job, copy_text(why, strlen(why)));
     return job;
 }
 
 void job_free(struct job *job, struct spill *spill)
 {
-    close_outputs(job);
+    struct line *line = job->line;
     for (int i = 0; i < 2; i++) {
         capture_drop(&job->outputs[i], spill);
     }
-    line_free(job->line);
-    free(job);
+    free_all_but_line(job);
+    line_free(line);
 }
 
-void job_signal(const struct job *job, int signo)
+int job_signal(const struct job *job, struct exitfd *x, int signo)
 {
-    kill(-job->pid, signo);
+    int r = kill(-job->pid, signo) == 0 ? 0 : -errno;
+    if (getpgid(job->pid) != job->pid) {
+        r = exitfd_kill(x, job->pid, signo);
+    }
+    return r;
 }
 
-void job_ask_to_end(struct job *job, int64_t kill_after_ns)
+int job_ask_to_end(struct job *job, struct exitfd *x, int64_t kill_after_ns)
 {
-    job_signal(job, SIGTERM);
-    job_signal(job, SIGCONT); /* a stopped process acts on SIGTERM only when it goes on */
+    int r = job_signal(job, x, SIGTERM);
+    job_signal(job, x, SIGCONT); /* a stopped process acts on SIGTERM only when it goes on */
     job->phase = JOB_ASKED;
     job->deadline_ns = monotonic_ns() + kill_after_ns;
+    return r;
 }
 
-static bool read_up_to(struct job *job, int which, size_t budget, struct spill *spill, int *ret_error)
+/* What is kept of the count bytes that were added last. */
+static void limit_output(struct job *job, int which, int64_t count)
+{
+    if (count > job->room) {
+        *(job->phase == JOB_DRAINING ? &job->is_flooded : &job->is_too_long) = true;
+        capture_shorten(&job->outputs[which], (size_t)(count - job->room));
+        count = job->room;
+    }
+    job->room -= count;
+}
+
+static bool drops_output(const struct job *job)
+{
+    return job->is_too_long || job->is_flooded || job->keep_error;
+}
+
+static ssize_t read_once(struct job *job, int which, struct spill *spill)
+{
+    static char dropped[CAPTURE_BLOCK];
+    int fd = job->output_fds[which];
+    if (!drops_output(job)) {
+        int r = capture_make_room(&job->outputs[which], spill);
+        job->keep_error = -r;
+    }
+    if (drops_output(job)) {
+        return read(fd, dropped, sizeof dropped);
+    }
+    ssize_t n = capture_read(&job->outputs[which], fd);
+    if (n > 0) {
+        limit_output(job, which, n);
+    }
+    return n;
+}
+
+void job_read(struct job *job, int which, struct spill *spill)
 {
     int *fd = &job->output_fds[which];
-    while (budget && *fd >= 0) {
-        ssize_t n = capture_read(&job->outputs[which], spill, *fd);
-        if (n == -EAGAIN) {
-            return true;
-        }
+    for (size_t budget = READ_AT_ONCE; budget && *fd >= 0;) {
+        ssize_t n = read_once(job, which, spill);
         if (n < 0) {
-            *ret_error = (int)n;
-            return false;
+            return; /* EAGAIN or EINTR: reading a pipe does not fail */
         }
         if (n == 0) {
             close(*fd);
@@ -169,34 +202,35 @@ static bool read_up_to(struct job *job, int which, size_t budget, struct spill *
         }
         budget -= (size_t)n < budget ? (size_t)n : budget;
     }
-    return true;
 }
 
-bool job_read(struct job *job, int which, struct spill *spill, int *ret_error)
+bool job_has_output_open(const struct job *job)
 {
-    return read_up_to(job, which, READ_AT_ONCE, spill, ret_error);
+    return job->output_fds[0] >= 0 || job->output_fds[1] >= 0;
 }
 
-/* What it leaves in the background may print for ever into the same pipe: that is not the command's any more. */
-static bool read_rest(struct job *job, int which, struct spill *spill, int *ret_error)
+void job_end(struct job *job, const struct exitfd_event *ending, struct spill *spill)
 {
-    int left = 0;
-    if (job->output_fds[which] >= 0) {
-        ioctl(job->output_fds[which], FIONREAD, &left);
-    }
-    return read_up_to(job, which, (size_t)left, spill, ret_error);
-}
-
-bool job_end(struct job *job, const struct exitfd_event *ending, struct spill *spill, int *ret_error)
-{
-    bool is_kept = read_rest(job, 0, spill, ret_error) && read_rest(job, 1, spill, ret_error);
+    job_read(job, 0, spill);
+    job_read(job, 1, spill);
     job->ended_ns = monotonic_ns();
     job->ending = *ending;
+    job->phase = JOB_DRAINING;
+}
+
+void job_close(struct job *job, int ret_fds[2])
+{
     job->phase = JOB_ENDED;
-    close_outputs(job);
-    capture_trim(&job->outputs[0]);
-    capture_trim(&job->outputs[1]);
-    return is_kept;
+    for (int i = 0; i < 2; i++) {
+        ret_fds[i] = job->output_fds[i];
+        job->output_fds[i] = -1;
+        capture_trim(&job->outputs[i]);
+    }
+}
+
+static bool has_failed_output(const struct job *job)
+{
+    return job->is_too_long || job->keep_error;
 }
 
 enum job_result job_result(const struct job *job)
@@ -209,6 +243,9 @@ enum job_result job_result(const struct job *job)
     }
     if (job->was_stopped) {
         return RESULT_STOPPED;
+    }
+    if (has_failed_output(job)) {
+        return RESULT_FAILED;
     }
     if (job->ending.origin == EXITFD_UNKNOWN) {
         return RESULT_UNKNOWN;
@@ -251,8 +288,11 @@ const char *job_verdict(const struct job *job, char buffer[VERDICT_SIZE])
     if (result == RESULT_TIMED_OUT) {
         return "timed out";
     }
-    if (result == RESULT_UNKNOWN) {
-        return "unknown";
+    if (has_failed_output(job)) {
+        return job->is_too_long ? "output limit" : "output lost";
+    }
+    if (job->ending.origin == EXITFD_UNKNOWN) {
+        return job->is_left ? "left running" : "unknown";
     }
     if (job->ending.code == CLD_EXITED) {
         snprintf(buffer, VERDICT_SIZE, "exit %d", job->ending.status);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "json.h"
 
+#include "escape.h"
 #include "tool.h"
 
 #include <inttypes.h>
@@ -70,6 +71,19 @@ static void put_ascii(FILE *out, unsigned char c)
     }
 }
 
+/* JSON allows the controls above ASCII as they are; a terminal that it is shown on
+   would act upon them. All of them are below U+10000. */
+static void put_character(FILE *out, const char *bytes, size_t length)
+{
+    uint32_t character;
+    next_character(bytes, length, &character);
+    if (is_control(character)) {
+        fprintf(out, "\\u%04" PRIx32, character);
+    } else {
+        fwrite(bytes, 1, length, out);
+    }
+}
+
 static void expect_next(struct json_text *text, unsigned char lowest, unsigned char highest)
 {
     text->lowest = lowest;
@@ -106,7 +120,7 @@ static void put_byte(FILE *out, struct json_text *text, unsigned char c)
     text->character[text->length++] = c;
     expect_next(text, 0x80, 0xbf);
     if (--text->missing == 0) {
-        fwrite(text->character, 1, (size_t)text->length, out);
+        put_character(out, (const char *)text->character, (size_t)text->length);
     }
 }
 

@@ -14,9 +14,9 @@ enum {
     LONGEST_COMMAND = 131071, /* Linux's MAX_ARG_STRLEN, less the terminating null byte */
 };
 
-void lines_begin(struct lines *lines, int fd)
+void lines_begin(struct lines *lines, int fd, struct list_format format)
 {
-    *lines = (struct lines){ .fd = fd };
+    *lines = (struct lines){ .fd = fd, .format = format };
     lines->last = &lines->first;
 }
 
@@ -25,16 +25,32 @@ bool lines_wants_input(const struct lines *lines)
     return !lines->at_end && lines->queued_bytes < QUEUE_LIMIT;
 }
 
-static bool is_command(const char *text)
+static bool is_wanted(const struct lines *lines, const char *text)
 {
-    text += strspn(text, " \t\r\f\v");
-    return *text != '\0' && *text != '#';
+    if (lines->format.is_arguments) {
+        return *text != '\0';
+    }
+    text += strspn(text, " \t\r\n\f\v");
+    return *text != '\0' && (*text != '#' || lines->format.separator == '\0');
+}
+
+/* A list may name exitfd itself there, and so be executable. */
+static bool is_begin_of_script(const struct lines *lines, const char *text)
+{
+    return !lines->format.is_arguments && lines->number == 1 && strncmp(text, "#!", 2) == 0 && !strstr(text, "exitfd");
+}
+
+static void drop_carriage_return(struct lines *lines)
+{
+    if (lines->partial_length && lines->partial[lines->partial_length - 1] == '\r') {
+        lines->partial_length--; /* written by an editor of another system: the shell would take it for a word's end */
+    }
 }
 
 static void put_line(struct lines *lines)
 {
-    if (lines->partial_length && lines->partial[lines->partial_length - 1] == '\r') {
-        lines->partial_length--; /* written by an editor of another system: the shell would take it for a word's end */
+    if (lines->format.separator == '\n') {
+        drop_carriage_return(lines);
     }
     struct line *line = reallocate(NULL, 1, sizeof *line);
     char *text = copy_text(lines->partial, lines->partial_length);
@@ -46,7 +62,8 @@ static void put_line(struct lines *lines)
     }
     lines->partial_length = 0;
     lines->is_partial_too_long = false;
-    if (!line->defect && !is_command(text)) {
+    lines->is_script |= is_begin_of_script(lines, text);
+    if (lines->is_script || (!line->defect && !is_wanted(lines, text))) {
         line_free(line);
         return;
     }
@@ -69,11 +86,11 @@ static void add_to_partial(struct lines *lines, const char *bytes, size_t count)
 
 static void split(struct lines *lines, const char *bytes, size_t count)
 {
-    const char *end = bytes + count, *newline;
-    while ((newline = memchr(bytes, '\n', (size_t)(end - bytes)))) {
-        add_to_partial(lines, bytes, (size_t)(newline - bytes));
+    const char *end = bytes + count, *separator;
+    while ((separator = memchr(bytes, lines->format.separator, (size_t)(end - bytes)))) {
+        add_to_partial(lines, bytes, (size_t)(separator - bytes));
         put_line(lines);
-        bytes = newline + 1;
+        bytes = separator + 1;
     }
     add_to_partial(lines, bytes, (size_t)(end - bytes));
 }
@@ -82,7 +99,7 @@ static void finish(struct lines *lines)
 {
     lines->at_end = true;
     if (lines->partial_length) {
-        put_line(lines); /* a last line without a newline is one too */
+        put_line(lines); /* a last line without its end is one too */
     }
     free(lines->partial);
     lines->partial = NULL;
@@ -97,6 +114,7 @@ void lines_fill(struct lines *lines)
     ssize_t count = read(lines->fd, chunk, sizeof chunk);
     if (count > 0) {
         split(lines, chunk, (size_t)count);
+        lines->at_end |= lines->is_script;
     } else if (count == 0) {
         finish(lines);
     } else if (errno != EINTR && errno != EAGAIN) {

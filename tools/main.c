@@ -3,6 +3,7 @@
 
 #include <exitfd.h>
 #include <fcntl.h>
+#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -75,7 +76,7 @@ static int run_subcommand(const char *name, int argc, char **argv)
         return usage_error("'%s' is not a command: it is one of wait, run, init and doctor", name);
     }
     command_name = subcommand->full_name;
-    argv[0] = (char *)subcommand->full_name; /* getopt_long puts it in front of its messages */
+    opterr = 0;
     return subcommand->main(argc, argv);
 }
 

@@ -9,24 +9,14 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #ifdef __linux__
 #include <sys/prctl.h>
 #endif
-
-int adopt_orphans(void)
-{
-    if (getpid() == 1) {
-        return 0;
-    }
-#ifdef __linux__
-    return prctl(PR_SET_CHILD_SUBREAPER, 1) == 0 ? 0 : -errno;
-#else
-    return -ENOTSUP;
-#endif
-}
 
 static bool has_children(void)
 {
@@ -60,23 +50,107 @@ static bool has_own_proc(void)
     return length > 0 && atoi(pid) == getpid();
 }
 
+/* When it started, in ticks: with its pid that is one process and no other. 0 if there is none. */
+static uint64_t start_of(pid_t pid)
+{
+    char path[32], line[1024];
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *file = fopen(path, "re");
+    if (!file) {
+        return 0;
+    }
+    line[fread(line, 1, sizeof line - 1, file)] = '\0';
+    fclose(file);
+    const char *field = strrchr(line, ')');
+    for (int number = 2; field && number < 22; number++) { /* proc(5): the name is field 2, the start 22 */
+        field = strchr(field + 1, ' ');
+    }
+    return field ? strtoull(field, NULL, 10) : 0;
+}
+
+/* Children that this process had before it was exitfd: a shell that started a service, and then executed us in its place. */
+static struct {
+    pid_t pid;
+    uint64_t start;
+} * earlier;
+static size_t earlier_count;
+
+static bool is_earlier(pid_t pid)
+{
+    for (size_t i = 0; i < earlier_count; i++) {
+        if (earlier[i].pid == pid) {
+            return earlier[i].start == start_of(pid);
+        }
+    }
+    return false;
+}
+
+static void note_earlier(pid_t pid, char state, void *context)
+{
+    (void)state;
+    (void)context;
+    earlier = reallocate(earlier, earlier_count + 1, sizeof *earlier);
+    earlier[earlier_count].pid = pid;
+    earlier[earlier_count++].start = start_of(pid);
+}
+
 /* A child cannot be another process under the same pid: only exitfd_wait reaps it, in this thread. */
-static void signal_children(int signo, struct pid_list *already)
+static void for_each_child(void (*act)(pid_t pid, char state, void *context), void *context)
 {
     DIR *processes = opendir("/proc");
     struct dirent *entry;
     while (processes && (entry = readdir(processes))) {
         char state;
         int parent, pid = isdigit((unsigned char)entry->d_name[0]) ? atoi(entry->d_name) : 0;
-        if (pid > 0 && read_process(pid, &state, &parent) && parent == getpid() && state != 'Z' &&
-            (!already || put_into(already, pid))) {
-            kill(pid, signo);
-            kill(pid, SIGCONT);
+        if (pid > 0 && read_process(pid, &state, &parent) && parent == getpid()) {
+            act(pid, state, context);
         }
     }
     if (processes) {
         closedir(processes);
     }
+}
+
+int adopt_orphans(void)
+{
+    if (has_children() && has_own_proc()) {
+        for_each_child(note_earlier, NULL);
+    }
+    if (getpid() == 1) {
+        return 0;
+    }
+#ifdef __linux__
+    return prctl(PR_SET_CHILD_SUBREAPER, 1) == 0 ? 0 : -errno;
+#else
+    return -ENOTSUP;
+#endif
+}
+
+struct signalling {
+    int signo;
+    struct pid_list *already; /* each of these once, or NULL: all of them again */
+    size_t count;             /* of children, those that have ended and are not reaped yet included */
+};
+
+static void signal_child(pid_t pid, char state, void *context)
+{
+    struct signalling *signalling = context;
+    if (is_earlier(pid)) {
+        return;
+    }
+    signalling->count++;
+    if (state != 'Z' && (!signalling->already || put_into(signalling->already, pid))) {
+        kill(pid, signalling->signo);
+        kill(pid, SIGCONT);
+    }
+}
+
+/* False if there are none. */
+static bool signal_children(int signo, struct pid_list *already)
+{
+    struct signalling signalling = { .signo = signo, .already = already };
+    for_each_child(signal_child, &signalling);
+    return signalling.count > 0;
 }
 
 static void signal_everybody(int signo)
@@ -121,7 +195,9 @@ void end_orphans(struct exitfd *x, int64_t grace_ns, void (*tell)(const struct e
     while (has_children() && now < patience_ends + 5 * NS_PER_SECOND) {
         bool is_patient = now < patience_ends;
         if (is_by_proc) {
-            signal_children(is_patient ? SIGTERM : SIGKILL, is_patient ? &asked : NULL);
+            if (!signal_children(is_patient ? SIGTERM : SIGKILL, is_patient ? &asked : NULL)) {
+                break;
+            }
         } else if (getpid() != 1) {
             complain("what is left cannot be ended: /proc is missing, or of another pid namespace");
             break;

@@ -7,7 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Makes this process the parent of its descendants' orphans; 0, or a negative errno. PID 1 is that already. */
+/* Makes this process the parent of its descendants' orphans; 0, or a negative errno. PID 1 is that already. Before
+   anything is started: the children that there are now are left alone by end_orphans. */
 int adopt_orphans(void);
 
 /*

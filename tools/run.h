@@ -6,13 +6,20 @@
 #include "capture.h"
 #include "job.h"
 #include "lines.h"
+#include "tool.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
+/* What outlives SIGKILL so long, in a system call or held by a tracer, is not waited for any more. */
+#define SIGKILL_PATIENCE_NS (5 * NS_PER_SECOND)
+
 struct run_options {
     int64_t jobs;
+    int64_t output_limit; /* bytes of each command that are kept */
+    char *const *command; /* for each line, which stands for "{}" there; NULL: each line is a command */
+    struct list_format format;
     int64_t timeout_ns, kill_after_ns; /* NEVER: no time limit */
     int64_t progress_ns;               /* between two status lines; NEVER: none */
     int64_t summary_rows;
@@ -68,8 +75,8 @@ struct leftover {
 
 void summary_begin(struct summary *summary, const struct run_options *options);
 void summary_add(struct summary *summary, const struct job *job);
-void summary_print(const struct summary *summary, struct leftover leftover);
-void summary_print_json(const struct summary *summary, struct leftover leftover);
+void summary_print(const struct summary *summary, struct leftover leftover, FILE *out);
+void summary_print_json(const struct summary *summary, struct leftover leftover, FILE *out);
 void summary_free(struct summary *summary);
 bool summary_is_success(const struct summary *summary);
 
@@ -93,8 +100,9 @@ struct printer {
     char *text;               /* being written to fd */
     size_t length, written;
     int fd;
-    bool is_mid_line; /* the terminal's cursor is */
-    int error;        /* errno of a failed write; nothing is written any more */
+    bool is_mid_line;   /* the terminal's cursor is */
+    bool is_at_summary; /* for people; what becomes of it is nobody's failure */
+    int error;          /* errno of a failed write; nothing is written any more */
 };
 
 void printer_begin(struct printer *printer, const struct run_options *options, struct status_line *status,
@@ -103,11 +111,15 @@ void printer_begin(struct printer *printer, const struct run_options *options, s
 /* In the order of printing: with --keep-order when it starts, else when it ends. */
 void printer_add(struct printer *printer, struct job *job);
 
-/* After its end: what cannot be printed soon does not stay in memory. A negative errno if it cannot be kept. */
-int printer_hold(struct printer *printer, struct job *job);
+/* After its end: what cannot be printed soon does not stay in memory. */
+void printer_hold(struct printer *printer, struct job *job);
 
 /* Writes what can be written without blocking. */
 void printer_write(struct printer *printer);
+
+/* A text behind all outputs, to fd: written to the stream between the two calls. NULL if there is no use or memory. */
+FILE *printer_begin_last(struct printer *printer, int fd);
+void printer_end_last(struct printer *printer, FILE *out);
 
 /* Drops what is left and what will be added: error is PRINTER_GAVE_UP then, which is no errno. */
 void printer_give_up(struct printer *printer);
@@ -118,9 +130,10 @@ int printer_fd(const struct printer *printer);
 void printer_free(struct printer *printer);
 
 /* run_guard.c: the parent of the process that does the work, there to leave nothing behind. */
-enum {
-    WORKER_STOPPED = 3
-}; /* the worker's exit status for: failed, and what is left is to be ended */
+enum { /* exit statuses of the worker: what is left is to be ended */
+    WORKER_STOPPED = 3,
+    WORKER_FAILED = 4 /* it could not end it itself */
+};
 int run_worker(const struct run_options *options, int lifeline);
 int guard_worker(const struct run_options *options, int (*work)(const struct run_options *options, int lifeline));
 

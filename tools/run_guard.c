@@ -54,10 +54,12 @@ static int conclude(const struct supervision *s, const struct run_options *optio
     const struct exitfd_event *ending = &s->ending;
     int status = ending_exit_status(ending);
     bool has_exited = ending->origin != EXITFD_UNKNOWN && ending->code == CLD_EXITED;
-    if (has_exited && status != WORKER_STOPPED) {
+    if (has_exited && status != WORKER_STOPPED && status != WORKER_FAILED) {
         return status;
     }
-    if (!has_exited && !is_interrupt(ending)) {
+    if (has_exited && status == WORKER_FAILED) {
+        complain("the process that ran the commands could not go on: ending them");
+    } else if (!has_exited && !is_interrupt(ending)) {
         complain("the process that ran the commands %s: ending them", ending_in_words(ending, words));
     }
     end_orphans(s->x, options->kill_after_ns, NULL);

@@ -1,9 +1,47 @@
 /* SPDX-License-Identifier: MIT */
+/* The commands' way from the list to the printer. */
+#include "run_words.h"
 #include "run_worker.h"
 #include "tool.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+/* How long what a command left behind may still print into its outputs. */
+#define DRAIN_NS (5 * NS_PER_SECOND)
+#define DRAIN_AT_END_NS (NS_PER_SECOND / 5)
+
+void run_complain(struct run *run, const char *format, ...)
+{
+    char text[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    status_erase(&run->status);
+    run_start_new_line(run);
+    complain("%s", text);
+}
+
+static void tell_process(void *context, int64_t line, const char *what, const char *pids, const char *why)
+{
+    run_complain(context, "line %" PRId64 ": %s process %s: %s", line, what, pids, why);
+}
+
+static void ask_to_end(struct run *run, struct job *job)
+{
+    int r = job_ask_to_end(job, run->environment.x, run->options->kill_after_ns);
+    if (r < 0 && r != -ESRCH) {
+        char pid[16];
+        snprintf(pid, sizeof pid, "%d", (int)job->pid);
+        tell_process(run, job->line->number, "cannot end", pid, strerror(-r));
+    }
+}
 
 void run_end(struct run *run)
 {
@@ -11,65 +49,59 @@ void run_end(struct run *run)
         return;
     }
     run->is_ending = true;
-    for (int64_t i = 0; i < run->running_count; i++) {
-        struct job *job = run->running[i];
+    int64_t drained_ns = monotonic_ns() + DRAIN_AT_END_NS;
+    for (int64_t i = 0; i < run->open_count; i++) {
+        struct job *job = run->open[i];
         if (job->phase == JOB_RUNNING) {
             job->was_stopped = true;
-            job_ask_to_end(job, run->options->kill_after_ns);
+            ask_to_end(run, job);
+        } else if (job->phase == JOB_DRAINING && job->deadline_ns > drained_ns) {
+            job->deadline_ns = drained_ns;
         }
     }
 }
 
 void run_kill(struct run *run)
 {
-    for (int64_t i = 0; i < run->running_count; i++) {
-        run->running[i]->deadline_ns = 0;
+    for (int64_t i = 0; i < run->open_count; i++) {
+        run->open[i]->deadline_ns = 0;
     }
-    for (size_t i = 0; i < run->lingering_count; i++) {
-        run->lingering[i].deadline_ns = 0;
-    }
+    groups_hurry(&run->groups);
 }
 
-void run_break_off(struct run *run, const char *what, int error, const char *advice)
+void run_break_off(struct run *run, const char *what, int error)
 {
     if (!run->has_broken) {
-        status_erase(&run->status);
-        complain("%s: %s%s", what, strerror(error), advice);
+        run_complain(run, "%s: %s", what, strerror(error));
     }
     run->has_broken = true;
     run_end(run);
 }
 
-void run_break_off_keeping(struct run *run, int r)
-{
-    run_break_off(run, "cannot keep the output of a command", -r,
-                  "; it goes to a temporary file: set TMPDIR to where there is room");
-}
-
 static void finish(struct run *run, struct job *job)
 {
-    bool is_success = job_result(job) == RESULT_SUCCEEDED;
     run->progress.done++;
-    run->progress.failed += !is_success;
+    run->progress.failed += job_result(job) != RESULT_SUCCEEDED;
     summary_add(&run->summary, job);
-    int r = printer_hold(&run->printer, job);
-    if (r < 0) {
-        run_break_off_keeping(run, r);
-    }
+    printer_hold(&run->printer, job);
     if (!run->options->keep_order) {
         printer_add(&run->printer, job);
     }
-    if (!is_success && run->options->fail_fast) {
+}
+
+static void heed_result(struct run *run, const struct job *job)
+{
+    if (run->options->fail_fast && job_result(job) != RESULT_SUCCEEDED) {
         run_end(run);
     }
 }
 
 void jobs_make_room(struct run *run)
 {
-    if (run->running_count == run->running_room) {
-        run->running_room = 2 * run->running_room + 16;
-        run->running = reallocate(run->running, (size_t)run->running_room, sizeof *run->running);
-        run->fds = reallocate(run->fds, FD_OUTPUTS + 2 * (size_t)run->running_room, sizeof *run->fds);
+    if (run->open_count == run->open_room) {
+        run->open_room = 2 * run->open_room + 16;
+        run->open = reallocate(run->open, (size_t)run->open_room, sizeof *run->open);
+        run->fds = reallocate(run->fds, FD_OUTPUTS + 2 * (size_t)run->open_room, sizeof *run->fds);
     }
 }
 
@@ -81,116 +113,193 @@ static void enter(struct run *run, struct job *job)
     }
     if (job->phase == JOB_ENDED) {
         finish(run, job);
+        heed_result(run, job);
         return;
     }
     if (run->options->timeout_ns != NEVER) {
         job->deadline_ns = job->started_ns + run->options->timeout_ns;
     }
     jobs_make_room(run);
-    job->slot = run->running_count++;
-    run->running[job->slot] = job;
+    job->slot = run->open_count++;
+    run->open[job->slot] = job;
+    run->running_count++;
+}
+
+static int start_job(struct run *run, struct job **ret, struct line *line)
+{
+    int r = job_start(ret, line, &run->environment, run->options->output_limit);
+    if ((r == -EMFILE || r == -ENFILE) && run->quiet_count) {
+        quiet_close_all(run);
+        r = job_start(ret, line, &run->environment, run->options->output_limit);
+    }
+    return r;
+}
+
+static void check_quotes(const struct run *run, struct line *line)
+{
+    if (!run->options->command && has_dollar_quotes(line->text) && !shell_knows_dollar_quotes()) {
+        line->defect = "it holds $'...', which this /bin/sh reads otherwise. For names use exitfd run -- COMMAND {}";
+    }
 }
 
 static void start(struct run *run, struct line *line)
 {
     struct job *job;
-    int r = 0;
-    if (!line->defect) {
-        r = job_start(&job, line, &run->environment);
-    }
-    if (r < 0 && run->running_count) {
+    check_quotes(run, line);
+    int r = line->defect ? 0 : start_job(run, &job, line);
+    if (r < 0 && run->open_count) {
         run->next_line = line;
         run->is_crowded = true;
         return;
     }
     if (line->defect || r < 0) {
-        job = job_refuse(line, line->defect ? line->defect : strerror(-r));
+        job = job_refuse(line, line->defect ? line->defect : strerror(-r), &run->environment);
     }
     enter(run, job);
 }
 
+/* A few: signals and outputs have their turn in between, though a start takes long on a busy machine. */
 void jobs_start_some(struct run *run)
 {
-    while (!run->is_ending && !run->is_crowded && run->running_count < run->options->jobs) {
+    const int most_at_once = 8;
+    run->can_start_more = false;
+    for (int i = 0; !run->is_ending && !run->is_crowded && run->running_count < run->options->jobs; i++) {
         struct line *line = run->next_line ? run->next_line : lines_take(&run->lines);
-        run->next_line = NULL;
+        run->next_line = line;
         if (!line) {
             return;
         }
+        if (i == most_at_once) {
+            run->can_start_more = true;
+            return;
+        }
+        run->next_line = NULL;
         start(run, line);
     }
 }
 
 static void leave(struct run *run, struct job *job)
 {
-    struct job *moved = run->running[--run->running_count];
+    struct job *moved = run->open[--run->open_count];
     moved->slot = job->slot;
-    run->running[moved->slot] = moved;
+    run->open[moved->slot] = moved;
     run->is_crowded = false;
+    for (int which = 0; which < 2; which++) { /* those in fds are of another job now */
+        run->fds[FD_OUTPUTS + 2 * moved->slot + which].revents = 0;
+    }
 }
 
-/* The number stays the group's while it has a process left, so it is looked at before anything else can take it. */
-static void let_linger(struct run *run, pid_t group, int64_t deadline_ns)
+/* Its outputs are closed, or what still holds them is waited for no longer. */
+static void close_job(struct run *run, struct job *job)
 {
-    if (kill(-group, 0) != 0 && errno == ESRCH) {
-        return;
-    }
-    run->lingering = reallocate(run->lingering, run->lingering_count + 1, sizeof *run->lingering);
-    run->lingering[run->lingering_count++] = (struct lingering_group){ group, deadline_ns };
+    int fds[2];
+    leave(run, job);
+    job_close(job, fds);
+    quiet_add(run, fds);
+    finish(run, job);
 }
 
 void jobs_end(struct run *run, const struct exitfd_event *event)
 {
     struct job *job = event->data;
     enum job_phase phase = job->phase;
-    int64_t deadline_ns = job->deadline_ns;
-    int r;
-    leave(run, job);
-    if (!job_end(job, event, &run->spill, &r)) {
-        run_break_off_keeping(run, r);
-    }
+    struct group group = { job->pid, job->line->number, phase == JOB_KILLED, job->deadline_ns };
+    run->running_count--;
+    run->is_crowded = false;
+    job_end(job, event, &run->spill);
+    job->deadline_ns = monotonic_ns() + (run->is_ending ? DRAIN_AT_END_NS : DRAIN_NS);
     if (phase != JOB_RUNNING) {
-        let_linger(run, job->pid, phase == JOB_KILLED ? 0 : deadline_ns);
+        groups_add(&run->groups, group);
     }
-    finish(run, job);
+    heed_result(run, job);
+    if (!job_has_output_open(job)) {
+        close_job(run, job);
+    }
 }
 
-static void advance(struct run *run, struct job *job)
+/* A tracer, or a system call that does not end, may keep it: neither we nor the commands wait for that. */
+static void leave_behind(struct run *run, struct job *job)
 {
-    if (job->phase == JOB_RUNNING) {
+    char pid[16];
+    snprintf(pid, sizeof pid, "%d", (int)job->pid);
+    tell_process(run, job->line->number, "SIGKILL has not ended", pid, "it is left behind");
+    exitfd_discard(run->environment.x, job->pid);
+    job->is_left = true;
+    job->ending = (struct exitfd_event){ .pid = job->pid, .origin = EXITFD_UNKNOWN };
+    job->ended_ns = monotonic_ns();
+    run->running_count--;
+    close_job(run, job);
+    heed_result(run, job);
+}
+
+static void advance(struct run *run, struct job *job, int64_t now_ns)
+{
+    switch (job->phase) {
+    case JOB_RUNNING:
         job->has_timed_out = true;
-        job_ask_to_end(job, run->options->kill_after_ns);
-    } else {
-        job_signal(job, SIGKILL);
+        ask_to_end(run, job);
+        break;
+    case JOB_ASKED:
+        job_signal(job, run->environment.x, SIGKILL);
         job->phase = JOB_KILLED;
-        job->deadline_ns = NEVER;
+        job->deadline_ns = now_ns + SIGKILL_PATIENCE_NS;
+        break;
+    case JOB_KILLED:
+        leave_behind(run, job);
+        break;
+    default:
+        close_job(run, job);
+        break;
     }
 }
 
 void jobs_meet_deadlines(struct run *run)
 {
     int64_t now_ns = monotonic_ns();
-    for (int64_t i = 0; i < run->running_count; i++) {
-        if (run->running[i]->deadline_ns <= now_ns) {
-            advance(run, run->running[i]);
+    for (int64_t i = run->open_count; i-- > 0;) { /* the last one takes the place of one that leaves */
+        if (run->open[i]->deadline_ns <= now_ns) {
+            advance(run, run->open[i], now_ns);
         }
     }
-    for (size_t i = run->lingering_count; i-- > 0;) {
-        struct lingering_group *group = &run->lingering[i];
-        bool is_empty = kill(-group->group, 0) != 0 && errno == ESRCH;
-        if (!is_empty && group->deadline_ns > now_ns) {
-            continue;
+    groups_advance(&run->groups, tell_process, run);
+}
+
+static void end_for_output(struct run *run, struct job *job)
+{
+    if (job->is_too_long) {
+        run_complain(run, "line %" PRId64 ": it has printed more than is kept (--output-limit): ending it",
+                     job->line->number);
+    } else {
+        run_complain(run,
+                     "line %" PRId64 ": cannot keep its output: %s: ending it. Outputs are kept in a temporary file: "
+                     "set TMPDIR to where there is room",
+                     job->line->number, strerror(job->keep_error));
+    }
+    ask_to_end(run, job);
+}
+
+void jobs_read(struct run *run)
+{
+    for (int64_t i = run->open_count; i-- > 0;) {
+        struct job *job = run->open[i];
+        for (int which = 0; which < 2; which++) {
+            if (run->fds[FD_OUTPUTS + 2 * i + which].revents) {
+                job_read(job, which, &run->spill);
+            }
         }
-        if (!is_empty) {
-            kill(-group->group, SIGKILL);
+        if (job->phase == JOB_RUNNING && (job->is_too_long || job->keep_error)) {
+            end_for_output(run, job);
+        } else if (job->phase == JOB_DRAINING && (job->is_flooded || !job_has_output_open(job))) {
+            close_job(run, job);
         }
-        *group = run->lingering[--run->lingering_count];
     }
 }
 
 void jobs_signal_all(struct run *run, int signo)
 {
-    for (int64_t i = 0; i < run->running_count; i++) {
-        job_signal(run->running[i], signo);
+    for (int64_t i = 0; i < run->open_count; i++) {
+        if (run->open[i]->phase < JOB_DRAINING) {
+            job_signal(run->open[i], run->environment.x, signo);
+        }
     }
 }

@@ -37,15 +37,14 @@ static size_t held_bytes(const struct job *job)
     return job->outputs[0].tail_length + job->outputs[1].tail_length;
 }
 
-int printer_hold(struct printer *printer, struct job *job)
+/* Where there is no room in the file either it stays in memory. */
+void printer_hold(struct printer *printer, struct job *job)
 {
-    int r = 0;
     if (printer->held_bytes + held_bytes(job) > HELD_LIMIT) {
-        r = capture_park(&job->outputs[0], printer->spill);
-        r = r < 0 ? r : capture_park(&job->outputs[1], printer->spill);
+        capture_park(&job->outputs[0], printer->spill);
+        capture_park(&job->outputs[1], printer->spill);
     }
     printer->held_bytes += held_bytes(job);
-    return r;
 }
 
 static void drop_first(struct printer *printer)
@@ -61,17 +60,22 @@ static void begin_json(FILE *out, const struct job *job)
 {
     json_begin(out, "job");
     json_integer(out, "line", job->line->number);
-    json_string(out, "command", job->line->text);
+    json_string(out, "command", job->command);
+    json_string(out, "argument", job->command == job->line->text ? NULL : job->line->text);
     if (job->refusal) {
         json_null(out, "pid");
         outcome_to_json(out, "not-started");
+    } else if (job->is_left) {
+        json_integer(out, "pid", job->pid);
+        outcome_to_json(out, "running");
     } else {
         json_integer(out, "pid", job->pid);
         ending_to_json(out, &job->ending);
     }
-    json_string(out, "error", job->refusal);
+    json_string(out, "error", job->keep_error ? strerror(job->keep_error) : job->refusal);
     json_boolean(out, "timed_out", job->has_timed_out);
     json_boolean(out, "stopped", job->was_stopped);
+    json_boolean(out, "output_limit", job->is_too_long);
     json_seconds(out, "wall", job_wall_ns(job));
     json_seconds(out, "cpu", job_cpu_ns(job));
     json_integer(out, "peak_kib", job_peak_kib(job));
@@ -108,12 +112,13 @@ static void put_verdict(const struct printer *printer, FILE *out)
     }
     fprintf(out, "%s: line %" PRId64 ": %s", command_name, job->line->number, job_verdict(job, verdict));
     if (job->refusal) {
-        fprintf(out, ": %s\n", job->refusal);
+        fputs(": ", out);
+        print_command(out, job->refusal, SIZE_MAX);
     } else {
         fprintf(out, "%s after %s: ", job->was_stopped ? ", stopped" : "", format_duration(job_wall_ns(job), wall));
-        print_command(out, job->line->text, SHOWN_COMMAND);
-        fputc('\n', out);
+        print_command(out, job->command, SHOWN_COMMAND);
     }
+    fputc('\n', out);
 }
 
 /* One stage or piece of the first job as text. */
@@ -170,20 +175,51 @@ static void drop_text(struct printer *printer)
     printer->written = 0;
 }
 
+static FILE *begin_text(struct printer *printer)
+{
+    drop_text(printer);
+    FILE *out = open_memstream(&printer->text, &printer->length);
+    if (!out) {
+        printer->error = errno;
+    }
+    return out;
+}
+
+static void end_text(struct printer *printer, FILE *out)
+{
+    bool is_whole = !ferror(out);
+    if (fclose(out) != 0 || !is_whole) {
+        printer->error = ENOMEM;
+    }
+}
+
 /* False if there is nothing to print now. */
 static bool has_text(struct printer *printer)
 {
     while (!printer->length && printer->first && printer->first->phase == JOB_ENDED && !printer->error) {
-        drop_text(printer);
-        FILE *out = open_memstream(&printer->text, &printer->length);
-        if (!out) {
-            printer->error = errno;
-            break;
+        FILE *out = begin_text(printer);
+        if (out) {
+            put_next(printer, out);
+            end_text(printer, out);
         }
-        put_next(printer, out);
-        fclose(out);
     }
     return printer->length && !printer->error;
+}
+
+FILE *printer_begin_last(struct printer *printer, int fd)
+{
+    if (printer->error && (fd == STDOUT_FILENO || printer->error == PRINTER_GAVE_UP)) {
+        return NULL;
+    }
+    printer->fd = fd;
+    printer->error = 0;
+    printer->is_at_summary = fd == STDERR_FILENO;
+    return begin_text(printer);
+}
+
+void printer_end_last(struct printer *printer, FILE *out)
+{
+    end_text(printer, out);
 }
 
 /* A pipe or terminal that poll(2) calls writable takes this much; a file takes everything. */

@@ -32,10 +32,12 @@ void status_begin(struct status_line *status, const struct run_options *options)
     }
 }
 
+/* Not 0 while something runs, of which nothing is known but that it has not ended yet. */
 static int64_t remaining_ns(const struct progress *progress, int64_t elapsed_ns)
 {
     double each = (double)elapsed_ns / (double)progress->done;
-    return (int64_t)(each * (double)(progress->known - progress->done));
+    int64_t ns = (int64_t)(each * (double)(progress->known - progress->done));
+    return progress->known > progress->done && ns < NS_PER_SECOND ? NS_PER_SECOND : ns;
 }
 
 static void describe(char line[LINE_SIZE], const struct progress *progress, bool is_ending)

@@ -66,7 +66,7 @@ void summary_add(struct summary *summary, const struct job *job)
 {
     enum job_result result = job_result(job);
     struct summary_row row = { .line = job->line->number,
-                               .command = job->line->text,
+                               .command = job->command,
                                .is_success = result == RESULT_SUCCEEDED,
                                .wall_ns = job_wall_ns(job),
                                .cpu_ns = job_cpu_ns(job),
@@ -92,7 +92,7 @@ bool summary_is_success(const struct summary *summary)
     return summary->results[RESULT_SUCCEEDED] == count_all(summary);
 }
 
-static void print_totals(const struct summary *summary, struct leftover leftover)
+static void print_totals(const struct summary *summary, struct leftover leftover, FILE *out)
 {
     static const char *const labels[RESULT_COUNT] = { [RESULT_FAILED] = "failed",
                                                       [RESULT_TIMED_OUT] = "timed out",
@@ -100,59 +100,59 @@ static void print_totals(const struct summary *summary, struct leftover leftover
                                                       [RESULT_UNKNOWN] = "unknown" };
     char wall[FORMAT_SIZE], rate[FORMAT_SIZE], cpu[FORMAT_SIZE], peak[FORMAT_SIZE];
     int64_t count = count_all(summary), elapsed_ns = monotonic_ns() - summary->started_ns;
-    fprintf(stderr, "%s: %" PRId64 " command%s in %s: %" PRId64 " succeeded", command_name, count,
-            count == 1 ? "" : "s", format_duration(elapsed_ns, wall), summary->results[RESULT_SUCCEEDED]);
+    fprintf(out, "%s: %" PRId64 " command%s in %s: %" PRId64 " succeeded", command_name, count, count == 1 ? "" : "s",
+            format_duration(elapsed_ns, wall), summary->results[RESULT_SUCCEEDED]);
     for (int result = RESULT_FAILED; result < RESULT_COUNT; result++) {
         if (summary->results[result]) {
-            fprintf(stderr, ", %" PRId64 " %s", summary->results[result], labels[result]);
+            fprintf(out, ", %" PRId64 " %s", summary->results[result], labels[result]);
         }
     }
     if (leftover.not_run || !leftover.is_all_of_it) {
-        fprintf(stderr, ", %s%" PRId64 " not run", leftover.is_all_of_it ? "" : "at least ", leftover.not_run);
+        fprintf(out, ", %s%" PRId64 " not run", leftover.is_all_of_it ? "" : "at least ", leftover.not_run);
     }
-    fprintf(stderr, "; %s, CPU %s, peak %s\n", format_rate(count, elapsed_ns, rate),
-            format_duration(summary->cpu_ns, cpu), format_memory(summary->peak_kib, peak));
+    fprintf(out, "; %s, CPU %s, peak %s\n", format_rate(count, elapsed_ns, rate), format_duration(summary->cpu_ns, cpu),
+            format_memory(summary->peak_kib, peak));
 }
 
-static void print_row(const struct summary_row *row, int command_room)
+static void print_row(const struct summary_row *row, int command_room, FILE *out)
 {
     char wall[FORMAT_SIZE], cpu[FORMAT_SIZE], peak[FORMAT_SIZE];
-    fprintf(stderr, "%12s %10s %10s %10s %7" PRId64 "  ", row->verdict, format_duration(row->wall_ns, wall),
+    fprintf(out, "%12s %10s %10s %10s %7" PRId64 "  ", row->verdict, format_duration(row->wall_ns, wall),
             format_duration(row->cpu_ns, cpu), format_memory(row->peak_kib, peak), row->line);
-    print_command(stderr, row->command, (size_t)command_room);
-    fputc('\n', stderr);
+    print_command(out, row->command, (size_t)command_room);
+    fputc('\n', out);
 }
 
-void summary_print(const struct summary *summary, struct leftover leftover)
+void summary_print(const struct summary *summary, struct leftover leftover, FILE *out)
 {
     int room = terminal_columns() - BEFORE_COMMAND;
-    print_totals(summary, leftover);
+    print_totals(summary, leftover, out);
     if (summary->row_count) {
-        fprintf(stderr, "%12s %10s %10s %10s %7s  %s\n", "RESULT", "WALL", "CPU", "PEAK", "LINE", "COMMAND");
+        fprintf(out, "%12s %10s %10s %10s %7s  %s\n", "RESULT", "WALL", "CPU", "PEAK", "LINE", "COMMAND");
     }
     for (size_t i = 0; i < summary->row_count; i++) {
-        print_row(summary->rows[i], room > LEAST_COMMAND ? room : LEAST_COMMAND);
+        print_row(summary->rows[i], room > LEAST_COMMAND ? room : LEAST_COMMAND, out);
     }
     int64_t hidden = count_all(summary) - (int64_t)summary->row_count;
     if (hidden && summary->row_limit) {
-        fprintf(stderr, "%12s and %" PRId64 " more (--summary ROWS)\n", "...", hidden);
+        fprintf(out, "%12s and %" PRId64 " more (--summary ROWS)\n", "...", hidden);
     }
 }
 
-void summary_print_json(const struct summary *summary, struct leftover leftover)
+void summary_print_json(const struct summary *summary, struct leftover leftover, FILE *out)
 {
     static const char *const keys[RESULT_COUNT] = { "succeeded", "failed", "timed_out", "stopped", "unknown" };
-    json_begin(stdout, "summary");
-    json_integer(stdout, "commands", count_all(summary));
+    json_begin(out, "summary");
+    json_integer(out, "commands", count_all(summary));
     for (int result = 0; result < RESULT_COUNT; result++) {
-        json_integer(stdout, keys[result], summary->results[result]);
+        json_integer(out, keys[result], summary->results[result]);
     }
-    json_integer(stdout, "not_run", leftover.not_run);
-    json_boolean(stdout, "list_read", leftover.is_all_of_it);
-    json_seconds(stdout, "wall", monotonic_ns() - summary->started_ns);
-    json_seconds(stdout, "cpu", summary->cpu_ns);
-    json_integer(stdout, "peak_kib", summary->peak_kib);
-    json_end(stdout);
+    json_integer(out, "not_run", leftover.not_run);
+    json_boolean(out, "list_read", leftover.is_all_of_it);
+    json_seconds(out, "wall", monotonic_ns() - summary->started_ns);
+    json_seconds(out, "cpu", summary->cpu_ns);
+    json_integer(out, "peak_kib", summary->peak_kib);
+    json_end(out);
 }
 
 void summary_free(struct summary *summary)

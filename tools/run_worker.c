@@ -22,32 +22,20 @@ static void take_endings(struct run *run)
     }
 }
 
-static void read_outputs(struct run *run)
+static int64_t earlier(int64_t a_ns, int64_t b_ns)
 {
-    for (int64_t i = 0; i < run->running_count; i++) {
-        for (int which = 0; which < 2; which++) {
-            int r;
-            if (run->fds[FD_OUTPUTS + 2 * i + which].revents && !job_read(run->running[i], which, &run->spill, &r)) {
-                run_break_off_keeping(run, r);
-            }
-        }
-    }
+    return a_ns < b_ns ? a_ns : b_ns;
 }
 
 static int64_t next_deadline_ns(const struct run *run)
 {
     const int64_t recheck_ns = 20 * NS_PER_MS; /* nothing tells that a group has become empty */
-    int64_t deadline_ns = run->lingering_count ? monotonic_ns() + recheck_ns : NEVER;
-    if (run->status.next_ns < deadline_ns) {
-        deadline_ns = run->status.next_ns;
-    }
-    if (run->print_until_ns < deadline_ns) {
-        deadline_ns = run->print_until_ns;
-    }
-    for (int64_t i = 0; i < run->running_count; i++) {
-        if (run->running[i]->deadline_ns < deadline_ns) {
-            deadline_ns = run->running[i]->deadline_ns;
-        }
+    int64_t deadline_ns = run->groups.count ? monotonic_ns() + recheck_ns : NEVER;
+    deadline_ns = earlier(deadline_ns, run->status.next_ns);
+    deadline_ns = earlier(deadline_ns, run->print_until_ns);
+    deadline_ns = earlier(deadline_ns, run->quiet_next_ns);
+    for (int64_t i = 0; i < run->open_count; i++) {
+        deadline_ns = earlier(deadline_ns, run->open[i]->deadline_ns);
     }
     return deadline_ns;
 }
@@ -62,8 +50,8 @@ static void stop_for_a_while(struct run *run)
     raise(SIGTSTP);
     signals_catch(SIGTSTP);
     jobs_signal_all(run, SIGCONT);
-    for (int64_t i = 0; i < run->running_count; i++) {
-        struct job *job = run->running[i];
+    for (int64_t i = 0; i < run->open_count; i++) {
+        struct job *job = run->open[i];
         if (job->deadline_ns != NEVER) {
             job->deadline_ns += monotonic_ns() - stopped_ns;
         }
@@ -100,7 +88,7 @@ static void notice_dead_guard(struct run *run)
 /* We must end though nobody may take the output: it is waited for as long as commands that are asked to end are. */
 static void limit_printing(struct run *run)
 {
-    bool is_only_printing = run->end_signal && !run->running_count && !run->lingering_count;
+    bool is_only_printing = run->end_signal && !run->open_count && !run->groups.count;
     if (is_only_printing && run->print_until_ns == NEVER) {
         run->print_until_ns = monotonic_ns() + run->options->kill_after_ns;
     }
@@ -113,15 +101,18 @@ static void print_some(struct run *run)
 {
     limit_printing(run);
     printer_write(&run->printer);
+    if (run->printer.is_at_summary) {
+        return; /* that nobody reads it changes no result */
+    }
     if (run->printer.error == EPIPE && !run->end_signal) {
         run->end_signal = SIGPIPE; /* nobody reads on: as any other program, but not without the commands */
         run_end(run);
     } else if (run->printer.error && run->printer.error != EPIPE && run->printer.error != PRINTER_GAVE_UP) {
-        run_break_off(run, "cannot print the output of a command", run->printer.error, "");
+        run_break_off(run, "cannot print the output of a command", run->printer.error);
     }
 }
 
-static void start_new_line(struct run *run)
+void run_start_new_line(struct run *run)
 {
     if (run->printer.is_mid_line) {
         fputc('\n', stderr);
@@ -136,14 +127,14 @@ static void show_progress(struct run *run)
     }
     run->progress.known = run->lines.commands;
     run->progress.is_list_read = run->lines.at_end;
-    start_new_line(run);
+    run_start_new_line(run);
     status_draw(&run->status, &run->progress, run->is_ending);
 }
 
 static bool is_done(const struct run *run)
 {
     bool has_commands = run->next_line || run->lines.first || !run->lines.at_end;
-    bool has_work = run->running_count || run->lingering_count || run->printer.first || run->printer.length;
+    bool has_work = run->open_count || run->groups.count || run->printer.first || run->printer.length;
     return !has_work && (run->is_ending || !has_commands);
 }
 
@@ -156,9 +147,9 @@ static int prepare_fds(struct run *run)
     run->fds[FD_LIST] = (struct pollfd){ .fd = wants_list ? run->lines.fd : -1, .events = POLLIN };
     run->fds[FD_PRINTER] = (struct pollfd){ .fd = printer_fd(&run->printer), .events = POLLOUT };
     int count = FD_OUTPUTS;
-    for (int64_t i = 0; i < run->running_count; i++) {
+    for (int64_t i = 0; i < run->open_count; i++) {
         for (int which = 0; which < 2; which++) {
-            run->fds[count++] = (struct pollfd){ .fd = run->running[i]->output_fds[which], .events = POLLIN };
+            run->fds[count++] = (struct pollfd){ .fd = run->open[i]->output_fds[which], .events = POLLIN };
         }
     }
     return count;
@@ -167,13 +158,14 @@ static int prepare_fds(struct run *run)
 static void turn(struct run *run)
 {
     int count = prepare_fds(run);
-    if (poll(run->fds, (nfds_t)count, poll_timeout(next_deadline_ns(run))) < 0) {
+    int timeout = run->can_start_more ? 0 : poll_timeout(next_deadline_ns(run));
+    if (poll(run->fds, (nfds_t)count, timeout) < 0) {
         if (errno != EINTR) {
-            run_break_off(run, "cannot wait for the commands", errno, "");
+            run_break_off(run, "cannot wait for the commands", errno);
         }
         return;
     }
-    read_outputs(run);
+    jobs_read(run);
     if (run->fds[FD_EXITS].revents) {
         take_endings(run);
     }
@@ -191,6 +183,7 @@ static void work(struct run *run)
     do {
         take_signals(run);
         jobs_meet_deadlines(run);
+        quiet_drain(run);
         jobs_start_some(run);
         print_some(run);
         show_progress(run);
@@ -209,24 +202,47 @@ static void catch_signals(void)
         }
     }
     signals_ignore(SIGPIPE);
+    signals_ignore(SIGXFSZ); /* EFBIG says the same */
     signals_ignore(SIGTTOU); /* the terminal's foreground is the guard's */
+}
+
+/* Where there is no /dev/null that can be opened, the end of a pipe that nobody writes to is as empty. */
+static int open_empty(void)
+{
+    int fds[2], fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        int r = open_pipe(fds);
+        if (r < 0) {
+            return r;
+        }
+        close(fds[1]);
+        fd = fds[0];
+    }
+    return fd;
+}
+
+static int begin_environment(struct run *run)
+{
+    run->environment.signal_mask = run->options->signal_mask;
+    run->environment.command = run->options->command;
+    run->environment.null_fd = open_empty();
+    if (run->environment.null_fd < 0) {
+        return run->environment.null_fd;
+    }
+    run->environment.open_files = raise_fd_limit();
+    return exitfd_open(&run->environment.x, 0);
 }
 
 static int begin(struct run *run)
 {
     const struct run_options *o = run->options;
     run->signal_fd = signals_open();
-    run->environment.null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    run->environment.signal_mask = o->signal_mask;
-    if (run->signal_fd < 0 || run->environment.null_fd < 0) {
-        return -errno;
-    }
-    run->environment.open_files = raise_fd_limit();
-    int r = exitfd_open(&run->environment.x, 0);
+    int r = run->signal_fd < 0 ? run->signal_fd : begin_environment(run);
     if (r < 0) {
         return r;
     }
-    lines_begin(&run->lines, o->list_fd);
+    out_of_memory_status = WORKER_FAILED;
+    lines_begin(&run->lines, o->list_fd, o->format);
     status_begin(&run->status, o);
     printer_begin(&run->printer, o, &run->status, &run->spill);
     summary_begin(&run->summary, o);
@@ -236,20 +252,35 @@ static int begin(struct run *run)
     return 0;
 }
 
-static void summarise(struct run *run)
+static void print_summary(struct run *run, FILE *out)
 {
     const struct leftover leftover = { .not_run = run->lines.commands - run->progress.started,
                                        .is_all_of_it = run->lines.at_end };
+    if (run->options->json) {
+        summary_print_json(&run->summary, leftover, out);
+    } else if (!run->options->quiet) {
+        summary_print(&run->summary, leftover, out);
+    }
+}
+
+/* It goes the way of the outputs: a reader that is slow, or that never reads, is the same to it. */
+static void summarise(struct run *run)
+{
+    const int fd = run->options->json ? STDOUT_FILENO : STDERR_FILENO;
+    FILE *out;
     status_erase(&run->status);
-    start_new_line(run);
+    run->status.next_ns = NEVER;
+    run_start_new_line(run);
     if (run->lines.error) {
         complain("cannot read the list '%s': %s", run->options->list, strerror(run->lines.error));
     }
-    if (run->options->json && !run->printer.error) {
-        summary_print_json(&run->summary, leftover);
-        run->has_broken |= close_stdout(0) != 0;
-    } else if (!run->options->json && !run->options->quiet) {
-        summary_print(&run->summary, leftover);
+    out = printer_begin_last(&run->printer, fd);
+    if (out) {
+        print_summary(run, out);
+        printer_end_last(&run->printer, out);
+    }
+    if (run->printer.length) {
+        work(run);
     }
 }
 
@@ -267,19 +298,35 @@ static void release(struct run *run)
     }
     free(run->lines.partial);
     free(run->spill.unused);
-    free(run->running);
-    free(run->lingering);
+    free(run->open);
+    free(run->groups.all);
+    free(run->quiet_fds);
     free(run->fds);
+}
+
+/* None of its lines was taken for a command. */
+static int refuse_script(struct run *run)
+{
+    int status =
+        usage_error("the list '%s' begins with '#!': it is a script. To run a script, put its name into a list",
+                    run->options->list);
+    release(run);
+    return status;
 }
 
 int run_worker(const struct run_options *options, int lifeline)
 {
-    struct run run = { .options = options, .lifeline = lifeline, .print_until_ns = NEVER, .spill.fd = -1 };
+    struct run run = {
+        .options = options, .lifeline = lifeline, .print_until_ns = NEVER, .quiet_next_ns = NEVER, .spill.fd = -1
+    };
     int r = begin(&run);
     if (r < 0) {
         return complain_cannot_start(r);
     }
     work(&run);
+    if (run.lines.is_script) {
+        return refuse_script(&run);
+    }
     summarise(&run);
     bool is_success = summary_is_success(&run.summary) && !run.lines.error;
     release(&run);

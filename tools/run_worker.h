@@ -4,24 +4,22 @@
 #define RUN_WORKER_H
 
 #include "run.h"
+#include "run_groups.h"
 
 #include <poll.h>
-
-/* The group of a command that was asked to end and has ended, but has left processes in it. */
-struct lingering_group {
-    pid_t group;
-    int64_t deadline_ns;
-};
 
 struct run {
     const struct run_options *options;
     struct job_environment environment;
     struct lines lines;
     struct line *next_line; /* taken from the list and not started yet */
-    struct job **running;
-    int64_t running_count, running_room;
-    struct lingering_group *lingering;
-    size_t lingering_count;
+    struct job **open;      /* that run, or have ended and are draining */
+    int64_t open_count, open_room;
+    int64_t running_count;
+    struct groups groups;
+    int *quiet_fds;
+    size_t quiet_count;
+    int64_t quiet_next_ns;
     struct pollfd *fds;
     struct spill spill;
     struct printer printer;
@@ -29,7 +27,8 @@ struct run {
     struct progress progress;
     struct summary summary;
     int lifeline, signal_fd;
-    bool is_crowded; /* fds, memory or processes ran out: more room when a command has ended */
+    bool is_crowded;     /* fds, memory or processes ran out: more room when a command has ended */
+    bool can_start_more; /* at once */
     bool is_ending;
     bool has_broken; /* we have failed, not a command */
     int end_signal;
@@ -37,19 +36,28 @@ struct run {
 };
 
 /* run_jobs.c: the commands' way from the list to the printer. */
-void jobs_make_room(struct run *run); /* for one more that runs */
+void jobs_make_room(struct run *run); /* for one more */
 void jobs_start_some(struct run *run);
+void jobs_read(struct run *run); /* where poll has found something */
 void jobs_end(struct run *run, const struct exitfd_event *event);
 void jobs_meet_deadlines(struct run *run);
 void jobs_signal_all(struct run *run, int signo);
+
+/* run_quiet.c: outputs that nobody wants any more. */
+void quiet_add(struct run *run, const int fds[2]);
+void quiet_drain(struct run *run);
+void quiet_close_all(struct run *run);
 
 /* Starts nothing more and asks what runs to end; run_kill does not ask. */
 void run_end(struct run *run);
 void run_kill(struct run *run);
 
 /* What we cannot do for want of a resource of our own ends the run: it must not look as if a command had failed. */
-void run_break_off(struct run *run, const char *what, int error, const char *advice);
-void run_break_off_keeping(struct run *run, int r);
+void run_break_off(struct run *run, const char *what, int error);
+
+/* On a line of its own, also where there is a status line. */
+__attribute__((format(printf, 2, 3))) void run_complain(struct run *run, const char *format, ...);
+void run_start_new_line(struct run *run);
 
 enum {
     FD_EXITS,

@@ -183,6 +183,15 @@ void signals_restore_all(void)
     }
 }
 
+void signals_restore_in_child(void)
+{
+    for (int signo = 1; signo < NSIG; signo++) {
+        if (changed[signo]) {
+            sigaction(signo, &found[signo], NULL);
+        }
+    }
+}
+
 sigset_t signals_block_all(void)
 {
     sigset_t all, before;

@@ -30,6 +30,9 @@ bool signals_was_ignored(int signo);
 void signals_restore(int signo);
 void signals_restore_all(void);
 
+/* The same in a child of vfork(2), whose memory is its parent's: nothing is noted. */
+void signals_restore_in_child(void);
+
 /* Blocks everything but SIGCHLD, which exitfd may need; the value is the mask that was, without SIGCHLD. */
 sigset_t signals_block_all(void);
 void signals_set_mask(const sigset_t *mask);

@@ -36,8 +36,9 @@ __attribute__((format(printf, 1, 2))) void complain(const char *format, ...);
 /* Says what was wrong and where the help is; the value is for exit. */
 __attribute__((format(printf, 1, 2))) int usage_error(const char *format, ...);
 
-/* The same after getopt_long, which has said what was wrong. */
-int usage_hint(void);
+/* The same of what getopt_long gave for an option it does not take. It prints nothing
+   itself (opterr is 0), and its list of options begins with ':'. */
+int option_error(char **argv, int option);
 
 /* Everything printed has arrived, or it was said that it has not; the value is for exit. */
 int close_stdout(int status);
@@ -65,7 +66,9 @@ int64_t monotonic_ns(void);
 int poll_timeout(int64_t deadline_ns);
 #define NEVER INT64_MAX
 
-/* realloc(3) of count elements that ends the program when there is no memory. */
+/* realloc(3) of count elements that ends the program when there is no memory. The exit status is STATUS_FAILED unless this
+   says otherwise. */
+extern int out_of_memory_status;
 void *reallocate(void *old, size_t count, size_t size);
 char *copy_text(const char *text, size_t length);
 

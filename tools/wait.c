@@ -322,7 +322,7 @@ int wait_main(int argc, char **argv)
     struct waiting w = { .targets = NULL };
     int64_t timeout_ns = NEVER, wanted = 0;
     int option;
-    while ((option = getopt_long(argc, argv, "t:n:h", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, ":t:n:h", options, NULL)) != -1) {
         switch (option) {
         case 't':
             if (!read_duration(optarg, &timeout_ns)) {
@@ -341,7 +341,7 @@ int wait_main(int argc, char **argv)
             fputs(help, stdout);
             return close_stdout(0);
         default:
-            return usage_hint();
+            return option_error(argv, option);
         }
     }
     int status = parse_targets(&w, argv + optind, argc - optind, wanted);

@@ -11,7 +11,7 @@ _exitfd()
     fi
     case $command in
         wait) options='--timeout --count --json --help' ;;
-        run) options='--jobs --timeout --kill-after --fail-fast --keep-order --json --progress --summary --quiet --help' ;;
+        run) options='--null --jobs --timeout --kill-after --fail-fast --keep-order --json --output-limit --progress --summary --quiet --help' ;;
         init) options='--remap --group --kill-after --parent-death --verbose --warn --help' ;;
         doctor) options='--json --help' ;;
         *) return ;;

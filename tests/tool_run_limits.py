@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: MIT
+"""exitfd run at its limits: outputs that are too long or outlive the command, full disks, no memory, processes that do not end."""
+import fcntl
+import json
+import os
+import resource
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+import unittest
+
+from tool_support import PATIENCE, TOOL, ToolTest, hear, is_alive, main, read, tell, until
+
+LEAVE_GROUP = "import os, time; os.setpgid(0, os.getpgid(os.getppid())); open({0!r}, 'w').write('go'); time.sleep(1000)"
+
+
+class LimitTest(ToolTest):
+    def fifo(self):
+        path = os.path.join(self.folder(), "fifo")
+        os.mkfifo(path)
+        return path
+
+    def run_lines(self, *lines, options=(), env=None, **popen):
+        return subprocess.run([TOOL, "run", *map(str, options)], input="".join(line + "\n" for line in lines), env=env or self.env,
+                              capture_output=True, text=True, timeout=PATIENCE, check=False, **popen)
+
+    def run_json(self, *lines, options=(), **popen):
+        result = self.run_lines(*lines, options=("--json", *options), **popen)
+        objects = [json.loads(line) for line in result.stdout.splitlines()]
+        return result, {job["line"]: job for job in objects if job["type"] == "job"}
+
+
+class Output(LimitTest):
+    def test_a_command_that_prints_more_than_is_kept_is_ended_alone(self):
+        result, jobs = self.run_json("yes", "sleep 0.3; echo whole", options=("-j", 2, "--output-limit", "100K"))
+        self.assertEqual((jobs[1]["output_limit"], jobs[1]["signal"], len(jobs[1]["stdout"])), (True, "SIGTERM", 100 << 10))
+        self.assertEqual((jobs[2]["output_limit"], jobs[2]["status"], jobs[2]["stdout"]), (False, 0, "whole\n"))
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("line 1: it has printed more than is kept (--output-limit): ending it", result.stderr)
+        self.assert_nothing_left()
+
+    def test_both_streams_count_and_the_limit_itself_is_no_failure(self):
+        both = "head -c 600 /dev/zero; head -c 400 /dev/zero >&2"
+        _, jobs = self.run_json(both, options=("--output-limit", 1000))
+        self.assertEqual((jobs[1]["output_limit"], jobs[1]["status"]), (False, 0))
+        result, jobs = self.run_json(both, options=("--output-limit", 999))
+        self.assertEqual((jobs[1]["output_limit"], len(jobs[1]["stdout"] + jobs[1]["stderr"])), (True, 999))
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("output limit after", self.run_lines(both, options=("--output-limit", 999)).stderr)
+
+    def test_a_limit_on_file_size_is_a_message(self):
+        def limit():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100 << 10, 100 << 10))
+
+        result = self.run_lines("head -c 1M /dev/zero; sleep 1000", "echo whole", options=("-j", 1), preexec_fn=limit)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("line 1: cannot keep its output: File too large: ending it.", result.stderr)
+        self.assertIn("1 succeeded, 1 failed;", result.stderr)
+        with open(os.path.join(self.folder(), "output"), "wb") as output:
+            result = subprocess.run([TOOL, "run"], input=b"seq 20000; seq 20000\n", stdout=output, stderr=subprocess.PIPE, env=self.env,
+                                    preexec_fn=limit, timeout=PATIENCE, check=False)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn(b"cannot print the output of a command: File too large", result.stderr)
+
+    def test_a_program_that_outlives_its_shell_prints_all(self):
+        fifo = self.fifo()
+        tool = self.start("run", "-q", "-j", 1, stdin=subprocess.PIPE, text=True)
+        tool.stdin.write(f"(read x <{fifo}; echo later; echo error >&2) & echo first\necho go >{fifo}\n")
+        tool.stdin.close()
+        self.assertEqual(tool.wait(PATIENCE), 0)
+        self.assertEqual((sorted(tool.stdout.read().split()), tool.stderr.read()), (["first", "later"], "error\n"))
+
+    def test_process_substitution_loses_nothing(self):
+        folder = self.folder()
+        lines = [f"bash -c 'exec > >(sleep 0.2; tee {folder}/{i}); echo hello {i}'" for i in range(8)]
+        result = self.run_lines(*lines, options=("-q", "-k", "-j", 4))
+        self.assertEqual(result.stdout, "".join(f"hello {i}\n" for i in range(8)))
+        self.assertEqual([read(f"{folder}/{i}").decode() for i in range(8)], [f"hello {i}\n" for i in range(8)])
+
+    def test_what_stays_in_the_background_gets_no_sigpipe_and_holds_up_no_other(self):
+        fifo, end = self.fifo(), self.fifo()
+        writer = f"(while head -c 100000 /dev/zero; do echo go >{fifo}; done) & echo first"
+        tool = self.start("run", "-q", "-j", 1, stdin=subprocess.PIPE)
+        tool.stdin.write(f"{writer}\nread x <{end}\n".encode())
+        tool.stdin.close()
+        output = until(lambda: os.read(tool.stdout.fileno(), 6), "the first command is printed before the second ends")
+        self.assertEqual(output[:1] in (b"f", b"\0"), True)
+        begin = time.monotonic()
+        count = 0
+        while time.monotonic() - begin < 7:  # well after its output is wanted no more
+            hear(fifo)
+            count += 1
+        self.assertGreater(count, 5)
+        tell(end)
+        while tool.stdout.read(65536):
+            pass
+        self.assertEqual(tool.wait(PATIENCE), 0)
+
+    def test_the_summary_waits_for_a_slow_reader(self):
+        for flag in (0, os.O_NONBLOCK):
+            reader, writer = os.pipe()
+            fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+            fcntl.fcntl(writer, fcntl.F_SETFL, fcntl.fcntl(writer, fcntl.F_GETFL) | flag)
+            tool = self.start("run", "-p", 0, "-s", 1000, stdin=subprocess.PIPE, stderr=writer)
+            os.close(writer)
+            tool.stdin.write((f"true {'x' * 100}\n" * 60).encode())
+            tool.stdin.close()
+            until(lambda: struct.unpack("i", fcntl.ioctl(reader, termios.FIONREAD, bytes(4)))[0] > 3900, "a full pipe")
+            with open(reader, "rb") as stream:
+                self.assertEqual(stream.read().count(b"\n"), 62)
+            self.assertEqual(tool.wait(PATIENCE), 0)
+
+    def test_outputs_and_verdicts_wait_for_slow_readers(self):
+        lines = "".join(f"echo out {i}; echo err {i} >&2; exit {1 + i % 9} # {'x' * 150}\n" for i in range(40))
+        pipes = [os.pipe(), os.pipe()]
+        for _, writer in pipes:
+            fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+            fcntl.fcntl(writer, fcntl.F_SETFL, fcntl.fcntl(writer, fcntl.F_GETFL) | os.O_NONBLOCK)
+        tool = self.start("run", "-k", "-p", 0, "-s", 0, stdin=subprocess.PIPE, stdout=pipes[0][1], stderr=pipes[1][1])
+        tool.stdin.write(lines.encode())
+        tool.stdin.close()
+        readers = [subprocess.Popen(["dd", "bs=512", "status=none"], stdin=reader, stdout=subprocess.PIPE) for reader, _ in pipes]
+        for fd in (fd for pipe in pipes for fd in pipe):
+            os.close(fd)
+        self.assertEqual(tool.wait(2 * PATIENCE), 1)
+        output, errors = (reader.communicate()[0].decode() for reader in readers)
+        self.assertEqual(output, "".join(f"out {i}\n" for i in range(40)))
+        self.assertEqual([line for line in errors.splitlines() if line.startswith("err")], [f"err {i}" for i in range(40)])
+        self.assertEqual(errors.count("exitfd run: line "), 40)
+
+
+class Ends(LimitTest):
+    def test_a_command_that_left_its_group_is_ended(self):
+        for script in (LEAVE_GROUP, LEAVE_GROUP.replace("import os, time;", "import os, signal, time; signal.signal(15, signal.SIG_IGN);")):
+            fifo = self.fifo()
+            tool = self.start("run", "--json", "-K", "0.2", stdin=subprocess.PIPE, text=True)
+            tool.stdin.write(f'exec {sys.executable} -c "{script.format(fifo)}"\n')
+            tool.stdin.close()
+            hear(fifo)
+            tool.terminate()
+            tool.wait(PATIENCE)
+            job = json.loads(tool.stdout.readline())
+            self.assertEqual(job["signal"], "SIGKILL" if "SIG_IGN" in script else "SIGTERM")
+            self.assert_nothing_left()
+
+    def test_what_was_killed_is_gone(self):
+        folder = self.folder()
+        fifo, lock = self.fifo(), os.path.join(folder, "lock")
+        program = os.path.join(folder, "program.py")
+        with open(program, "w", encoding="ascii") as file:
+            file.write("import fcntl, signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+                       f"lock = open({lock!r}, 'w')\nfcntl.flock(lock, fcntl.LOCK_EX)\nmemory = bytearray(200 << 20)\n"
+                       f"memory[::4096] = bytes(len(memory[::4096]))\nopen({fifo!r}, 'w').write('go')\ntime.sleep(1000)\n")
+        for _ in range(3):
+            result = self.run_lines(f"{sys.executable} {program} & read x <{fifo}; sleep 1000", options=("-t", 5, "-K", 0.1))
+            self.assertIn("1 timed out", result.stderr)
+            with open(lock, encoding="ascii") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root, to be another user")
+    def test_a_process_of_another_user_is_named(self):
+        folder = self.folder()
+        os.chmod(folder, 0o755)
+        other = os.path.join(folder, "other")
+        fifo = self.fifo()
+        source = ("#include <stdlib.h>\n#include <unistd.h>\nint main(void) {\n"
+                  f'    return setresuid(0, 0, 0) || system("echo go >{fifo}") || pause();\n}}\n')
+        subprocess.run(["cc", "-D_GNU_SOURCE", "-xc", "-", "-o", other], input=source, text=True, check=True)
+        os.chmod(other, 0o4755)
+
+        def be_nobody():
+            os.setgroups([])
+            os.setresgid(65534, 65534, 65534)
+            os.setresuid(65534, 65534, 65534)
+
+        tool = self.start("run", "--json", "-K", "0.1", stdin=subprocess.PIPE, text=True, preexec_fn=be_nobody)
+        tool.stdin.write(f"{other}\n")
+        tool.stdin.close()
+        hear(fifo)
+        tool.terminate()
+        tool.wait(PATIENCE)
+        job, errors = json.loads(tool.stdout.readline()), tool.stderr.read()
+        pid = job["pid"]
+        self.assertIn(f"line 1: cannot end process {pid}: Operation not permitted", errors)
+        self.assertIn(f"line 1: SIGKILL has not ended process {pid}: it is left behind", errors)
+        self.assertEqual((job["outcome"], job["stopped"], tool.returncode), ("running", True, -signal.SIGTERM))
+        self.assertTrue(is_alive(pid))
+        os.kill(pid, signal.SIGKILL)
+
+    def test_no_memory_leaves_nothing(self):
+        lines = "".join("true " + "x" * 120000 + "\n" for _ in range(150))
+        result = subprocess.run(["/bin/sh", "-c", 'ulimit -v 9000; exec "$0" run -q -j 1', TOOL], timeout=PATIENCE, check=False,
+                                input="sleep 1000 & setsid sleep 1000 & sleep 1000\n" + lines, capture_output=True, text=True, env=self.env)
+        if "cannot allocate memory" in result.stderr.lower() and "exitfd run: out of memory" not in result.stderr:
+            self.skipTest("this build does not start with so little memory")
+        self.assertEqual(result.returncode, 1, result.stderr)
+        self.assertIn("out of memory", result.stderr)
+        self.assertIn("the process that ran the commands could not go on: ending them", result.stderr)
+        self.assert_nothing_left()
+
+    def test_fds_that_the_background_holds_are_given_back(self):
+        """Each command leaves something that holds its outputs: there are fds for a few of them only."""
+        limited = ["/bin/sh", "-c", 'ulimit -n 30; exec "$0" run -q -j 1', TOOL]
+        result = subprocess.run(limited, input="sleep 1000 & echo here\n" * 12, capture_output=True, text=True, env=self.env,
+                                timeout=PATIENCE, check=False)
+        self.assertEqual((result.returncode, result.stdout, result.stderr), (0, "here\n" * 12, ""))
+
+    def test_without_dev_null(self):
+        if subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode:
+            self.skipTest("needs a mount namespace")
+        command = 'mount -t tmpfs none /dev && exec "$0" run -q'
+        result = subprocess.run(["unshare", "-m", "/bin/sh", "-c", command, TOOL], input="cat; echo end\n", capture_output=True,
+                                text=True, env=self.env, timeout=PATIENCE, check=False)
+        self.assertEqual((result.returncode, result.stdout, result.stderr), (0, "end\n", ""))
+
+
+class Progress(LimitTest):
+    def test_something_that_runs_is_never_0_00_from_its_end(self):
+        fifo = self.fifo()
+        tool = self.start("run", "-p", "0.02", "-j", 1, stdin=subprocess.PIPE, bufsize=0)
+        tool.stdin.write(b"true\n" * 50 + f"read x <{fifo}\n".encode())
+        tool.stdin.close()
+        line = until(lambda: (lambda l: l if l.startswith(b"exitfd run: 50/51 done") else None)(tool.stderr.readline()), "50 done")
+        self.assertRegex(line, rb"ETA 0:0[1-9]\n$")
+        tell(fifo)
+        self.assertEqual(tool.wait(PATIENCE), 0)
+
+
+if __name__ == "__main__":
+    main()
