@@ -44,7 +44,7 @@ static inline struct exitfd *open_with_children(void)
 /* Prints one end, which the error of an adapter is not; returns how many there were. */
 static inline int print_end(int error, const struct exitfd_event *end)
 {
-    static int ends;
+    static int ends = 0;
     must(error, "exitfd_wait");
     const char *how = end->origin == EXITFD_UNKNOWN ? "unknown" : end->code == CLD_EXITED ? "exited" : "killed";
     printf("%s: %s %d\n", (const char *)end->data, how, end->status);

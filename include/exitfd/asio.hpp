@@ -133,10 +133,10 @@ class exits
             return detail::to_error(fd);
         detach();
         shared->descriptor.assign(fd, error);
-        if (error)
-            return error;
-        shared->x = x;
-        shared->attached++;
+        if (!error) {
+            shared->x = x;
+            shared->attached++;
+        }
         return error;
     }
 

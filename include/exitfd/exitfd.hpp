@@ -201,8 +201,8 @@ class owner
     // -1 where exitfd_get_fd fails.
     int fd() const noexcept
     {
-        int fd = exitfd_get_fd(x);
-        return fd < 0 ? -1 : fd;
+        int polled = exitfd_get_fd(x);
+        return polled < 0 ? -1 : polled;
     }
     const char *backend() const noexcept
     {
@@ -232,8 +232,8 @@ class owner
     // Borrowed: do not close it. -1 where exitfd_get_pidfd fails.
     int pidfd(pid_t pid) noexcept
     {
-        int fd = exitfd_get_pidfd(x, pid);
-        return fd < 0 ? -1 : fd;
+        int borrowed = exitfd_get_pidfd(x, pid);
+        return borrowed < 0 ? -1 : borrowed;
     }
 
     // pid is written on success, and may be null.

@@ -54,7 +54,7 @@ static inline void exitfd_ev_ready(EV_P_ ev_io *io, int events)
 {
     struct exitfd_ev *exits = (struct exitfd_ev *)io;
     struct exitfd_event event;
-    int n = events & EV_ERROR ? -EBADF : exitfd_wait(exits->x, &event, 1, 0);
+    int n = (events & EV_ERROR) ? -EBADF : exitfd_wait(exits->x, &event, 1, 0);
 
     if (n < 0 && n != -EPIPE)
         ev_io_stop(EV_A_ io);
