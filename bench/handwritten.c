@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The limit: what a careful author writes by hand for exactly this job and nothing else. Four system calls in a child's
+ * The limit: what a careful author writes for exactly this job and nothing else. Four system calls in a child's
  * life besides epoll_wait. EPOLLONESHOT makes the close enough, also if a forked child held a copy of the pidfd.
  */
 #include "common.h"
@@ -79,7 +79,7 @@ static void spawn(struct child *c, char *const argv[])
 }
 
 const struct implementation by_hand_pidfd = {
-    .name = "pidfd + epoll by hand",
+    .name = "hand-written pidfd + epoll",
     .open = open_epoll,
     .add = add,
     .collect = collect,

@@ -6,13 +6,15 @@ Usage: report.py RESULTS.tsv PAGE.md PLOT.dat
 """
 import os
 import platform
+import re
 import subprocess
 import sys
+import textwrap
 import time
 from collections import defaultdict
 from statistics import median
 
-LIMIT = "pidfd + epoll by hand"
+LIMIT = "hand-written pidfd + epoll"
 BLOCKED = "blocking waitpid(-1)"
 PIDFD, NESTED, URING = "exitfd pidfd", "exitfd pidfd in a loop", "exitfd io_uring"
 SIGNALFD, SELFPIPE = "exitfd signalfd", "exitfd self-pipe"
@@ -20,21 +22,36 @@ PEER_LIBRARIES = ["libuv", "libevent", "glib-2.0", "libsystemd"]
 
 
 WHY_MISSED = """\
-What a loop by hand does not do, and this costs:
+The hand-written loop does less. This is what exitfd does besides.
 
-* `exitfd_add` asks by `waitid` whether the pid is a child of ours: `-ECHILD` at once instead of an event that never comes.
-  It is the fifth system call (`tests/cost.c`).
-* `exitfd_wait` sleeps in `poll`, between two looks with `epoll_wait`: that one gives EINTR after SIGSTOP and SIGCONT too, where
-  no handler ran. It is the sixth system call, and only of who sleeps there and not in a loop of his own.
-* The reap asks for the child's rusage, the pid is entered into a table where `exitfd_remove`, `exitfd_kill` and the check for
-  `-EEXIST` find it, a lock is taken: some 1,200 instructions more, and one or two more pages written to, each a page fault
-  where the loop itself has forked.
-* An io_uring needs a pidfd for each child too, and `pidfd_open` is most of an add. A waitid request, which needs none, is
-  added for a fifth of the cost, but makes each exit among 10,000 five times as expensive ([uring.md](uring.md)).
-* The SIGCHLD back ends ask the kernel for any child that has exited, and it looks through all children for that.
-* Wakes while idle are counted for 0.3 seconds. Where SIGCHLD is needed a wait that sleeps also looks once a second whether it
-  still gets through.
+* `exitfd_add` asks with `waitid` whether the pid is a child of this process. If
+  not, it fails with `-ECHILD` at once, and the caller does not wait for an event
+  that never comes. This is the fifth system call.
+* `exitfd_wait` blocks in `poll` before it calls `epoll_wait`. The latter
+  fails with EINTR after SIGSTOP and SIGCONT too, where no handler ran. This is
+  the sixth system call. A program that polls the fd in its own loop is spared
+  it.
+* The reap asks for the rusage of the child. The pid is entered into a table,
+  where `exitfd_remove` and `exitfd_kill` find it. A lock is taken. This takes
+  some 1,200 instructions, and one or two more pages are written to. If the loop
+  itself has forked, each of these is a page fault.
+* An io_uring needs a pidfd for each child too, and `pidfd_open` is most of an
+  add. A waitid request needs none, and costs a fifth to add. But then each exit
+  among 10,000 costs five times as much ([uring.md](uring.md)).
+* The SIGCHLD back ends ask the kernel for any child that has exited. The kernel
+  looks through all children for that.
+* Wakes while idle are counted for 0.3 seconds. Where SIGCHLD is needed, a
+  blocked wait also wakes once a second to check that it still arrives.
 """
+
+
+def prose(text):
+    """Paragraphs of at most 80 columns; a paragraph that is a list item is indented."""
+    for paragraph in text.split("\n\n"):
+        for item in re.split(r"\n(?=\* )", paragraph):
+            yield textwrap.fill(" ".join(item.split()), 80, break_long_words=False, break_on_hyphens=False,
+                                subsequent_indent="  " if item.startswith("* ") else "")
+        yield ""
 
 
 class Results:
@@ -149,36 +166,36 @@ def marks(results):
     for name in (PIDFD, NESTED):
         for figure, title in cycles:
             for size in results.sizes["cycle"]:
-                yield f"{name}: {title} at N = {size:,}, against by hand", \
+                yield f"{name}, {title} at N = {size:,}, against hand-written", \
                     results.ratio("cycle", size, name, figure, LIMIT), 1.10, False, None
-    yield f"{PIDFD}: cycle at N = 10,000 against N = 10", growth(results, PIDFD), 1.3, False, growth(results, LIMIT)
+    yield f"{PIDFD}, cycle at N = 10,000 against N = 10", growth(results, PIDFD), 1.3, False, growth(results, LIMIT)
     for size in results.sizes["add"]:
-        yield f"{PIDFD}: add at N = {size:,}, against by hand", \
+        yield f"{PIDFD}, add at N = {size:,}, against hand-written", \
             results.ratio("add", size, PIDFD, "cpu_us", LIMIT), 1.10, False, None
-        yield f"{URING}: add at N = {size:,}, against by hand", \
+        yield f"{URING}, add at N = {size:,}, against hand-written", \
             results.ratio("add", size, URING, "cpu_us", LIMIT), 0.4, False, None
     for size in results.sizes["storm"]:
-        yield f"{URING}: storm at N = {size:,}, against by hand", \
+        yield f"{URING}, storm at N = {size:,}, against hand-written", \
             results.ratio("storm", size, URING, "cpu_us", LIMIT), 1.0, False, None
     for peer, name, size, bound in (("libuv", PIDFD, 1000, 10), ("GLib", PIDFD, 1000, 10), ("libev", PIDFD, 1000, 3),
                                     ("sd-event", PIDFD, 1000, 1.3), ("libuv", PIDFD, 4000, 50), ("GLib", PIDFD, 4000, 50),
                                     ("libuv", SIGNALFD, 1000, 5), ("libuv", SELFPIPE, 1000, 5)):
         limit = LIMIT if name == PIDFD else BLOCKED
         for figure, title in cycles:
-            yield f"{peer} against {name}: {title} at N = {size:,}", \
+            yield f"{peer} against {name}, {title} at N = {size:,}", \
                 results.ratio("cycle", size, peer, figure, name), bound, True, \
                 results.ratio("cycle", size, peer, figure, limit)
     for size in results.sizes["latency"]:
-        yield f"{PIDFD}: latency p50 at N = {size:,}, against a thread blocked in waitpid", \
+        yield f"{PIDFD}, latency p50 at N = {size:,}, against a thread blocked in waitpid", \
             results.ratio("latency", size, PIDFD, "idle_p50_us", BLOCKED), 1.05, False, \
             results.ratio("latency", size, LIMIT, "idle_p50_us", BLOCKED)
     for size in results.sizes["calls"]:
-        yield f"{PIDFD}: system calls in a child's life beyond epoll_wait, N = {size:,}", \
+        yield f"{PIDFD}, system calls in a child's life beyond epoll_wait, N = {size:,}", \
             calls_beyond_waiting(results, size, PIDFD), 4, False, calls_beyond_waiting(results, size, LIMIT)
-        yield f"{PIDFD}: wakes while idle, N = {size:,}", results.median("calls", size, PIDFD, "idle_wakes"), 0, False, \
+        yield f"{PIDFD}, wakes while idle, N = {size:,}", results.median("calls", size, PIDFD, "idle_wakes"), 0, False, \
             results.median("calls", size, LIMIT, "idle_wakes")
     for size in results.sizes["memory"]:
-        yield f"{PIDFD}: bytes for each of {size:,} watched children", \
+        yield f"{PIDFD}, bytes for each of {size:,} watched children", \
             results.median("memory", size, PIDFD, "allocated"), 64, False, results.median("memory", size, LIMIT, "allocated")
 
 
@@ -195,7 +212,7 @@ def table_of_marks(results):
         met = value >= bound if at_least else value <= bound
         rows.append([what, f"{value:.2f}", f"{'>=' if at_least else '<='} {bound:g}", "met" if met else "**missed**",
                      f"{limit:.2f}" if limit is not None else ""])
-    yield from table(["mark", "measured", "wanted", "", "the limit itself"], rows)
+    yield from table(["goal", "measured", "wanted", "", "hand-written"], rows)
 
 
 def first_line(command):
@@ -224,31 +241,40 @@ def rounds_of(results, question):
 
 def page(results):
     yield "# Benchmark\n"
-    yield "Made by `ci/bench`. " + machine() + "\n"
-    yield ("A figure is the median of the rounds (least to most). The rounds are interleaved, every sample is a fresh process, "
-           "and an implementation that reports a wrong pid, a wrong status or a child too few is void. **1.00x** is the "
-           f"ratio to `{LIMIT}` within the rounds. Times are for comparing within one run; counts repeat exactly. "
-           f"Rounds: {', '.join(rounds_of(results, question) for question in results.sizes)}.\n")
+    yield from prose("Made by `ci/bench`. " + machine())
+    yield from prose(
+        "A figure is the median of the rounds (least to most). The rounds are interleaved, "
+        "and every sample is a fresh process. An implementation that reports a wrong pid, "
+        "a wrong status or a child too few is void. **1.00x** is the ratio to "
+        f"`{LIMIT}` within the rounds. Compare times only within one run. "
+        "Counts repeat exactly.\n\n"
+        f"Rounds: {', '.join(rounds_of(results, question) for question in results.sizes)}.")
     yield "![CPU of the loop thread for each exit against the number of live children](benchmark.svg)\n"
     yield "## Cycle\n"
-    yield ("N children live; one exits, is collected, and a new one is watched. CPU time of the loop thread for each exit, the "
-           "start of the child excluded; the mean of the middle half of the cycles. For libuv `uv_spawn` is left out "
-           "altogether (it cannot watch what it has not spawned).\n\n"
-           "The children come to be without a copy of the loop's memory, as `posix_spawn` and `exitfd_spawn` make them:\n")
+    yield from prose(
+        "N children live. One exits, is collected, and a new one is watched. The figure is "
+        "the CPU time of the loop thread for each exit, without the start of the child. It "
+        "is the mean of the middle half of the cycles. For libuv `uv_spawn` is left out "
+        "altogether, because libuv watches only what it has spawned.\n\n"
+        "Here the children start without a copy of the memory of the loop, as "
+        "`posix_spawn` and `exitfd_spawn` make them.")
     yield from table_over_sizes(results, "cycle", "cpu_us", LIMIT)
-    yield ("The loop itself calls `fork` for each: that leaves its memory copy-on-write, and every page that it then writes "
-           "to costs a page fault.\n")
+    yield from prose(
+        "Here the loop itself calls `fork` for each. That leaves its memory copy-on-write. "
+        "Every page that it then writes to costs a page fault.")
     yield from table_over_sizes(results, "cycle", "forked_cpu_us", LIMIT)
     yield from table_over_sizes(results, "cycle", "forked_faults", None, "page faults")
     yield "## Add\n\nCPU time to start watching one of N children that are there already.\n"
     yield from table_over_sizes(results, "add", "cpu_us", LIMIT)
-    yield "## Storm\n\nN watched children exit at once; per child.\n"
+    yield "## Storm\n\nN watched children exit at once. The figures are per child.\n"
     for size in results.sizes["storm"]:
         yield from table_of_figures(results, "storm", size, [
             ("cpu_us", "CPU, collecting meanwhile, us", True), ("wall_us", "until the last, us", False),
             ("zombies_cpu_us", "CPU, collecting afterwards, us", True)], LIMIT)
-    yield ("## Latency\n\nFrom a time stamp just before the child's `_exit` to the loop holding the event, microseconds. "
-           f"Ratios to `{BLOCKED}`.\n")
+    yield "## Latency\n"
+    yield from prose(
+        "The time from just before the `_exit` of the child until the loop holds the "
+        f"event, in microseconds. Ratios are to `{BLOCKED}`.")
     for size in results.sizes["latency"]:
         yield from table_of_figures(results, "latency", size, [
             (f"{c}_{p}_us", f"{c} {p}", p == "p50") for c in ("idle", "busy") for p in ("p50", "p99", "p99.9")], BLOCKED)
@@ -256,18 +282,23 @@ def page(results):
     for size in results.sizes["memory"]:
         yield from table_of_figures(results, "memory", size, [
             ("allocated", "bytes in use", False), ("resident", "bytes of resident memory", False), ("fds", "fds", False)])
-    yield ("## System calls and instructions\n\nIn one watched child's life, from add to the event, counted by `ptrace`; "
-           "instructions are those of user space.\n")
+    yield "## System calls and instructions\n"
+    yield from prose(
+        "Of one watched child, from the add to the event. System calls are counted by "
+        "`ptrace`, and instructions are those of user space.")
     for size in results.sizes["calls"]:
         yield from table_of_calls(results, size)
     yield "## Spawn\n\nTo start `/bin/false` and watch it, beside N watched children.\n"
     for size in results.sizes["spawn"]:
         yield from table_of_figures(results, "spawn", size, [("cpu_us", "CPU, us", True), ("wall_us", "time, us", True)],
                                     LIMIT)
-    yield ("## Marks\n\nThe limit itself: the same for the hand-written loop, which does nothing but its four system calls; for "
-           "the SIGCHLD back ends, for a blocking `waitpid(-1)`. What that misses the kernel costs.\n")
+    yield "## Goals\n"
+    yield from prose(
+        "The last column has the same figure for the hand-written loop, which does nothing "
+        "but its four system calls. For the SIGCHLD back ends it has that of a blocking "
+        "`waitpid(-1)`. If that misses a goal too, the cost is in the kernel.")
     yield from table_of_marks(results)
-    yield WHY_MISSED
+    yield from prose(WHY_MISSED.strip())
     if results.voids:
         yield "## Void\n"
         for (question, size, name), why in sorted(results.voids.items()):

@@ -83,7 +83,7 @@ static void close_pipe(void)
 }
 
 const struct implementation self_pipe_scan = {
-    .name = "self-pipe + scan by hand",
+    .name = "hand-written self-pipe + scan",
     .open = open_pipe,
     .add = add,
     .collect = collect,

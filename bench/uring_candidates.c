@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the io_uring back end could have been built on, each by hand and as lean as it gets: a poll request for each
+ * What the io_uring back end could have been built on, each hand-written and as lean as it gets: a poll request for each
  * pidfd, and a waitid request for each child. Requests are submitted in full queues.
  */
 #include "common.h"
@@ -147,7 +147,7 @@ static void close_ring(void)
 }
 
 const struct implementation ring_poll = {
-    .name = "poll on pidfds by hand",
+    .name = "hand-written poll on pidfds",
     .open = open_ring,
     .add = add_poll,
     .collect = collect,
@@ -155,7 +155,7 @@ const struct implementation ring_poll = {
 };
 
 const struct implementation ring_waitid = {
-    .name = "waitid requests by hand",
+    .name = "hand-written waitid requests",
     .open = open_ring_with_waitid,
     .add = add_waitid,
     .collect = collect,

@@ -4,18 +4,24 @@
 #define EXITFD_BACKEND_H
 
 #include "exitfd.h"
+#include "foreign_reaps.h"
+#include "orphans.h"
+#include "scan.h"
+#include "stops.h"
+#include "subscription.h"
+#include "tracking.h"
+#include "wake.h"
 #include "watches.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
-struct exitfd;
 struct uring;
 
 /*
- * All slots are required unless said otherwise, and all but probe, open, close, check and wait are called with x->lock
- * held. The errnos are those of the header.
+ * All slots are required unless said otherwise, and all but probe, open, close and check are called with x->lock held.
+ * The errnos are those of the header.
  */
 struct backend {
     const char *name;
@@ -31,60 +37,49 @@ struct backend {
     void (*close)(struct exitfd *x);
 
     /* Watches the process of w (bound, flags set). With pidfd >= 0 that names it, and is owned by the back end after 0.
-       known_child: it was started by us and has not been waited for, and adding must not fail. */
-    int (*add)(struct exitfd *x, struct watch *w, int pidfd, bool known_child);
+       started_by_us: it has not been waited for, and adding must not fail. */
+    int (*add)(struct exitfd *x, struct watch *w, int pidfd, bool started_by_us);
 
-    /* Lets go of w, whose slot the caller drops. */
+    /* Stops watching w, whose slot the caller drops. */
     void (*remove)(struct exitfd *x, struct watch *w);
 
-    /* Takes events, blocking for at most timeout ms (-1: no limit) without x->lock. May return 0 early. */
-    int (*wait)(struct exitfd *x, struct exitfd_event *events, int max, int timeout);
+    /* Takes the events that are due now. Never blocks. */
+    int (*take)(struct exitfd *x, struct exitfd_event *events, int max);
 
     /* Optional: 0, or -EXDEV in a thread that may not use x. */
     int (*check)(const struct exitfd *x);
 
-    /* Whether it lives on SIGCHLD: then it listens from open to close, and EXITFD_NO_SIGNALS does not forbid that. */
-    bool by_sigchld;
+    /* Optional: from now on x->fd is readable every so many milliseconds; 0: no more. */
+    void (*set_recheck)(struct exitfd *x, int period_ms);
 
-    /* Optional: x->tick_period has changed. */
-    void (*tick)(struct exitfd *x);
+    /* Whether it lives on SIGCHLD: then it listens from open to close, and EXITFD_NO_SIGNALS does not forbid that. And
+       whether it reads SIGCHLD from a signalfd, and so needs it blocked. */
+    bool by_sigchld, by_signalfd;
 };
 
 extern const struct backend *const xfd_backends[]; /* of this build, in order of preference, NULL at the end */
 
+/* Each struct in it is written by the files of its header alone. */
 struct exitfd {
     const struct backend *backend;
     unsigned flags;
-    uint64_t epoch; /* the process that opened it, process.h */
+    uint64_t owner; /* the process that opened it, process.h */
     int fd;
-    _Atomic unsigned sleepers; /* threads in a wait that may block */
+    atomic_uint sleepers; /* threads that sleep in exitfd_wait */
 
     pthread_mutex_t lock; /* guards all that follows; never held while blocked */
     struct watches watches;
+    struct wake wake;
+    struct tracking tracking;
+    struct subscription subscription;
+    struct scan scan;
+    struct stops stops;
+    struct foreign_reaps foreign_reaps;
+    struct orphan_watch orphans;
+    struct exitfd *next_open; /* registry.c */
 
-    /* Children that SIGCHLD tells of, follow.c */
-    int wake_fd;               /* what is written here makes fd readable */
-    unsigned wake_size;        /* how much: 8 for an eventfd, 1 for a pipe */
-    struct listener *listener; /* whom the SIGCHLD handler writes to */
-    bool listening, listening_to_stops, deaf, told_deaf;
-    int tick_period;                /* every so many milliseconds fd is readable for a look; 0: not for that */
-    uint32_t followed, job_watches; /* how many are in the ring without a pidfd, with stops or continues */
-    uint32_t gone;                  /* how many of the ring can signal no more */
-    uint32_t ring;                  /* the watch of the ring to look at next */
-    uint32_t jobs_next;             /* the one whose stops are to be looked at next */
-    bool exits_first;               /* whose turn it is where max leaves no room for both exits and stops */
-    uint32_t ring_size, unchecked;  /* how many from ring on must still be looked at */
-    unsigned long foreign_reaps;    /* as they were at the last look; and how many of our own were seen then */
-    uint64_t own_reaps;
-
-    /* The any-other-child watch, orphans.c */
-    bool any_child, orphans_due;
-    atomic_bool orphans_first; /* there was no room for them at the last call */
-    void *any_data;
-    struct exitfd *next_open;
-
-    int timer_fd, signal_fd;
-    pthread_t opener;
+    int timer_fd, signal_fd; /* linux/set.c, linux/signalfd.c; the latter is polled beside fd */
+    pthread_t opener;        /* linux/signalfd.c */
     struct uring *uring;
 };
 

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Which back end: a flag of the program, else EXITFD_BACKEND, else the first in the table of this build that works on the
+ * running kernel. One that cannot be opened after all is passed over, unless it was asked for.
+ */
 #include "dispatch.h"
 
 #include "errnos.h"
-#include "posix/environment.h"
+#include "posix/compat.h"
 #include "status.h"
 
 #include <errno.h>
@@ -21,7 +25,7 @@ static const struct {
 
 static int flag_from_environment(unsigned *flag)
 {
-    const char *name = xfd_secure_environment("EXITFD_BACKEND");
+    const char *name = xfd_compat_getenv("EXITFD_BACKEND");
 
     if (!name || !*name)
         return 0;

@@ -2,27 +2,23 @@
 /* The public calls: check the arguments, the fork, the thread; lock; hand on to the back end. */
 #include "backend.h"
 #include "dispatch.h"
-#include "errnos.h"
-#include "follow.h"
 #include "object.h"
-#include "orphans.h"
 #include "platform.h"
 #include "process.h"
+#include "registry.h"
 #include "status.h"
-#include "wake.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #define ANY_CHILD ((pid_t)-1)
 
 static int open_backend(struct exitfd *x)
 {
-    x->fd = x->wake_fd = x->timer_fd = x->signal_fd = -1;
-    x->epoch = xfd_process_epoch();
+    x->fd = x->wake.fd = x->timer_fd = x->signal_fd = -1;
+    x->owner = xfd_process_id();
     if (pthread_mutex_init(&x->lock, NULL) != 0)
         return -ENOMEM;
     int error = x->backend->open(x);
@@ -51,7 +47,7 @@ int exitfd_open(struct exitfd **ret, unsigned flags)
         free(x);
         return error;
     }
-    xfd_orphans_enlist(x);
+    xfd_registry_add(x);
     *ret = x;
     return 0;
 }
@@ -63,14 +59,15 @@ struct exitfd *exitfd_close(struct exitfd *x)
     if (!x)
         return NULL;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-    xfd_orphans_delist(x); /* first, for who looks for orphans holds the lock now and then */
+    xfd_process_id(); /* forgets the parent's locks, in a child of _Fork */
+    xfd_orphans_close(x);
+    xfd_registry_remove(x); /* first, because a look for orphans holds the lock now and then */
     /* Locked, in a forked child, for ever: another thread was changing the table, which cannot be trusted here. */
-    if (pthread_mutex_trylock(&x->lock) != 0) {
-        x->watches = (struct watches){ 0 };
-        x->ring_size = 0;
-    } else {
+    if (pthread_mutex_trylock(&x->lock) != 0)
+        xfd_watches_abandon(&x->watches);
+    else
         pthread_mutex_unlock(&x->lock);
-    }
+    xfd_stops_close(x);
     x->backend->close(x);
     xfd_watches_free(&x->watches);
     pthread_mutex_destroy(&x->lock);
@@ -91,24 +88,24 @@ const char *exitfd_get_backend(const struct exitfd *x)
     return x ? x->backend->name : NULL;
 }
 
-/* Its event is due, but the pid may be a new child's already: somebody else has reaped the one that it is about. */
-static bool is_gone(const struct watch *w)
+/* Its event is due, but the pid may be a new child's already, because other code has reaped the one that it is about. */
+static bool may_be_reused(const struct watch *w)
 {
-    return w->flags & WATCH_GONE || (w->pidfd >= 0 && xfd_platform_kill(w->pidfd, 0) == -ESRCH);
+    return w->flags & WATCH_PID_REUSED || (w->pidfd >= 0 && xfd_platform_kill(w->pidfd, 0) == -ESRCH);
 }
 
 static int add_locked(struct exitfd *x, pid_t pid, int pidfd, unsigned flags, void *data)
 {
     struct watch *w = xfd_watches_find(&x->watches, pid);
 
-    if (w && !is_gone(w))
+    if (w && !may_be_reused(w))
         return -EEXIST;
     int error = xfd_watches_take(&x->watches, &w);
     if (error < 0)
         return error;
     w->flags = flags;
     w->data = data;
-    w->age = xfd_orphans_starts();
+    w->bound_seq = xfd_registry_start_seq();
     xfd_watches_bind(&x->watches, w, pid);
     error = x->backend->add(x, w, pidfd, false);
     if (error < 0)
@@ -141,7 +138,7 @@ int exitfd_add(struct exitfd *x, pid_t pid, unsigned flags, void *data)
     return error;
 }
 
-/* Where no fd is left for the duplicate, the process is followed by its pid: its own if it is still there afterwards. */
+/* Where no fd is left for the duplicate, the process is tracked by its pid: its own if it is still there afterwards. */
 static int add_duplicate(struct exitfd *x, int pidfd, unsigned flags, void *data)
 {
     pid_t pid = xfd_platform_pid_of(pidfd);
@@ -169,15 +166,9 @@ int exitfd_add_pidfd(struct exitfd *x, int pidfd, unsigned flags, void *data)
         return error;
     xfd_object_lock(x, &cancel_state);
     error = add_duplicate(x, pidfd, flags, data);
+    xfd_subscription_sync(x);
     xfd_object_unlock(x, cancel_state);
     return error;
-}
-
-static bool take_ended(struct exitfd *x)
-{
-    bool ended = x->watches.ended;
-    x->watches.ended = false;
-    return ended;
 }
 
 /* What remove, discard, kill and get_pidfd have in common. argument: what the one function needs besides. */
@@ -192,7 +183,8 @@ static int with_watch(struct exitfd *x, pid_t pid, int (*function)(struct exitfd
     xfd_object_lock(x, &cancel_state);
     struct watch *w = xfd_watches_find(&x->watches, pid);
     int result = w ? function(x, w, argument) : -ENOENT;
-    bool ended = take_ended(x);
+    xfd_subscription_sync(x);
+    bool ended = xfd_watches_take_ended(&x->watches);
     xfd_object_unlock(x, cancel_state);
     if (ended)
         xfd_orphans_look_again();
@@ -219,9 +211,9 @@ static int discard_watch(struct exitfd *x, struct watch *w, int unused)
 {
     struct wait_result ignored;
 
-    if (w->flags & EXITFD_OBSERVE || xfd_status_settle(w, &ignored) == 1)
+    if (w->flags & EXITFD_OBSERVE || xfd_status_reap_exit(w, &ignored) == 1)
         return remove_watch(x, w, unused);
-    xfd_follow_end_jobs(x, w);
+    xfd_tracking_end_stops(x, w);
     w->flags |= WATCH_DISCARDED;
     return 0;
 }
@@ -238,7 +230,7 @@ static int kill_watch(struct exitfd *x, struct watch *w, int signum)
     (void)x;
     if (w->pidfd >= 0)
         return xfd_platform_kill(w->pidfd, signum);
-    /* x->lock keeps us from reaping it meanwhile, and as long as nobody has, the pid is its own. */
+    /* x->lock keeps us from reaping it meanwhile, and as long as no other code has, the pid is its own. */
     int found = xfd_status_wait_watch(w, WEXITED | WNOWAIT, &ignored);
     if (found < 0)
         return found == -EPERM ? found : -ESRCH;
@@ -260,95 +252,6 @@ static int get_pidfd(struct exitfd *x, struct watch *w, int unused)
 int exitfd_get_pidfd(struct exitfd *x, pid_t pid)
 {
     return with_watch(x, pid, get_pidfd, 0);
-}
-
-static int64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
-/* Rounded up: no time-out comes early. */
-static int64_t ms_until(int64_t deadline)
-{
-    int64_t left = deadline - now_ns();
-    return left > 0 ? (left + 999999) / 1000000 : 0;
-}
-
-/* Without x->lock, which comes after that of the orphans. How many events. */
-static int see_to_orphans(struct exitfd *x, struct exitfd_event *events, int max)
-{
-    pthread_mutex_lock(&x->lock);
-    bool ended = take_ended(x), due = x->orphans_due;
-    pthread_mutex_unlock(&x->lock);
-    if (due && max == 0)
-        atomic_store(&x->orphans_first, true);
-    if (due)
-        return xfd_orphans_collect(x, events, max);
-    if (ended)
-        xfd_orphans_look_again();
-    return 0;
-}
-
-/* Those for which the last call had no room. Otherwise children that exit all the time would hide them for ever. */
-static int see_to_late_orphans(struct exitfd *x, struct exitfd_event *events, int max)
-{
-    /* Read first: this is asked at each call, and a write costs more. */
-    bool first = atomic_load(&x->orphans_first) && atomic_exchange(&x->orphans_first, false);
-    return first ? xfd_orphans_collect(x, events, max) : 0;
-}
-
-static int wait_once(struct exitfd *x, struct exitfd_event *events, int max, int timeout)
-{
-    xfd_status_forget_refusal();
-    int late = see_to_late_orphans(x, events, max);
-    if (late > 0)
-        return late;
-    atomic_fetch_add(&x->sleepers, timeout != 0);
-    int count = x->backend->wait(x, events, max, timeout);
-    atomic_fetch_sub(&x->sleepers, timeout != 0);
-    bool interrupted = count == -EINTR;
-
-    /* What came in time is given before the interruption is told. */
-    if (interrupted)
-        count = x->backend->wait(x, events, max, 0);
-    if (count >= 0)
-        count += see_to_orphans(x, events + count, max - count);
-    if (xfd_status_is_refused()) {
-        wake(x);
-        if (count == 0)
-            return -EPERM;
-    }
-    return count == 0 && interrupted ? -EINTR : count;
-}
-
-static int wait_until(struct exitfd *x, struct exitfd_event *events, int max, int timeout_ms)
-{
-    int64_t deadline = timeout_ms > 0 ? now_ns() + (int64_t)timeout_ms * 1000000 : 0;
-    int64_t left = timeout_ms < 0 ? -1 : timeout_ms;
-
-    for (;;) {
-        int count = wait_once(x, events, max, (int)left);
-        if (count != 0 || left == 0)
-            return count;
-        if (left > 0)
-            left = ms_until(deadline);
-    }
-}
-
-int exitfd_wait(struct exitfd *x, struct exitfd_event *events, int max, int timeout_ms)
-{
-    int cancel_state, error = xfd_object_check(x);
-
-    if (error == 0 && (!events || max < 1))
-        error = -EINVAL;
-    if (error < 0)
-        return error;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-    int count = wait_until(x, events, max, timeout_ms);
-    pthread_setcancelstate(cancel_state, &cancel_state);
-    return count < 0 ? xfd_not_here(-count) : count;
 }
 
 const char *exitfd_version(void)

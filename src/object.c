@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "object.h"
 
-#include "jobs.h"
 #include "process.h"
 
 #include <errno.h>
@@ -10,16 +9,16 @@ int xfd_object_check(const struct exitfd *x)
 {
     if (!x)
         return -EINVAL;
-    if (x->epoch != xfd_process_epoch())
+    if (x->owner != xfd_process_id())
         return -ESTALE;
     return x->backend->check ? x->backend->check(x) : 0;
 }
 
 int xfd_object_check_flags(const struct exitfd *x, unsigned flags)
 {
-    if (flags & ~(unsigned)(EXITFD_OBSERVE | JOB_FLAGS))
+    if (flags & ~(unsigned)(EXITFD_OBSERVE | STOP_FLAGS))
         return -EINVAL;
-    return flags & JOB_FLAGS && x->flags & EXITFD_NO_SIGNALS ? -ENOTSUP : 0;
+    return flags & STOP_FLAGS && x->flags & EXITFD_NO_SIGNALS ? -ENOTSUP : 0;
 }
 
 void xfd_object_lock(struct exitfd *x, int *cancel_state)

@@ -7,6 +7,9 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+/* A new pidfd, close-on-exec. */
+int xfd_platform_open_pidfd(pid_t pid);
+
 /* -EBADF: no pidfd of a process; -ESRCH: reaped, or not visible from this pid namespace. */
 pid_t xfd_platform_pid_of(int pidfd);
 

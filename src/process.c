@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * What is to be done around a fork. Before it the lock of sigchld.h is taken, so that the child finds the list of listeners
+ * whole. In the child everything that is about the parent is forgotten.
+ */
 #include "process.h"
 
-#include "jobs.h"
+#include "foreign_reaps.h"
 #include "orphans.h"
 #include "posix/sigchld.h"
-#include "status.h"
+#include "registry.h"
+#include "stops.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -26,15 +31,23 @@ static void after_fork_in_parent(void)
         xfd_sigchld_unlock();
 }
 
+/* The locks as well: the thread that holds one is not in this process. */
+static void forget_parent(void)
+{
+    xfd_sigchld_forked();
+    xfd_registry_forked();
+    xfd_orphans_forked();
+    xfd_stops_forked();
+    xfd_foreign_reaps_forked();
+}
+
 static void after_fork_in_child(void)
 {
     if (--preparations > 0)
         return;
     xfd_epoch_forked();
-    xfd_sigchld_forked();
-    xfd_orphans_forked();
-    xfd_jobs_forked();
-    xfd_status_forked();
+    forget_parent();
+    xfd_sigchld_restore_after_fork();
 }
 
 /*
@@ -43,12 +56,14 @@ static void after_fork_in_child(void)
  */
 int xfd_process_init(void)
 {
-    if (atomic_load(&initialized))
+    if (atomic_load(&initialized)) {
+        xfd_process_id();
         return 0;
+    }
     if (!atomic_load(&registered) && pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) != 0)
         return -ENOMEM;
     atomic_store(&registered, true);
-    int error = xfd_epoch_init();
+    int error = xfd_epoch_init(forget_parent);
     if (error == 0)
         atomic_store(&initialized, true);
     return error;

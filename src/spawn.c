@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-#include "follow.h"
+/*
+ * Starting a child in three steps: reserve its slot, start it, bind its pid. Only the first two can fail, and there is no
+ * child then. registry.h holds off what looks for orphans in between.
+ */
 #include "object.h"
-#include "orphans.h"
 #include "platform.h"
+#include "registry.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -11,7 +14,7 @@
 struct start {
     struct exitfd *x;
     uint64_t token;
-    uint64_t number; /* orphans.h */
+    struct start_in_progress progress;
     int cancel_state;
 };
 
@@ -45,13 +48,13 @@ static void cancel(struct start *start)
     xfd_object_unlock(x, start->cancel_state);
 }
 
-/* Somebody learned the pid from the child itself and was faster. It is one child, and gives one event. */
+/* Another thread learned the pid from the child itself and was faster. It is one child, and gives one event. */
 static void give_up_newer(struct start *start, pid_t pid)
 {
     struct exitfd *x = start->x;
     struct watch *w = xfd_watches_find(&x->watches, pid);
 
-    if (w && !xfd_orphans_is_older(w, start->number) && !(w->flags & WATCH_STARTED))
+    if (w && !xfd_registry_is_older(w, start->progress.seq) && !(w->flags & WATCH_STARTED))
         xfd_object_remove(x, w);
 }
 
@@ -59,14 +62,15 @@ static void started(struct start *start, pid_t pid)
 {
     struct exitfd *x = start->x;
 
-    bool is_gone = xfd_orphans_reborn(x, pid, start->number);
+    bool pid_reused = xfd_registry_is_pid_reused(x, pid, start->progress.seq);
     xfd_object_lock(x, &start->cancel_state);
     give_up_newer(start, pid);
     struct watch *w = xfd_watches_by_token(&x->watches, start->token);
-    w->age = start->number;
-    w->flags |= WATCH_STARTED | (is_gone ? WATCH_GONE : 0);
+    w->bound_seq = start->progress.seq;
+    w->flags |= WATCH_STARTED | (pid_reused ? WATCH_PID_REUSED : 0);
     xfd_watches_bind(&x->watches, w, pid);
     x->backend->add(x, w, -1, true);
+    xfd_subscription_sync(x);
     xfd_object_unlock(x, start->cancel_state);
 }
 
@@ -104,7 +108,7 @@ static int copy_attributes(posix_spawnattr_t *copy, const posix_spawnattr_t *att
 }
 
 /*
- * Not pidfd_spawnp (glibc 2.39): it gives a pidfd and no pid, and once somebody else has reaped the child, or the kernel
+ * Not pidfd_spawnp (glibc 2.39): it gives a pidfd and no pid, and once other code has reaped the child, or the kernel
  * has because SIGCHLD is ignored, no call turns the one into the other. Better a status unknown than a child unnamed.
  */
 int exitfd_spawn(struct exitfd *x, pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
@@ -121,11 +125,11 @@ int exitfd_spawn(struct exitfd *x, pid_t *pid, const char *file, const posix_spa
         return error;
     error = copy_attributes(&own_attr, attr);
     if (error == 0) {
-        start.number = xfd_orphans_hold();
+        xfd_registry_begin_start(&start.progress);
         error = -posix_spawnp(&child, file, actions, &own_attr, argv, envp);
         if (error == 0)
             started(&start, child);
-        xfd_orphans_release();
+        xfd_registry_end_start(&start.progress);
         posix_spawnattr_destroy(&own_attr);
     }
     if (error < 0)
@@ -142,14 +146,14 @@ pid_t exitfd_fork(struct exitfd *x, unsigned flags, void *data)
 
     if (error < 0)
         return error;
-    start.number = xfd_orphans_hold();
+    xfd_registry_begin_start(&start.progress);
     pid_t pid = fork();
     if (pid == 0)
         return 0; /* what was held is free here: process.c's handler has seen to it */
     error = -errno;
     if (pid > 0)
         started(&start, pid);
-    xfd_orphans_release();
+    xfd_registry_end_start(&start.progress);
     if (pid < 0) {
         cancel(&start);
         return error;

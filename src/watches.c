@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Slots in one array, and chains of slot numbers for each hash of a pid. A slot keeps its number for life, so a token (number
+ * and generation) can be given to the kernel. Pointers to slots are valid until the next xfd_watches_take.
+ */
 #include "watches.h"
 
 #include <errno.h>
@@ -152,6 +156,18 @@ struct watch *xfd_watches_iterate(const struct watches *ws, uint32_t *slot)
             return w;
     }
     return NULL;
+}
+
+bool xfd_watches_take_ended(struct watches *ws)
+{
+    bool ended = ws->ended;
+    ws->ended = false;
+    return ended;
+}
+
+void xfd_watches_abandon(struct watches *ws)
+{
+    *ws = (struct watches){ 0 };
 }
 
 void xfd_watches_free(struct watches *ws)

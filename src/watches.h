@@ -9,12 +9,12 @@
 
 enum {
     WATCH_DISCARDED = 1 << 16, /* beside the public flags of exitfd_add */
-    WATCH_REARMED = 1 << 17,   /* its pidfd was reported and must be taken out of the epoll set by hand */
+    WATCH_REARMED = 1 << 17,   /* its pidfd was reported, and only EPOLL_CTL_DEL takes it out of the epoll set */
     WATCH_STOP_SEEN = 1 << 18, /* an observed child's stop, or continue, was reported: peeking shows it again */
     WATCH_CONTINUE_SEEN = 1 << 19,
-    WATCH_GONE = 1 << 20,   /* somebody reaped it, and its pid names another child by now */
-    WATCH_SHARED = 1 << 21, /* its pidfd is a duplicate, whose entry in the epoll set our close does not end */
-    WATCH_STARTED = 1 << 22 /* bound by exitfd_spawn or exitfd_fork, so no other start has the same child */
+    WATCH_PID_REUSED = 1 << 20, /* other code reaped it, and its pid names another child by now */
+    WATCH_SHARED = 1 << 21,     /* its pidfd is a duplicate, whose entry in the epoll set our close does not end */
+    WATCH_STARTED = 1 << 22     /* bound by exitfd_spawn or exitfd_fork, so no other start has the same child */
 };
 
 struct watch {
@@ -24,8 +24,8 @@ struct watch {
     uint32_t flags;
     uint32_t generation; /* tells this use of the slot from earlier ones */
     uint32_t chain;      /* next of the same bucket, or next free slot */
-    uint32_t next, prev; /* ring of those that SIGCHLD is needed for; next == SLOT_NONE: not among them */
-    uint64_t age;        /* how many starts of children had begun when it was bound (orphans.h) */
+    uint32_t next, prev; /* in the list of tracking.h; next == SLOT_NONE: not in it */
+    uint64_t bound_seq;  /* how many starts of children had begun when it was bound, registry.h */
 };
 
 #define SLOT_NONE UINT32_MAX
@@ -36,14 +36,14 @@ struct watches {
     uint32_t capacity, bucket_count;
     uint32_t free_slot; /* head of the free list through chain */
     uint32_t fresh;     /* slots from here on were never used */
-    bool ended;         /* some watch has, since somebody set this to false */
+    bool ended;         /* a watch has ended since xfd_watches_take_ended */
 };
 
 /* A token names one use of one slot, for ever: a stale one finds nothing. */
 uint64_t xfd_watches_token(const struct watches *ws, const struct watch *w);
 struct watch *xfd_watches_by_token(const struct watches *ws, uint64_t token);
 
-/* The newest watch of that pid: one whose process somebody else reaped may still wait for its event. */
+/* The newest watch of that pid: an older one, whose process other code has reaped, may still wait for its event. */
 struct watch *xfd_watches_find(const struct watches *ws, pid_t pid);
 
 /* Takes a slot, the only step that can fail (-ENOMEM); it invalidates every struct watch pointer. */
@@ -51,9 +51,15 @@ int xfd_watches_take(struct watches *ws, struct watch **ret);
 void xfd_watches_bind(struct watches *ws, struct watch *w, pid_t pid);
 void xfd_watches_drop(struct watches *ws, struct watch *w);
 
+/* Whether a watch has ended since the last time. */
+bool xfd_watches_take_ended(struct watches *ws);
+
 /* The first bound watch in a slot not before *slot, which moves on; NULL at the end. */
 struct watch *xfd_watches_iterate(const struct watches *ws, uint32_t *slot);
 
 void xfd_watches_free(struct watches *ws);
+
+/* In a forked child whose copy cannot be trusted: another thread of the parent was changing it. The memory stays. */
+void xfd_watches_abandon(struct watches *ws);
 
 #endif

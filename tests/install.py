@@ -6,6 +6,7 @@ Installs what was built into an empty directory, and builds and runs scratch pro
 with pkg-config, with CMake's find_package, and with exitfd as a subproject of meson."""
 import glob
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -128,6 +129,14 @@ class Install(unittest.TestCase):
             self.assertEqual(len(self.found(pattern)), 1, pattern)
         for link in ("libexitfd.so", "libexitfd.so.0"):
             self.assertTrue(os.path.islink(self.found(link)[0]))
+
+    def test_man_finds_each_function(self):
+        with open(os.path.join(ROOT, "include", "exitfd.h"), encoding="utf-8") as file:
+            functions = re.findall(r"^ \* (exitfd_\w+) - ", file.read(), re.MULTILINE)
+        self.assertGreater(len(functions), 16)
+        for function in functions:
+            with open(self.found(f"share/man/man3/{function}.3")[0], encoding="utf-8") as page:
+                self.assertRegex(page.read(), rf"(?m)^\.Nm {function}\b")
 
     def test_pkg_config(self):
         need("pkg-config")

@@ -76,6 +76,17 @@ static void a_zombie_keeps_its_pid_until_it_is_reaped(void)
     CHECK(kill(pid, 0) < 0 && errno == ESRCH);
 }
 
+static void a_group_keeps_its_number_until_its_last_member_is_reaped(void)
+{
+    pid_t leader = start_sleeper(), member = start_sleeper();
+    CHECK(setpgid(leader, leader) == 0);
+    CHECK(setpgid(member, leader) == 0);
+    kill_and_reap(leader);
+    CHECK(kill(-leader, 0) == 0);
+    kill_and_reap(member);
+    CHECK(kill(-leader, 0) < 0 && errno == ESRCH);
+}
+
 static void pending_sigchlds_coalesce(void)
 {
     pid_t pids[CHILDREN];
@@ -282,6 +293,7 @@ int main(int argc, char *argv[])
     close(pidfd);
     static const struct tap_case cases[] = {
         CASE(a_zombie_keeps_its_pid_until_it_is_reaped),
+        CASE(a_group_keeps_its_number_until_its_last_member_is_reaped),
         CASE(pending_sigchlds_coalesce),
         CASE(pending_sigchlds_coalesce_in_a_signalfd_too),
         CASE(a_signalfd_is_silent_where_sigchld_is_not_blocked),

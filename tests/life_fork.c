@@ -135,16 +135,6 @@ TEST(fork, every_function_is_stale_in_a_child_of_exitfd_fork)
     kill_and_reap(watched);
 }
 
-/* No pthread_atfork handler runs here. */
-static pid_t fork_without_libc(void)
-{
-#ifdef SYS_fork
-    return (pid_t)syscall(SYS_fork);
-#else
-    return (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
-#endif
-}
-
 TEST(fork, every_function_is_stale_in_a_child_of_the_system_call)
 {
     struct exitfd *x = open_exitfd();

@@ -91,8 +91,8 @@ TEST(stuck_spawn, the_others_open_wait_and_close_meanwhile)
     exitfd_close(x);
 }
 
-/* Which of the children is an orphan cannot be known meanwhile: those of then are told once it is. */
-TEST(stuck_spawn, orphans_are_told_once_it_has_started)
+/* Which of the children is an orphan cannot be known meanwhile: they are reported once it is. */
+TEST(stuck_spawn, orphans_are_reported_once_it_has_started)
 {
     struct exitfd *x = open_exitfd();
     skip_if_one_thread_only(x);
@@ -115,5 +115,76 @@ TEST(stuck_spawn, orphans_are_told_once_it_has_started)
     expect_exited(&event, stuck.pid, 6, &stuck);
     expect_settled(x);
     exitfd_close(spawner);
+    exitfd_close(x);
+}
+
+/* A start that begins after the zombie was seen cannot have brought it forth. */
+TEST(stuck_spawn, an_orphan_waits_only_for_the_starts_that_had_begun)
+{
+    if (build_is_posix())
+        SKIP("without pidfds an orphan waits until no child is being started");
+    struct exitfd *x = open_exitfd();
+    skip_if_one_thread_only(x);
+    struct exitfd *spawner = open_exitfd();
+    struct stuck_spawn first, second;
+    cr_assert_eq(exitfd_add(x, -1, 0, x), 0);
+    begin(&first, spawner);
+    alarm(60);
+    pid_t orphan = start_child_exit(7);
+    wait_until_zombie(orphan);
+    expect_settled(x);
+    begin(&second, spawner);
+    let_start(&first);
+    wait_readable(exitfd_get_fd(x));
+    struct exitfd_event event = wait_event(x);
+    expect_exited(&event, orphan, 7, x);
+    alarm(0);
+    let_start(&second);
+    let_end(&first);
+    let_end(&second);
+    for (int i = 0; i < 2; i++) {
+        event = wait_event(spawner);
+        cr_assert_eq(event.status, 6);
+    }
+    expect_settled(x);
+    exitfd_close(spawner);
+    exitfd_close(x);
+}
+
+static int first_that_does_not_work(struct exitfd *stale)
+{
+    struct exitfd *x;
+    struct exitfd_event event;
+
+    alarm(60);
+    EXIT_UNLESS(1, exitfd_close(stale) == NULL);
+    EXIT_UNLESS(2, exitfd_open(&x, 0) == 0);
+    EXIT_UNLESS(3, exitfd_add(x, -1, 0, x) == 0);
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(5);
+    EXIT_UNLESS(4, exitfd_wait(x, &event, 1, -1) == 1);
+    EXIT_UNLESS(5, event.pid == pid && event.status == 5);
+    exitfd_close(x);
+    return 0;
+}
+
+/* The thread that starts a child exists in the parent only, and no pthread_atfork handler has said so. */
+TEST(stuck_spawn, it_holds_up_no_child_of_a_bare_fork)
+{
+    if (build_is_posix())
+        SKIP("such a fork is noticed where the kernel wipes pages in the child");
+    struct exitfd *x = open_exitfd();
+    skip_if_one_thread_only(x);
+    struct stuck_spawn stuck;
+    begin(&stuck, x);
+    pid_t pid = fork_without_libc();
+    if (pid == 0)
+        _exit(first_that_does_not_work(x));
+    expect_success(pid);
+    let_start(&stuck);
+    let_end(&stuck);
+    struct exitfd_event event = wait_event(x);
+    expect_exited(&event, stuck.pid, 6, &stuck);
     exitfd_close(x);
 }

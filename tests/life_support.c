@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <semaphore.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <time.h>
 
 extern char **environ;
@@ -207,4 +208,13 @@ void *join_helper(struct helper *helper)
     int error = pthread_timedjoin_np(helper->thread, &result, &end);
     cr_assert_eq(error, 0, "the other thread does not end: %s", strerror(error));
     return result;
+}
+
+pid_t fork_without_libc(void)
+{
+#ifdef SYS_fork
+    return (pid_t)syscall(SYS_fork);
+#else
+    return (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
+#endif
 }

@@ -45,6 +45,9 @@ void run_as_pid_1(void (*body)(void), const char *skip_reason);
 /* In such a body: the next fork gives this pid, if it is free. Ends the test as skipped where that cannot be chosen. */
 void set_next_pid(pid_t pid);
 
+/* No pthread_atfork handler runs here. */
+pid_t fork_without_libc(void);
+
 /* What a forked child found, for code that may not assert: the number of the first check that failed, or 0. */
 #define EXIT_UNLESS(n, condition)                                                                                      \
     do {                                                                                                               \

@@ -2,12 +2,12 @@
 /*
  * exitfd/uring.h: child exits as completions in an io_uring of your own.
  *
- * For a program whose loop is an io_uring ring itself. Optional: the functions are static inline, so that only the
- * program that includes this needs liburing (2.2), and the library needs none.
+ * For a program whose loop is an io_uring itself. The functions are static
+ * inline. Only the program that includes this needs liburing (2.2). There are
+ * two ways.
  *
- * There are two ways:
- *
- * The fd of an exitfd, polled. Any back end, all promises of exitfd.h, one poll for all children:
+ * Poll the fd of an exitfd. This works on any back end, with all that exitfd.h
+ * promises, and takes one poll for all children:
  *
  *     exitfd_uring_prep_poll(sqe, x);
  *     io_uring_sqe_set_data64(sqe, CHILDREN);
@@ -16,17 +16,19 @@
  *         ...
  *     exitfd_uring_keep_polling(ring, cqe, x);
  *
- * A child on its own, without an exitfd. No fd, one request, Linux 6.7:
+ * Wait for a child on its own, without an exitfd. This takes one request and no
+ * fd, and needs Linux 6.7:
  *
  *     exitfd_uring_prep_child(sqe, pid, 0);
  *     io_uring_sqe_set_data64(sqe, ONE_CHILD);
  *     ... a completion with user_data ONE_CHILD:
  *     n = exitfd_uring_take_child(cqe, pid, 0, data, &event);
  *
- * Which to take. The second costs a quarter of what a pidfd costs to set up and has no fd, but nothing tells the status
- * of a child that somebody else reaped, and the kernel walks all such requests of the process at each exit: it is for
- * tens of children rather than thousands (docs/uring.md in the source has the figures). It needs
- * wait4(2): _DEFAULT_SOURCE, which is there unless a strict standard was asked for.
+ * The second way costs a quarter of a pidfd to set up. But the status is lost
+ * if other code reaps the child. And the kernel walks all such requests of the
+ * process at each exit. So use it for tens of children, not for thousands.
+ * docs/uring.md in the source has the figures. It needs wait4(2), which a
+ * strict C standard hides. _DEFAULT_SOURCE shows it.
  */
 #ifndef EXITFD_URING_H
 #define EXITFD_URING_H
@@ -46,12 +48,13 @@ extern "C" {
 /*
  * exitfd_uring_prep_poll - prepare a poll of the fd of x
  *
- * Set user_data afterwards. Like EPOLLET, the kernel tells of a change and not of a state: at each completion call
- * exitfd_wait(x, ..., 0) until it returns 0, then exitfd_uring_keep_polling. A multishot poll (Linux 5.13), unless x is
- * an io_uring exitfd: at the wake-up that comes from another ring Linux ends such a poll, and 6.16 says nevertheless
- * that it goes on.
+ * Set user_data afterwards. Like EPOLLET, the poll completes at a change. At
+ * each completion call exitfd_wait(x, ..., 0) until it returns 0, and then
+ * exitfd_uring_keep_polling. The poll is multishot (Linux 5.13), unless x is an
+ * io_uring exitfd. Linux 6.16 ends a multishot poll of such a one without a
+ * word.
  *
- * What exitfd_get_fd gives, and then sqe is untouched.
+ * Returns 0, or what exitfd_get_fd returned. Then sqe is untouched.
  */
 static inline int exitfd_uring_prep_poll(struct io_uring_sqe *sqe, const struct exitfd *x)
 {
@@ -67,15 +70,16 @@ static inline int exitfd_uring_prep_poll(struct io_uring_sqe *sqe, const struct 
 }
 
 /*
- * exitfd_uring_keep_polling - at each completion of that poll, before io_uring_cqe_seen
+ * exitfd_uring_keep_polling - poll on, after a completion of that poll
  *
- * The kernel ends a multishot poll when it likes, as after a completion queue overflow, and one of an io_uring exitfd at
- * each completion. This takes a new SQE from ring, with the same user_data, if it did so; the next io_uring_submit arms
- * it, and nothing is missed meanwhile.
+ * Call it before io_uring_cqe_seen. The kernel may end a multishot poll at any
+ * time. If it did, this takes a new SQE from ring with the same user_data. The
+ * next io_uring_submit arms it, and nothing is missed meanwhile.
  *
- * -EAGAIN      no SQE is free: submit, and call again with the same cqe
- * -ECANCELED   the poll was cancelled, and stays so
- * and what exitfd_get_fd gives.
+ * Returns 0, or what exitfd_get_fd returned.
+ *
+ * -EAGAIN     no SQE is free. Submit, and call it again with the same cqe.
+ * -ECANCELED  the poll was cancelled, and stays so
  */
 static inline int exitfd_uring_keep_polling(struct io_uring *ring, const struct io_uring_cqe *cqe,
                                             const struct exitfd *x)
@@ -99,13 +103,14 @@ static inline int exitfd_uring_keep_polling(struct io_uring *ring, const struct 
 }
 
 /*
- * exitfd_uring_prep_child - prepare a request that completes when this child has exited
+ * exitfd_uring_prep_child - prepare a request that completes at a child's exit
  *
- * Set user_data afterwards. The child is not reaped by the completion but by exitfd_uring_take_child, so a request that
- * is cancelled, or lost with its ring, loses no status, and the pid cannot be reused before. The request has no memory
- * of yours that it could write to. Do not watch the same child by an exitfd too, unless with EXITFD_OBSERVE.
+ * Set user_data afterwards. exitfd_uring_take_child reaps the child, not the
+ * completion. So a request that is cancelled or lost loses no status, and the
+ * pid cannot be reused before. Do not watch the same child by an exitfd too,
+ * except with EXITFD_OBSERVE. The kernel writes to no memory of yours.
  *
- * flags is 0, or EXITFD_OBSERVE: never reap.
+ * flags is 0, or EXITFD_OBSERVE not to reap.
  */
 static inline void exitfd_uring_prep_child(struct io_uring_sqe *sqe, pid_t pid, unsigned flags)
 {
@@ -157,14 +162,17 @@ static inline int exitfd_uring_reap(pid_t pid, struct exitfd_event *event)
 /*
  * exitfd_uring_take_child - the event of such a completion
  *
- * pid and flags as when it was prepared. 1: *event is filled, and without EXITFD_OBSERVE the child has been reaped by
- * this call. If somebody else was faster, it is EXITFD_UNKNOWN. rusage is all zero for EXITFD_OBSERVE. 0: it has not
- * exited after all, as where this process traces it and it has stopped: prepare and submit again, then after the tracer
- * has waited for the stop.
+ * pid and flags are those of exitfd_uring_prep_child. Without EXITFD_OBSERVE
+ * this call reaps the child. If other code was faster, the origin is
+ * EXITFD_UNKNOWN. With EXITFD_OBSERVE, rusage is zero.
  *
- * -ECANCELED   the request was cancelled; the child is still yours
- * -EINVAL      this kernel has no such request; the child is still yours
- * -ENOMEM, and what else the kernel put into cqe->res
+ * Returns 1 if *event was filled. Returns 0 if the child has not exited. That
+ * happens if this process traces it and it has stopped. Prepare and submit the
+ * request again, after the tracer has waited for the stop.
+ *
+ * -ECANCELED  the request was cancelled, and the child is still yours
+ * -EINVAL     this kernel has no such request, and the child is still yours
+ * and any other error that the kernel put into cqe->res.
  */
 static inline int exitfd_uring_take_child(const struct io_uring_cqe *cqe, pid_t pid, unsigned flags, void *data,
                                           struct exitfd_event *event)

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Adding a process: open a pidfd, make sure that it is our child, have it polled. Where one of these fails, SIGCHLD takes
+ * its place for this child. Taking its event: wait by the pidfd, and where other code has reaped it read the record.
+ */
 #include "linux/child.h"
 
 #include "errnos.h"
-#include "follow.h"
-#include "jobs.h"
+#include "event.h"
 #include "linux/record.h"
 #include "linux/set.h"
 #include "linux/sys.h"
@@ -50,8 +53,8 @@ static int why_no_child(const struct watch *w, int pidfd)
 }
 
 /*
- * A pidfd that we opened is asked for by its pid, in half the time. Asked after the open: a child that somebody reaps in
- * between gives an error, or, where its pid is a new child's by then, a pidfd that tells of its end at once.
+ * A pidfd that we opened is asked for by its pid, in half the time. Asked after the open: a child that is reaped in
+ * between gives an error, or, where its pid is a new child's by then, a pidfd that is readable at its end.
  */
 static int check_child(const struct watch *w, int pidfd, bool opened)
 {
@@ -60,16 +63,16 @@ static int check_child(const struct watch *w, int pidfd, bool opened)
                        : xfd_status_wait(WAIT_PIDFD, (id_t)pidfd, WEXITED | WNOWAIT, &ignored);
 
     bool observes = w->flags & EXITFD_OBSERVE;
-    if (found == -EPERM && (!observes || w->flags & JOB_FLAGS)) /* an observer can do with the record */
+    if (found == -EPERM && (!observes || w->flags & STOP_FLAGS)) /* an observer can do with the record */
         return found;
     if (found != -ECHILD)
         return 0;
     if (!observes)
         return why_no_child(w, pidfd);
-    return w->flags & JOB_FLAGS ? -ENOTSUP : 0;
+    return w->flags & STOP_FLAGS ? -ENOTSUP : 0;
 }
 
-/* Somebody has reaped the child that was started, or the kernel has, and its pid was given away before we opened it. */
+/* Other code has reaped the child that was started, or the kernel has, and its pid was given away before we opened it. */
 static bool is_stranger(const struct watch *w, int pidfd)
 {
     struct wait_result ignored;
@@ -78,42 +81,42 @@ static bool is_stranger(const struct watch *w, int pidfd)
            why_no_child(w, pidfd) == -ECHILD;
 }
 
-int xfd_child_add(struct exitfd *x, struct watch *w, int given, bool known_child,
+int xfd_child_add(struct exitfd *x, struct watch *w, int given, bool started_by_us,
                   int (*arm)(struct exitfd *, struct watch *, int),
-                  int (*follow)(struct exitfd *, struct watch *, int, bool))
+                  int (*track)(struct exitfd *, struct watch *, int, bool))
 {
-    if (w->flags & WATCH_GONE) /* a later child has the pid */
-        return follow(x, w, -ESRCH, known_child);
+    if (w->flags & WATCH_PID_REUSED) /* a later child has the pid */
+        return track(x, w, -ESRCH, started_by_us);
     int pidfd = given >= 0 ? given : sys_pidfd_open(w->pid);
     int error = pidfd < 0 ? -errno : 0;
 
-    if (error == -ESRCH && !known_child)
+    if (error == -ESRCH && !started_by_us)
         return error;
     if (error < 0)
-        return follow(x, w, error, known_child);
-    if (known_child && is_stranger(w, pidfd)) {
+        return track(x, w, error, started_by_us);
+    if (started_by_us && is_stranger(w, pidfd)) {
         close(pidfd);
-        return follow(x, w, -ESRCH, known_child);
+        return track(x, w, -ESRCH, started_by_us);
     }
-    error = known_child ? 0 : check_child(w, pidfd, given < 0);
+    error = started_by_us ? 0 : check_child(w, pidfd, given < 0);
     bool in_question = error < 0;
     if (!in_question)
         error = arm(x, w, pidfd);
     if (error == 0) {
         w->pidfd = pidfd;
         w->flags |= given >= 0 ? WATCH_SHARED : 0;
-        if (w->flags & JOB_FLAGS)
-            xfd_follow_jobs(x, w);
+        if (w->flags & STOP_FLAGS)
+            xfd_tracking_add_for_stops(x, w);
         return 0;
     }
     if (!in_question)
-        error = follow(x, w, error, known_child);
+        error = track(x, w, error, started_by_us);
     if (given < 0 || error == 0)
         close(pidfd);
     return error;
 }
 
-/* No child of ours, or reaped by somebody else, or (-EPERM) we may not wait. 1: the event; 0: the kernel has yet to tell. */
+/* No child of ours, or reaped by other code, or (-EPERM) we may not wait. 1: the event; 0: the kernel has yet to tell. */
 static int learn(const struct watch *w, int why, bool reaped, struct exitfd_event *event)
 {
     int wait_status;

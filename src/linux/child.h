@@ -8,11 +8,11 @@
 /* Whether there are pidfds: 0, -ENOTSUP or an error to report. Asks once. */
 int xfd_child_probe(void);
 
-/* The add of struct backend. arm has the pidfd polled; follow is for a child without one, why being the negative errno for
-   which there is none, and always gives 0 for a known child. */
-int xfd_child_add(struct exitfd *x, struct watch *w, int given, bool known_child,
+/* The add of struct backend. arm has the pidfd polled; track is for a child without one, why being the negative errno for
+   which there is none, and always gives 0 for a child that was started by us. */
+int xfd_child_add(struct exitfd *x, struct watch *w, int given, bool started_by_us,
                   int (*arm)(struct exitfd *x, struct watch *w, int pidfd),
-                  int (*follow)(struct exitfd *x, struct watch *w, int why, bool known_child));
+                  int (*track)(struct exitfd *x, struct watch *w, int why, bool started_by_us));
 
 /* After its pidfd turned readable. reaped: with POLLHUP. 1: it has exited, and is reaped unless observed; 0: it has not,
    or the kernel has yet to tell; -EPERM: it does not let this thread wait. */

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The children of this process as /proc lists them. Needed only where the zombie of a watched child stands in front of
+ * those that nothing watches.
+ */
 #include "orphans.h"
 
 #include <dirent.h>

@@ -9,7 +9,6 @@
  * anything while a tracer holds the child, and a zombie that is not ours to reap stays readable for as long as its
  * parent likes.
  */
-#include "follow.h"
 #include "linux/child.h"
 #include "linux/set.h"
 
@@ -29,7 +28,7 @@ static int open_pidfd(struct exitfd *x)
 
     if (error < 0)
         return error;
-    error = xfd_follow_start(x);
+    error = xfd_subscription_open(x);
     if (error < 0)
         xfd_set_close(x);
     return error;
@@ -38,7 +37,7 @@ static int open_pidfd(struct exitfd *x)
 static void close_pidfd(struct exitfd *x)
 {
     xfd_child_close_all(x);
-    xfd_follow_stop(x);
+    xfd_subscription_close(x);
     xfd_set_close(x);
 }
 
@@ -55,14 +54,14 @@ static int add_to_set(struct exitfd *x, struct watch *w, int pidfd)
     return error;
 }
 
-static int add(struct exitfd *x, struct watch *w, int given, bool known_child)
+static int add(struct exitfd *x, struct watch *w, int given, bool started_by_us)
 {
-    return xfd_child_add(x, w, given, known_child, add_to_set, xfd_follow_add);
+    return xfd_child_add(x, w, given, started_by_us, add_to_set, xfd_tracking_add);
 }
 
-static void let_go(struct exitfd *x, struct watch *w, bool in_set)
+static void end_watch(struct exitfd *x, struct watch *w, bool in_set)
 {
-    xfd_follow_remove(x, w);
+    xfd_tracking_remove(x, w);
     if (w->pidfd < 0)
         return;
     if (in_set)
@@ -72,85 +71,74 @@ static void let_go(struct exitfd *x, struct watch *w, bool in_set)
 
 static void remove_watch(struct exitfd *x, struct watch *w)
 {
-    let_go(x, w, true);
+    end_watch(x, w, true);
 }
 
 /* From now on an edge for each change, and at once if it is readable: nothing since the last look is missed. Again each time
    that this thread may not wait: another one may. */
-static void rearm(struct exitfd *x, struct watch *w, bool refused)
+static void rearm(struct exitfd *x, struct watch *w, bool blocked)
 {
     struct epoll_event event = { .events = EPOLLIN | EPOLLET, .data.u64 = xfd_watches_token(&x->watches, w) };
 
-    if (w->flags & WATCH_REARMED && !refused)
+    if (w->flags & WATCH_REARMED && !blocked)
         return;
     w->flags |= WATCH_REARMED;
     epoll_ctl(x->fd, EPOLL_CTL_MOD, w->pidfd, &event);
 }
 
 /* How many events, or -EPERM. */
-static int settle(struct exitfd *x, struct watch *w, uint32_t ready, struct exitfd_event *event)
+static int finish_watch(struct exitfd *x, struct watch *w, uint32_t ready, struct exitfd_event *event)
 {
-    struct exitfd_event untold;
+    struct exitfd_event unreported;
     int count = w->flags & WATCH_DISCARDED ? 0 : 1;
 
-    int taken = xfd_child_take(w, ready & EPOLLHUP, count ? event : &untold);
-    if (taken <= 0) {
-        rearm(x, w, taken < 0);
-        return taken;
+    int found = xfd_child_take(w, ready & EPOLLHUP, count ? event : &unreported);
+    if (found <= 0) {
+        rearm(x, w, found < 0);
+        return found;
     }
-    let_go(x, w, w->flags & (WATCH_REARMED | WATCH_SHARED));
+    end_watch(x, w, w->flags & (WATCH_REARMED | WATCH_SHARED));
     xfd_watches_drop(&x->watches, w);
     return count;
 }
 
 /* How many events; -EPERM: none, and what could not be waited for is ready again. */
-static int take(struct exitfd *x, const struct epoll_event *ready, int ready_count, struct exitfd_event *events,
-                int max)
+static int take_ready(struct exitfd *x, const struct epoll_event *ready, int ready_count, struct exitfd_event *events,
+                      int max)
 {
     bool woken = false;
     int count = 0, error = 0;
 
     for (int i = 0; i < ready_count; i++) {
         struct watch *w = xfd_watches_by_token(&x->watches, ready[i].data.u64);
-        if (xfd_set_drain(x, ready[i].data.u64))
+        if (xfd_set_drain(x, ready[i].data.u64)) {
             woken = true;
-        else if (w && w->pidfd >= 0) {
-            int settled = settle(x, w, ready[i].events, &events[count]);
-            if (settled < 0)
-                error = settled;
-            else
-                count += settled;
+        } else if (w && w->pidfd >= 0) {
+            int found = finish_watch(x, w, ready[i].events, &events[count]);
+            error = found < 0 ? found : error;
+            count += found > 0 ? found : 0;
         }
     }
+    /* Here, and not at the end of all: with a small max the pidfds would always be faster. */
     if (woken)
-        count += xfd_follow_collect(x, events + count, max - count, x->deaf, 0);
+        count += xfd_scan_take(x, events + count, max - count, x->subscription.signal_lost, 0);
     return count > 0 ? count : error;
 }
 
-static int wait_pidfd(struct exitfd *x, struct exitfd_event *events, int max, int timeout)
+static int take(struct exitfd *x, struct exitfd_event *events, int max)
 {
     struct epoll_event ready[BATCH];
-    int count, taken, ready_count, room;
+    int count = xfd_scan_one(x, events), found = 0, ready_count, room;
 
-    pthread_mutex_lock(&x->lock);
-    xfd_follow_check(x);
-    timeout = xfd_follow_patience(x, timeout);
-    count = xfd_follow_audit(x, events);
-    pthread_mutex_unlock(&x->lock);
-    if (count == max)
-        return count;
     do {
         room = max - count < BATCH ? max - count : BATCH;
-        ready_count = xfd_set_wait(x, ready, room, count ? 0 : timeout);
+        ready_count = room > 0 ? xfd_set_take(x, ready, room) : 0;
         if (ready_count <= 0)
-            return count ? count : ready_count;
-        pthread_mutex_lock(&x->lock);
-        taken = take(x, ready, ready_count, events + count, max - count);
-        pthread_mutex_unlock(&x->lock);
-        count += taken > 0 ? taken : 0;
-        timeout = 0;
-    } while (taken >= 0 && count < max && ready_count == room);
-    return count;
+            return count > 0 ? count : ready_count;
+        found = take_ready(x, ready, ready_count, events + count, max - count);
+        count += found > 0 ? found : 0;
+    } while (found >= 0 && ready_count == room && count < max);
+    return count > 0 ? count : found;
 }
 
 const struct backend xfd_pidfd_backend = {
@@ -161,6 +149,6 @@ const struct backend xfd_pidfd_backend = {
     .close = close_pidfd,
     .add = add,
     .remove = remove_watch,
-    .wait = wait_pidfd,
-    .tick = xfd_set_tick,
+    .take = take,
+    .set_recheck = xfd_set_recheck,
 };

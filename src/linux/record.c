@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Questions to a pidfd: the status of a process that was reaped, its parent, its pid. PIDFD_GET_INFO answers them (Linux
+ * 6.13, the status 6.15), and /proc/self/fdinfo on older kernels.
+ */
 #include "linux/record.h"
 
 #include "linux/sys.h"
@@ -61,6 +65,12 @@ static pid_t pid_from_fdinfo(int pidfd)
     if (!was_read)
         return -ENOMEM;
     return pid > 0 && xfd_platform_kill(pidfd, 0) != -EINVAL ? pid : -ESRCH;
+}
+
+int xfd_platform_open_pidfd(pid_t pid)
+{
+    int pidfd = sys_pidfd_open(pid);
+    return pidfd < 0 ? -errno : pidfd;
 }
 
 pid_t xfd_platform_pid_of(int pidfd)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a pidfd tells besides that it is readable. */
+/* What can be read from a pidfd. */
 #ifndef EXITFD_RECORD_H
 #define EXITFD_RECORD_H
 

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * A ring with SINGLE_ISSUER and DEFER_TASKRUN, the only kind that does not interrupt system calls of the host. Everything
+ * that is known of kernels' rings is here.
+ */
 #include "linux/ring.h"
 
 #include "errnos.h"

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* Opening all three fds at once, so that none is missing when a child without a pidfd comes to need it. */
 #include "linux/set.h"
-
-#include "wake.h"
 
 #include <errno.h>
 #include <sys/eventfd.h>
@@ -25,14 +24,14 @@ static int open_all(struct exitfd *x)
     x->fd = epoll_create1(EPOLL_CLOEXEC);
     if (x->fd < 0)
         return -errno;
-    x->wake_size = sizeof(uint64_t);
-    x->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (x->wake_fd < 0)
+    x->wake.size = sizeof(uint64_t);
+    x->wake.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (x->wake.fd < 0)
         return -errno;
     x->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     if (x->timer_fd < 0)
         return -errno;
-    int error = xfd_set_add(x, x->wake_fd, EPOLLIN, TOKEN_WAKE);
+    int error = xfd_set_add(x, x->wake.fd, EPOLLIN, TOKEN_WAKE);
     return error < 0 ? error : xfd_set_add(x, x->timer_fd, EPOLLIN, TOKEN_TIMER);
 }
 
@@ -47,11 +46,11 @@ int xfd_set_open(struct exitfd *x)
 void xfd_set_close(struct exitfd *x)
 {
     xfd_close_fd(&x->timer_fd);
-    xfd_close_fd(&x->wake_fd);
+    xfd_close_fd(&x->wake.fd);
     xfd_close_fd(&x->fd);
 }
 
-static int take_ready(struct exitfd *x, struct epoll_event *ready, int max)
+int xfd_set_take(struct exitfd *x, struct epoll_event *ready, int max)
 {
     int count;
 
@@ -61,19 +60,9 @@ static int take_ready(struct exitfd *x, struct epoll_event *ready, int max)
     return count < 0 ? -errno : count;
 }
 
-int xfd_set_wait(struct exitfd *x, struct epoll_event *ready, int max, int timeout)
+void xfd_set_recheck(struct exitfd *x, int period_ms)
 {
-    int count = take_ready(x, ready, max);
-
-    if (count != 0 || timeout == 0)
-        return count;
-    count = wake_sleep(x, timeout);
-    return count > 0 ? take_ready(x, ready, max) : count;
-}
-
-void xfd_set_tick(struct exitfd *x)
-{
-    struct timespec time = { .tv_sec = x->tick_period / 1000, .tv_nsec = x->tick_period % 1000 * 1000000 };
+    struct timespec time = { .tv_sec = period_ms / 1000, .tv_nsec = period_ms % 1000 * 1000000 };
     timerfd_settime(x->timer_fd, 0, &(struct itimerspec){ time, time }, NULL);
 }
 
@@ -81,6 +70,6 @@ bool xfd_set_drain(struct exitfd *x, uint64_t token)
 {
     if (token != TOKEN_WAKE && token != TOKEN_TIMER)
         return false;
-    wake_drain(token == TOKEN_WAKE ? x->wake_fd : x->timer_fd);
+    wake_drain(token == TOKEN_WAKE ? x->wake.fd : x->timer_fd);
     return true;
 }

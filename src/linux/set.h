@@ -12,16 +12,16 @@
 #define TOKEN_TIMER (UINT64_MAX - 1)
 #define TOKEN_SIGNAL (UINT64_MAX - 2)
 
-/* x->fd, x->wake_fd and x->timer_fd. */
+/* x->fd, x->wake and x->timer_fd. */
 int xfd_set_open(struct exitfd *x);
 void xfd_set_close(struct exitfd *x);
 
 int xfd_set_add(struct exitfd *x, int fd, uint32_t events, uint64_t token);
 
-/* As epoll_wait(2), but a negative errno, and with timeout 0 never -EINTR. */
-int xfd_set_wait(struct exitfd *x, struct epoll_event *ready, int max, int timeout);
+/* What is ready now: as epoll_wait(2) without a time-out, but a negative errno, and never -EINTR. */
+int xfd_set_take(struct exitfd *x, struct epoll_event *ready, int max);
 
-void xfd_set_tick(struct exitfd *x);
+void xfd_set_recheck(struct exitfd *x, int period_ms);
 
 /* Reads away what made the fd of a TOKEN_WAKE or TOKEN_TIMER readable. False for any other token. */
 bool xfd_set_drain(struct exitfd *x, uint64_t token);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-#include "follow.h"
+/*
+ * SIGCHLD is blocked in every thread and read from a signalfd. A pending SIGCHLD is one for the whole process: whichever
+ * exitfd reads it wakes the others, its siblings, through their listeners.
+ */
 #include "linux/set.h"
 #include "posix/sigchld.h"
 
@@ -43,7 +46,7 @@ static void unblock_sigchld(const struct exitfd *x)
 {
     sigset_t set;
 
-    /* 0: a thread that is gone opened it, and its pthread_t is ours now. */
+    /* 0: a thread that has ended opened it, and its pthread_t is ours now. */
     if (!pthread_equal(x->opener, pthread_self()) || here.open == 0 || --here.open > 0 || !here.blocked)
         return;
     sigchld_set(&set);
@@ -53,7 +56,7 @@ static void unblock_sigchld(const struct exitfd *x)
 
 static void close_signalfd(struct exitfd *x)
 {
-    xfd_follow_stop(x);
+    xfd_subscription_close(x);
     xfd_close_fd(&x->signal_fd);
     xfd_set_close(x);
     unblock_sigchld(x);
@@ -71,7 +74,7 @@ static int open_all(struct exitfd *x)
     if (x->signal_fd < 0)
         return -errno;
     error = xfd_set_add(x, x->signal_fd, EPOLLIN, TOKEN_SIGNAL);
-    return error < 0 ? error : xfd_follow_start(x);
+    return error < 0 ? error : xfd_subscription_open(x);
 }
 
 static int open_signalfd(struct exitfd *x)
@@ -83,47 +86,39 @@ static int open_signalfd(struct exitfd *x)
     return error;
 }
 
-static int add(struct exitfd *x, struct watch *w, int pidfd, bool known_child)
+static int add(struct exitfd *x, struct watch *w, int pidfd, bool started_by_us)
 {
-    int error = xfd_follow_add(x, w, 0, known_child);
+    int error = xfd_tracking_add(x, w, 0, started_by_us);
 
     if (error == 0)
         xfd_close_fd(&pidfd);
     return error;
 }
 
-/* A pending SIGCHLD is one for the whole process, and only one reader gets it. */
 static bool read_signal(struct exitfd *x, pid_t *sender)
 {
     struct signalfd_siginfo info;
 
     if (read(x->signal_fd, &info, sizeof info) != (ssize_t)sizeof info)
         return false;
-    xfd_listeners_write(x->listener);
+    xfd_listeners_write(x->subscription.listener);
     *sender = (pid_t)info.ssi_pid;
     return true;
 }
 
-static int wait_signalfd(struct exitfd *x, struct exitfd_event *events, int max, int timeout)
+/* Whatever the set says: a forked child that polls it asks for signals of its own, and finds the signalfd not ready. */
+static int take(struct exitfd *x, struct exitfd_event *events, int max)
 {
     struct epoll_event ready[3];
+    int count = xfd_set_take(x, ready, 3);
+    pid_t hint = 0;
 
-    pthread_mutex_lock(&x->lock);
-    xfd_follow_check(x);
-    timeout = xfd_follow_patience(x, timeout);
-    pthread_mutex_unlock(&x->lock);
-    int count = xfd_set_wait(x, ready, 3, timeout);
     if (count < 0)
         return count;
-    pthread_mutex_lock(&x->lock);
     for (int i = 0; i < count; i++)
         xfd_set_drain(x, ready[i].data.u64);
-    /* Whatever the set says: a forked child that polls it asks for signals of its own, and finds the signalfd not ready. */
-    pid_t hint = 0;
     bool woken = read_signal(x, &hint) || count > 0;
-    count = woken ? xfd_follow_collect(x, events, max, x->deaf, hint) : xfd_follow_audit(x, events);
-    pthread_mutex_unlock(&x->lock);
-    return count;
+    return woken ? xfd_scan_take(x, events, max, x->subscription.signal_lost, hint) : xfd_scan_one(x, events);
 }
 
 const struct backend xfd_signalfd_backend = {
@@ -133,8 +128,9 @@ const struct backend xfd_signalfd_backend = {
     .open = open_signalfd,
     .close = close_signalfd,
     .add = add,
-    .remove = xfd_follow_remove,
-    .wait = wait_signalfd,
+    .remove = xfd_tracking_remove,
+    .take = take,
     .by_sigchld = true,
-    .tick = xfd_set_tick,
+    .by_signalfd = true,
+    .set_recheck = xfd_set_recheck,
 };

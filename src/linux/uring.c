@@ -9,15 +9,13 @@
  * the eventfd is read after the work. What came between the two is in the TASKRUN flag, which the kernel sets before it
  * signals. tests/uring_traps.c shows all of this.
  */
-#include "follow.h"
-#include "jobs.h"
+#include "event.h"
 #include "linux/child.h"
 #include "linux/ring.h"
 #include "linux/set.h"
 #include "object.h"
 #include "platform.h"
 #include "status.h"
-#include "wake.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -29,18 +27,18 @@
 #define OP_WAITID 50   /* IORING_OP_WAITID, absent from liburing 2.3 */
 
 /* No slot has these numbers (watches.h). */
-#define TOKEN_NONE UINT64_MAX
-#define TOKEN_TICK (UINT64_MAX - 1)
+#define COMPLETION_IGNORED UINT64_MAX
+#define COMPLETION_TIMER (UINT64_MAX - 1)
 
 struct uring {
     struct io_uring ring;
     uint64_t thread; /* the only one that the kernel lets near the ring */
     unsigned adds;   /* since the last wait */
     bool has_waitid;
-    struct __kernel_timespec tick_time;
-    bool tick_armed;
-    bool told_to_wait;   /* the fd was made readable for what is held back */
-    bool followed_first; /* the last call had no room for children without a pidfd, stops and orphans */
+    struct __kernel_timespec timer_time;
+    bool timer_armed;
+    bool fd_is_readable; /* the fd was made readable for what is held back */
+    bool scan_first;     /* the last call had no room for children without a pidfd, stops and orphans */
 };
 
 /* Neither a pthread_t nor a thread id will do: both are used again. */
@@ -72,7 +70,7 @@ static int start(struct exitfd *x)
     u->thread = this_thread();
     u->has_waitid = xfd_ring_knows(&u->ring, OP_WAITID);
     int error = u->has_waitid ? 0 : xfd_child_probe();
-    return error < 0 ? error : xfd_follow_start(x);
+    return error < 0 ? error : xfd_subscription_open(x);
 }
 
 static int set_up(struct exitfd *x)
@@ -92,16 +90,16 @@ static int open_uring(struct exitfd *x)
 {
     int error;
 
-    x->wake_size = sizeof(uint64_t);
-    x->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (x->wake_fd < 0)
+    x->wake.size = sizeof(uint64_t);
+    x->wake.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (x->wake.fd < 0)
         return -errno;
-    x->fd = x->wake_fd;
+    x->fd = x->wake.fd;
     x->uring = calloc(1, sizeof *x->uring);
     error = x->uring ? set_up(x) : -ENOMEM;
     if (error < 0) {
         free(x->uring);
-        xfd_close_fd(&x->wake_fd);
+        xfd_close_fd(&x->wake.fd);
     }
     return error;
 }
@@ -111,26 +109,26 @@ static void close_uring(struct exitfd *x)
     struct uring *u = x->uring;
 
     xfd_child_close_all(x);
-    xfd_follow_stop(x);
+    xfd_subscription_close(x);
     if (xfd_object_check(x) == 0)
         xfd_ring_close(&u->ring);
     else
         io_uring_queue_exit(&u->ring);
     free(u);
-    xfd_close_fd(&x->wake_fd);
+    xfd_close_fd(&x->wake.fd);
 }
 
-/* What is held back makes the fd readable, so the host calls exitfd_wait, which submits it: nothing is told late. */
+/* What is held back makes the fd readable, so the host calls exitfd_wait, which submits it. Nothing is reported late. */
 static void hand_over(struct exitfd *x)
 {
     struct uring *u = x->uring;
 
     if (u->adds++ < SINGLE_ADDS)
         io_uring_submit(&u->ring);
-    if (io_uring_sq_ready(&u->ring) == 0 || u->told_to_wait)
+    if (io_uring_sq_ready(&u->ring) == 0 || u->fd_is_readable)
         return;
-    wake(x);
-    u->told_to_wait = true;
+    wake_up(&x->wake);
+    u->fd_is_readable = true;
 }
 
 static bool request_poll(struct exitfd *x, const struct watch *w, int pidfd, unsigned flags)
@@ -171,20 +169,20 @@ static bool is_child(pid_t pid)
     return !xfd_platform_is_thread(pid) && xfd_status_is_child(pid) >= 0;
 }
 
-static int follow(struct exitfd *x, struct watch *w, int why, bool known_child)
+static int track(struct exitfd *x, struct watch *w, int why, bool started_by_us)
 {
     /* -ESRCH: it was reaped, and a request by its pid would be about whatever process gets that next. */
-    bool waitable = x->uring->has_waitid && !(w->flags & JOB_FLAGS) && why != -ESRCH;
+    bool waitable = x->uring->has_waitid && !(w->flags & STOP_FLAGS) && why != -ESRCH;
 
-    if (!waitable || (!known_child && !is_child(w->pid)) || !request_waitid(x, w))
-        return xfd_follow_add(x, w, why, known_child);
+    if (!waitable || (!started_by_us && !is_child(w->pid)) || !request_waitid(x, w))
+        return xfd_tracking_add(x, w, why, started_by_us);
     hand_over(x);
     return 0;
 }
 
-static int add(struct exitfd *x, struct watch *w, int given, bool known_child)
+static int add(struct exitfd *x, struct watch *w, int given, bool started_by_us)
 {
-    return xfd_child_add(x, w, given, known_child, poll_pidfd, follow);
+    return xfd_child_add(x, w, given, started_by_us, poll_pidfd, track);
 }
 
 /* Held back without a word to the host: what completes before it is of a watch that no longer exists. */
@@ -196,27 +194,26 @@ static void cancel_request(struct exitfd *x, const struct watch *w)
         return;
     io_uring_prep_cancel64(sqe, xfd_watches_token(&x->watches, w), 0);
     sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
-    sqe->user_data = TOKEN_NONE;
+    sqe->user_data = COMPLETION_IGNORED;
 }
 
-static void let_go(struct exitfd *x, struct watch *w, bool requested)
+static void end_watch(struct exitfd *x, struct watch *w, bool requested)
 {
     if (requested)
         cancel_request(x, w);
-    xfd_follow_remove(x, w);
+    xfd_tracking_remove(x, w);
     xfd_close_fd(&w->pidfd);
 }
 
 static void remove_watch(struct exitfd *x, struct watch *w)
 {
-    bool followed = w->pidfd < 0 && w->next != SLOT_NONE;
-    let_go(x, w, !followed);
+    end_watch(x, w, !xfd_tracking_is_scanned(w));
 }
 
 static int take_waited(const struct watch *w, int answer, struct exitfd_event *event)
 {
     struct wait_result result;
-    int found = answer == -ECHILD ? -ECHILD : xfd_status_settle(w, &result);
+    int found = answer == -ECHILD ? -ECHILD : xfd_status_reap_exit(w, &result);
 
     if (found == 1)
         xfd_event_fill(event, w, &result);
@@ -227,30 +224,30 @@ static int take_waited(const struct watch *w, int answer, struct exitfd_event *e
     return found != 0;
 }
 
-/* It was told of too soon. 0, or -EAGAIN: the kernel could not be asked. */
+/* It was reported too soon. 0, or -EAGAIN: the kernel could not be asked. */
 static int ask_again(struct exitfd *x, struct watch *w, bool requested)
 {
     /* A child that we trace ourselves has stopped: until its tracer takes that, waitid would tell it again at once. */
     if (w->pidfd < 0)
-        return xfd_follow_add(x, w, 0, true);
+        return xfd_tracking_add(x, w, 0, true);
     /* Now for each change, beginning with what it is: nothing since the last look is missed. */
     return requested || request_poll(x, w, w->pidfd, IORING_POLL_ADD_MULTI) ? 0 : -EAGAIN;
 }
 
 /* How many events, or -EAGAIN. */
-static int settle(struct exitfd *x, struct watch *w, const struct io_uring_cqe *cqe, struct exitfd_event *event)
+static int finish_watch(struct exitfd *x, struct watch *w, const struct io_uring_cqe *cqe, struct exitfd_event *event)
 {
     bool requested = cqe->flags & IORING_CQE_F_MORE, reaped = cqe->res > 0 && cqe->res & POLLHUP;
-    struct exitfd_event untold;
+    struct exitfd_event unreported;
     int count = w->flags & WATCH_DISCARDED ? 0 : 1;
 
-    event = count ? event : &untold;
+    event = count ? event : &unreported;
     int taken = w->pidfd >= 0 ? xfd_child_take(w, reaped, event) : take_waited(w, cqe->res, event);
     if (taken < 0)
         return -EAGAIN;
     if (taken == 0)
         return ask_again(x, w, requested);
-    let_go(x, w, requested);
+    end_watch(x, w, requested);
     xfd_watches_drop(&x->watches, w);
     return count;
 }
@@ -265,98 +262,84 @@ static int complete(struct exitfd *x, struct exitfd_event *events, int max)
     while (io_uring_cq_ready(&u->ring) > 0) {
         io_uring_peek_cqe(&u->ring, &cqe);
         struct watch *w = xfd_watches_by_token(&x->watches, cqe->user_data);
-        int found = w && count == max ? -EAGAIN : w ? settle(x, w, cqe, &events[count]) : 0;
+        int found = w && count == max ? -EAGAIN : w ? finish_watch(x, w, cqe, &events[count]) : 0;
         if (found < 0)
             break;
-        if (cqe->user_data == TOKEN_TICK)
-            u->tick_armed = false;
+        if (cqe->user_data == COMPLETION_TIMER)
+            u->timer_armed = false;
         io_uring_cqe_seen(&u->ring, cqe);
         count += found;
     }
     return count;
 }
 
-static void request_tick(struct exitfd *x)
+static void request_timer(struct exitfd *x)
 {
     struct uring *u = x->uring;
     struct io_uring_sqe *sqe = xfd_ring_sqe(&u->ring);
 
     if (!sqe)
         return;
-    u->tick_time.tv_sec = x->tick_period / 1000;
-    u->tick_time.tv_nsec = x->tick_period % 1000 * 1000000;
-    io_uring_prep_timeout(sqe, &u->tick_time, 0, 0);
-    sqe->user_data = TOKEN_TICK;
-    u->tick_armed = true;
+    u->timer_time.tv_sec = x->subscription.recheck_ms / 1000;
+    u->timer_time.tv_nsec = x->subscription.recheck_ms % 1000 * 1000000;
+    io_uring_prep_timeout(sqe, &u->timer_time, 0, 0);
+    sqe->user_data = COMPLETION_TIMER;
+    u->timer_armed = true;
 }
 
-static bool is_tick_wanted(const struct exitfd *x)
+static bool is_timer_wanted(const struct exitfd *x)
 {
-    return x->tick_period > 0 && !x->uring->tick_armed;
+    return x->subscription.recheck_ms > 0 && !x->uring->timer_armed;
 }
 
-static void tick(struct exitfd *x)
+static void set_recheck(struct exitfd *x, int period_ms)
 {
-    if (is_tick_wanted(x)) {
-        request_tick(x);
+    (void)period_ms;
+    if (is_timer_wanted(x)) {
+        request_timer(x);
         hand_over(x);
     }
 }
 
 static int turn(struct exitfd *x)
 {
-    if (is_tick_wanted(x))
-        request_tick(x);
+    if (is_timer_wanted(x))
+        request_timer(x);
     return xfd_ring_enter(&x->uring->ring);
 }
 
 static bool is_more_due(const struct exitfd *x)
 {
-    return xfd_ring_is_more_due(&x->uring->ring) || is_tick_wanted(x);
+    return xfd_ring_is_more_due(&x->uring->ring) || is_timer_wanted(x);
 }
 
-static int collect_followed(struct exitfd *x, struct exitfd_event *events, int max)
+static int take_tracked(struct exitfd *x, struct exitfd_event *events, int max)
 {
-    bool any = x->ring_size > 0 || x->any_child;
-    return any ? xfd_follow_collect(x, events, max, x->deaf, 0) : 0;
+    bool any = x->tracking.count > 0 || x->orphans.claimed;
+    return any ? xfd_scan_take(x, events, max, x->subscription.signal_lost, 0) : 0;
 }
 
 static int take(struct exitfd *x, struct exitfd_event *events, int max)
 {
     struct uring *u = x->uring;
-    int count = u->followed_first ? collect_followed(x, events, max) : 0, error;
+    int count = u->scan_first ? take_tracked(x, events, max) : 0, error;
     bool room, drained = false;
 
     u->adds = 0;
-    u->told_to_wait = false;
+    u->fd_is_readable = false;
     do {
         error = turn(x);
         count += complete(x, events + count, max - count);
         room = error == 0 && io_uring_cq_ready(&u->ring) == 0;
         if (room)
-            drained |= wake_drain(x->wake_fd);
+            drained |= wake_drain(x->wake.fd);
     } while (room && is_more_due(x));
     if (!room && drained)
-        wake(x);
-    if (room && !u->followed_first)
-        count += collect_followed(x, events + count, max - count);
-    u->followed_first = !room;
+        wake_up(&x->wake);
+    if (room && !u->scan_first)
+        count += take_tracked(x, events + count, max - count);
+    u->scan_first = !room;
     return count == 0 && error == -ENOTSUP ? error : count;
-}
-
-static int wait_uring(struct exitfd *x, struct exitfd_event *events, int max, int timeout)
-{
-    pthread_mutex_lock(&x->lock);
-    xfd_follow_check(x);
-    timeout = xfd_follow_patience(x, timeout);
-    pthread_mutex_unlock(&x->lock);
-    int ready = timeout != 0 ? wake_sleep(x, timeout) : 1;
-    if (ready <= 0)
-        return ready;
-    pthread_mutex_lock(&x->lock);
-    int count = take(x, events, max);
-    pthread_mutex_unlock(&x->lock);
-    return count;
 }
 
 const struct backend xfd_uring_backend = {
@@ -367,7 +350,7 @@ const struct backend xfd_uring_backend = {
     .close = close_uring,
     .add = add,
     .remove = remove_watch,
-    .wait = wait_uring,
-    .tick = tick,
+    .take = take,
+    .set_recheck = set_recheck,
     .check = check_thread,
 };

@@ -5,6 +5,12 @@
 
 #include <errno.h>
 
+int xfd_platform_open_pidfd(pid_t pid)
+{
+    (void)pid;
+    return -ENOTSUP;
+}
+
 pid_t xfd_platform_pid_of(int pidfd)
 {
     (void)pidfd;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "posix/attributes.h"
+#include "posix/compat.h"
 
 #include "platform.h"
 
@@ -27,7 +27,7 @@ static int copy_all(posix_spawnattr_t *copy, const posix_spawnattr_t *attr)
         error = posix_spawnattr_getsigmask(attr, &set);
     if (error == 0)
         error = posix_spawnattr_setsigmask(copy, &set);
-    return error ? error : xfd_attributes_copy_scheduling(copy, attr);
+    return error ? error : xfd_compat_copy_scheduling(copy, attr);
 }
 
 int xfd_platform_copy_attributes(posix_spawnattr_t *copy, const posix_spawnattr_t *attr)

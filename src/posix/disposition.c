@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Somebody may install a handler over ours and chain to it. It must then stay callable, with its own predecessor, for
- * as long as the process lives, even when we have no more use for it; and when we come to install a handler again, over
- * theirs, it must not be the same one, or theirs and ours would call each other for ever. Hence several trampolines,
- * each with its predecessor. Of four, three may be buried like that.
+ * The application may install a handler over ours and chain to it. Ours must then stay callable, with its own
+ * predecessor, for as long as the process lives, even when we have no more use for it. And when we install a handler
+ * again, over theirs, it must not be the same one, or theirs and ours would call each other for ever. Hence several
+ * trampolines, each with its predecessor. Of four, three may be buried like that.
  *
  * The application may also take such a handler away for a moment and put it back (signal(3) around system(3)). So what is
  * buried stays buried, and is used again only over the very handler it chains to: that changes no chain.
@@ -153,7 +153,7 @@ enum {
 
 /* What the handler found expects of the kernel goes on: its mask, its stack, whether it nests, whether calls of the
    application are restarted, stops if it had them, no zombies if it wanted none. SIG_IGN counts as an accident, inherited
-   from whoever started us: with it no child would leave a status. */
+   from the program that started us: with it no child would leave a status. */
 static struct sigaction our_action(const struct trampoline *t, bool stops)
 {
     bool chained = is_function(function_of(&t->found));
@@ -237,7 +237,7 @@ int xfd_disposition_install(bool stops, bool newcomer)
     return 0;
 }
 
-/* More than one if what was found is another of ours: somebody had put his handler between them, and took it away. */
+/* More than one if what was found is another of ours: other code had put its handler between them, and took it away. */
 void xfd_disposition_restore(void)
 {
     struct sigaction current;

@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-/* Sees to it that the handler is told of stops or not. Where it is not installed, or somebody has replaced it, it is
+/* Makes the handler run for stops, or not. Where it is not installed, or other code has replaced it, it is
    installed for a newcomer only: we do not fight. -EAGAIN: it was buried too often. */
 int xfd_disposition_install(bool stops, bool newcomer);
 
@@ -14,14 +14,14 @@ void xfd_disposition_restore(void);
 
 enum sigchld_state {
     SIGCHLD_OURS,   /* the handler is ours */
-    SIGCHLD_OTHER,  /* it is somebody else's or the default: whether ours is called, only they know */
+    SIGCHLD_OTHER,  /* another one, or the default: ours may be called by it, or not */
     SIGCHLD_IGNORED /* the kernel sends no signal, and reaps */
 };
 
 struct sigchld_disposition {
     enum sigchld_state state;
     bool no_zombies;  /* the kernel reaps by itself (SIG_IGN or SA_NOCLDWAIT) */
-    bool hides_stops; /* SA_NOCLDSTOP: also of ours, where somebody has put it back as he had once found it */
+    bool hides_stops; /* SA_NOCLDSTOP: also of ours, where other code has put it back as it had once found it */
 };
 struct sigchld_disposition xfd_disposition_get(void);
 

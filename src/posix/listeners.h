@@ -29,7 +29,7 @@ struct listener {
 /* Writes to every active listener of this process except one. Async-signal-safe. */
 void xfd_listeners_write(const struct listener *except);
 
-/* A listener that nobody else has, or NULL: no memory. Give it back by clearing `reserved`. */
+/* A listener that is not in use, or NULL: no memory. Give it back by clearing `reserved`. */
 struct listener *xfd_listeners_reserve(void);
 
 /* Whether it needs the handler. */

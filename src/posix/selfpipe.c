@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include "follow.h"
-#include "posix/disposition.h"
-#include "posix/pipe.h"
-#include "posix/sigchld.h"
-#include "status.h"
-#include "wake.h"
+/* The SIGCHLD handler writes a byte to a pipe, whose read end is the fd. For every POSIX system. */
+#include "backend.h"
+#include "posix/compat.h"
 
 #include <errno.h>
 
@@ -16,78 +13,43 @@ static int probe(unsigned flags, bool forced)
 
 static void close_selfpipe(struct exitfd *x)
 {
-    xfd_follow_stop(x);
-    close(x->wake_fd);
+    xfd_subscription_close(x);
+    close(x->wake.fd);
     close(x->fd);
 }
 
 static int open_selfpipe(struct exitfd *x)
 {
     int ends[2];
-    int error = xfd_pipe_open(ends);
+    int error = xfd_compat_pipe(ends);
 
     if (error < 0)
         return error;
     x->fd = ends[0];
-    x->wake_fd = ends[1];
-    x->wake_size = 1;
-    error = xfd_follow_start(x);
+    x->wake.fd = ends[1];
+    x->wake.size = 1;
+    error = xfd_subscription_open(x);
     if (error < 0)
         close_selfpipe(x);
     return error;
 }
 
-static int add(struct exitfd *x, struct watch *w, int pidfd, bool known_child)
+static int add(struct exitfd *x, struct watch *w, int pidfd, bool started_by_us)
 {
-    int error = xfd_follow_add(x, w, 0, known_child);
+    int error = xfd_tracking_add(x, w, 0, started_by_us);
 
     if (error == 0 && pidfd >= 0)
         close(pidfd);
     return error;
 }
 
-/* Once for each time that the handler is found replaced. */
-static bool tell_deaf(struct exitfd *x)
+/* Where SIGCHLD does not arrive nothing writes to the pipe, so every take is a scan, and one for orphans. */
+static int take(struct exitfd *x, struct exitfd_event *events, int max)
 {
-    bool told = x->told_deaf;
+    bool lost = x->subscription.signal_lost, woken = wake_drain(x->fd);
+    int count = woken || lost ? xfd_scan_take(x, events, max, lost, 0) : xfd_scan_one(x, events);
 
-    x->told_deaf = (x->ring_size > 0 || x->any_child) && xfd_disposition_get().state != SIGCHLD_OURS;
-    return x->told_deaf && !told;
-}
-
-struct found {
-    int count, patience;
-    bool orphans_due;
-};
-
-static struct found take(struct exitfd *x, struct exitfd_event *events, int max, int timeout)
-{
-    struct found found = { 0 };
-
-    pthread_mutex_lock(&x->lock);
-    bool reached = xfd_follow_check(x);
-    bool woken = wake_drain(x->fd);
-    if (woken || !reached)
-        found.count = xfd_follow_collect(x, events, max, !reached, 0);
-    else
-        found.count = xfd_follow_audit(x, events);
-    /* Deaf, each look is one for orphans too, and no reason not to sleep until the next one. */
-    found.orphans_due = x->orphans_due && (woken || reached);
-    if (found.count == 0 && !reached && tell_deaf(x))
-        found.count = -EPIPE;
-    found.patience = xfd_follow_patience(x, timeout);
-    pthread_mutex_unlock(&x->lock);
-    return found;
-}
-
-static int wait_selfpipe(struct exitfd *x, struct exitfd_event *events, int max, int timeout)
-{
-    struct found found = take(x, events, max, timeout);
-
-    if (found.count != 0 || found.orphans_due || timeout == 0 || xfd_status_is_refused())
-        return found.count;
-    int ready = wake_sleep(x, found.patience);
-    return ready < 0 ? ready : take(x, events, max, 0).count;
+    return count == 0 && lost && xfd_subscription_report_loss(x) ? -EPIPE : count;
 }
 
 const struct backend xfd_selfpipe_backend = {
@@ -97,7 +59,7 @@ const struct backend xfd_selfpipe_backend = {
     .open = open_selfpipe,
     .close = close_selfpipe,
     .add = add,
-    .remove = xfd_follow_remove,
-    .wait = wait_selfpipe,
+    .remove = xfd_tracking_remove,
+    .take = take,
     .by_sigchld = true,
 };

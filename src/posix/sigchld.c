@@ -56,15 +56,19 @@ static void release_user_fd(void)
     user_fd = NULL;
 }
 
-/* This thread has locked it, before the fork. */
-void xfd_sigchld_forked(void)
+void xfd_sigchld_restore_after_fork(void)
 {
-    xfd_listeners_forked();
-    release_user_fd();
-    xfd_sigchld_unlock();
+    restore_thread(&mask_before_lock, cancel_state_before_lock);
 }
 
-/* newcomer: somebody wants the handler from now on. */
+void xfd_sigchld_forked(void)
+{
+    pthread_mutex_init(&lock, NULL);
+    xfd_listeners_forked();
+    release_user_fd();
+}
+
+/* newcomer: a listener wants the handler from now on. */
 static int sync_handler(bool newcomer)
 {
     bool stops;

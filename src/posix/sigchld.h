@@ -23,9 +23,10 @@ int xfd_sigchld_replace_user_fd(int fd, int *old_fd);
 
 bool xfd_sigchld_is_blocked(void); /* in this thread */
 
-/* Around a fork, and in the child after it. */
+/* Around a fork. In the child, instead of unlocking: forked, which needs no lock, and then restore_after_fork. */
 void xfd_sigchld_lock(void);
 void xfd_sigchld_unlock(void);
 void xfd_sigchld_forked(void);
+void xfd_sigchld_restore_after_fork(void);
 
 #endif

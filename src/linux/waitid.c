@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * waitid(2) with its fifth argument, the rusage of the child, which no libc passes on. So the kernel's struct is spelt out
+ * here.
+ */
 #include "linux/sys.h"
 #include "status.h"
 
@@ -11,8 +15,8 @@ struct kernel_rusage {
 };
 
 /*
- * gVisor's waitid takes the 0x7f of a stopped child's wait status for a signal, which it cannot be: a stop is told as a
- * death by it, and a continuation as one with a core dump. Which signal stopped the child is lost.
+ * gVisor's waitid takes the 0x7f of a stopped child's wait status for a signal, which it cannot be: a stop is reported as
+ * a death by it, and a continuation as one with a core dump. Which signal stopped the child is lost.
  */
 static void correct_impossible_death(siginfo_t *info)
 {

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/* Three children at once, and what each event means. */
+#include <errno.h>
+#include <exitfd.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static void print(const struct exitfd_event *e)
+{
+    const char *name = e->data;
+
+    if (e->origin == EXITFD_UNKNOWN)
+        printf("%s: ended, but other code took its status\n", name);
+    else if (e->code == CLD_EXITED)
+        printf("%s: exit status %d\n", name, e->status);
+    else
+        printf("%s: signal %d\n", name, e->status);
+}
+
+int main(void)
+{
+    static char *names[] = { "one", "two", "three" };
+    struct exitfd *x;
+    struct exitfd_event events[16];
+    int left = 0;
+
+    if (exitfd_open(&x, 0) < 0)
+        return 1;
+    for (; left < 3; left++)
+        if (exitfd_fork(x, 0, names[left]) == 0)
+            _exit(left);
+
+    while (left > 0) {
+        int n = exitfd_wait(x, events, 16, -1);
+        if (n == -EINTR || n == -EPIPE)
+            continue; /* look at what your own handlers have set, then go on */
+        if (n < 0) {
+            fprintf(stderr, "exitfd_wait: %s\n", strerror(-n));
+            return 1;
+        }
+        for (int i = 0; i < n; i++)
+            print(&events[i]);
+        left -= n;
+    }
+    exitfd_close(x);
+    return 0;
+}

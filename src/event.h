@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/* Filling an event. */
+#ifndef EXITFD_EVENT_H
+#define EXITFD_EVENT_H
+
+#include "status.h"
+
+void xfd_event_fill(struct exitfd_event *event, const struct watch *w, const struct wait_result *result);
+void xfd_event_recorded(struct exitfd_event *event, const struct watch *w, int wait_status);
+void xfd_event_unknown(struct exitfd_event *event, const struct watch *w);
+
+#endif

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * No call says "other code has reaped one of your children", and asking for each child is O(n). But the kernel adds the
+ * page faults of every child that is waited for to those of its parent (getrusage(2), RUSAGE_CHILDREN), and hardly any
+ * process runs without one (a child of clone(2) with CLONE_VM may). What is there beyond those that we reaped was reaped
+ * by other code. Other exitfds of this process may watch the same child, so our own reaps are listed too.
+ */
+#include "foreign_reaps.h"
+
+#include <stdatomic.h>
+#include <sys/resource.h>
+
+#define REAPS_KEPT 256
+
+static _Atomic unsigned long own_faults;
+static _Atomic unsigned reaping;                      /* threads between their wait and their note of it */
+static _Atomic uint64_t own_reaps, reaps[REAPS_KEPT]; /* each the number of the reap, and the pid in the lower half */
+
+void xfd_own_reap_begin(void)
+{
+    atomic_fetch_add(&reaping, 1);
+}
+
+/* The faults go last: a thread that finds them counted also finds the reap. */
+void xfd_own_reap_end(pid_t pid, long faults)
+{
+    if (pid > 0) {
+        uint64_t number = atomic_fetch_add(&own_reaps, 1);
+        atomic_store(&reaps[number % REAPS_KEPT], number << 32 | (uint32_t)pid);
+        atomic_fetch_add(&own_faults, (unsigned long)faults);
+    }
+    atomic_fetch_sub(&reaping, 1);
+}
+
+/* False, and *faults as it was, where it cannot be known. */
+static bool count_foreign_faults(unsigned long *faults)
+{
+    struct rusage children = { 0 };
+    unsigned long own = atomic_load(&own_faults);
+
+    getrusage(RUSAGE_CHILDREN, &children);
+    if (children.ru_minflt == 0 || atomic_load(&reaping) > 0 || atomic_load(&own_faults) != own)
+        return false;
+    *faults = (unsigned long)children.ru_minflt - own;
+    return true;
+}
+
+void xfd_foreign_reaps_open(struct foreign_reaps *r)
+{
+    count_foreign_faults(&r->faults);
+    r->own_seen = atomic_load(&own_reaps);
+}
+
+bool xfd_foreign_reaps_since(struct foreign_reaps *r)
+{
+    unsigned long before = r->faults;
+
+    return !count_foreign_faults(&r->faults) || r->faults != before;
+}
+
+int xfd_foreign_reaps_next_own(struct foreign_reaps *r, pid_t *pid)
+{
+    uint64_t now = atomic_load(&own_reaps);
+
+    if (r->own_seen == now)
+        return 0;
+    uint64_t reap = atomic_load(&reaps[r->own_seen % REAPS_KEPT]);
+    if (reap >> 32 != (uint32_t)r->own_seen || (uint32_t)reap == 0) {
+        r->own_seen = now;
+        return -1;
+    }
+    r->own_seen++;
+    *pid = (pid_t)(uint32_t)reap;
+    return 1;
+}
+
+void xfd_foreign_reaps_forked(void)
+{
+    atomic_store(&reaping, 0);
+}

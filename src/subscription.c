@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * SIGCHLD may cease to arrive without a sign: another thread unblocks it under a signalfd, other code replaces the handler,
+ * the mask of the thread that waits is a different one. So this is checked again and again, and where SIGCHLD does not
+ * arrive the children that need it are scanned every 100 ms.
+ */
+#include "subscription.h"
+
+#include "backend.h"
+#include "posix/disposition.h"
+#include "posix/sigchld.h"
+
+#include <errno.h>
+
+#define SCAN_MS 100
+#define CHECK_MS 1000
+
+bool xfd_subscription_is_allowed(const struct exitfd *x)
+{
+    return x->backend->by_sigchld || !(x->flags & EXITFD_NO_SIGNALS);
+}
+
+bool xfd_subscription_is_needed(const struct exitfd *x)
+{
+    return x->tracking.count > x->tracking.pid_reused || x->orphans.claimed;
+}
+
+static int sync_listening(struct exitfd *x)
+{
+    struct subscription *s = &x->subscription;
+    bool to_stops = x->stops.watches > 0;
+    bool wanted = xfd_subscription_is_allowed(x) && (x->backend->by_sigchld || xfd_subscription_is_needed(x));
+    int error = 0;
+
+    if (wanted == s->listening && to_stops == s->to_stops)
+        return 0;
+    if (wanted)
+        error = xfd_sigchld_listen(s->listener, x->wake.fd, x->wake.size,
+                                   x->backend->by_signalfd ? LISTEN_TO_SIBLINGS
+                                   : to_stops              ? LISTEN_STOPS
+                                                           : LISTEN_EXITS);
+    else if (s->listening)
+        xfd_sigchld_unlisten(s->listener);
+    s->listening = wanted && error == 0;
+    s->to_stops = to_stops;
+    return error;
+}
+
+int xfd_subscription_open(struct exitfd *x)
+{
+    x->subscription.listener = xfd_sigchld_reserve();
+    if (!x->subscription.listener)
+        return -ENOMEM;
+    int error = x->backend->by_sigchld ? sync_listening(x) : 0;
+    if (error < 0)
+        xfd_subscription_close(x);
+    return error;
+}
+
+void xfd_subscription_close(struct exitfd *x)
+{
+    struct listener *listener = x->subscription.listener;
+
+    if (!listener)
+        return;
+    xfd_sigchld_unlisten(listener);
+    xfd_sigchld_release(listener);
+    x->subscription.listener = NULL;
+}
+
+/* The fd of a back end that does without SIGCHLD is to serve the few that need it whatever becomes of the handler. */
+static void sync_recheck(struct exitfd *x)
+{
+    bool for_few = xfd_subscription_is_needed(x) && !x->backend->by_sigchld;
+    int period = x->subscription.signal_lost ? SCAN_MS : for_few ? CHECK_MS : 0;
+
+    if (!x->backend->set_recheck || period == x->subscription.recheck_ms)
+        return;
+    x->subscription.recheck_ms = period;
+    x->backend->set_recheck(x, period);
+}
+
+/* Both ways: what exited since the last scan, or shortly before the signal was lost, made no sign. */
+static void set_lost(struct exitfd *x, bool lost)
+{
+    x->subscription.signal_lost = lost;
+    if (!xfd_subscription_is_needed(x))
+        return;
+    xfd_tracking_scan_all(&x->tracking);
+    wake_up(&x->wake);
+}
+
+int xfd_subscription_sync(struct exitfd *x)
+{
+    int error = sync_listening(x);
+
+    if (!xfd_subscription_is_needed(x))
+        x->subscription.signal_lost = false;
+    sync_recheck(x);
+    return error;
+}
+
+static void listen_to_stops_again(struct exitfd *x)
+{
+    x->subscription.to_stops = false;
+    sync_listening(x);
+    wake_up(&x->wake);
+}
+
+static bool arrives(struct exitfd *x)
+{
+    struct sigchld_disposition now = xfd_disposition_get();
+
+    if (x->backend->by_signalfd)
+        return now.state != SIGCHLD_IGNORED && xfd_sigchld_is_blocked();
+    if (!x->subscription.listening || now.state != SIGCHLD_OURS || xfd_sigchld_is_blocked())
+        return false;
+    if (x->subscription.to_stops && now.hides_stops)
+        listen_to_stops_again(x);
+    return true;
+}
+
+bool xfd_subscription_check(struct exitfd *x)
+{
+    bool lost = xfd_subscription_is_needed(x) && !arrives(x);
+
+    if (lost != x->subscription.signal_lost)
+        set_lost(x, lost);
+    sync_recheck(x);
+    return !lost;
+}
+
+int xfd_subscription_sleep_limit(const struct exitfd *x, int timeout_ms)
+{
+    int most = x->subscription.signal_lost && !x->backend->set_recheck ? SCAN_MS : CHECK_MS;
+
+    return xfd_subscription_is_needed(x) && (timeout_ms < 0 || timeout_ms > most) ? most : timeout_ms;
+}
+
+bool xfd_subscription_report_loss(struct exitfd *x)
+{
+    bool reported = x->subscription.epipe_reported;
+    bool used = x->tracking.count > 0 || x->orphans.claimed;
+
+    x->subscription.epipe_reported = used && xfd_disposition_get().state != SIGCHLD_OURS;
+    return x->subscription.epipe_reported && !reported;
+}

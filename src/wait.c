@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * exitfd_wait: sleep until the fd is readable, then take what is due. This is the only place that sleeps, and it does so
+ * without x->lock. A wait with time-out 0 only takes.
+ */
+#include "backend.h"
+#include "errnos.h"
+#include "object.h"
+#include "process.h"
+#include "status.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <time.h>
+
+static int64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Rounded up: no time-out comes early. */
+static int64_t ms_until(int64_t deadline)
+{
+    int64_t left = deadline - now_ns();
+    return left > 0 ? (left + 999999) / 1000000 : 0;
+}
+
+static int prepare(struct exitfd *x, int timeout_ms)
+{
+    pthread_mutex_lock(&x->lock);
+    xfd_subscription_check(x);
+    int limit = xfd_subscription_sleep_limit(x, timeout_ms);
+    pthread_mutex_unlock(&x->lock);
+    return limit;
+}
+
+/*
+ * By poll(2): epoll_wait(2) gives EINTR also where no handler ran, as after SIGSTOP and SIGCONT. The signalfd as well, where
+ * there is one: a forked child that polls an epoll set makes it forget that a signalfd in it is ready.
+ *
+ * 0; -EINTR; -ESTALE: a handler forked, and it is its child that comes back here.
+ */
+static int sleep_until_readable(struct exitfd *x, int limit_ms)
+{
+    struct pollfd items[] = { { .fd = x->fd, .events = POLLIN }, { .fd = x->signal_fd, .events = POLLIN } };
+    nfds_t count = x->signal_fd < 0 ? 1 : 2; /* no more than there are: RLIMIT_NOFILE counts them */
+
+    atomic_fetch_add(&x->sleepers, 1);
+    int error = poll(items, count, limit_ms) < 0 ? -errno : 0;
+    if (x->owner != xfd_process_id())
+        return -ESTALE;
+    atomic_fetch_sub(&x->sleepers, 1);
+    return error;
+}
+
+static int take(struct exitfd *x, struct exitfd_event *events, int max)
+{
+    int first = xfd_orphans_take_first(x, events, max);
+
+    if (first > 0)
+        return first;
+    pthread_mutex_lock(&x->lock);
+    int count = x->backend->take(x, events, max);
+    xfd_subscription_sync(x);
+    bool ended = xfd_watches_take_ended(&x->watches);
+    bool due = xfd_orphans_take_due(&x->orphans);
+    pthread_mutex_unlock(&x->lock);
+    if (due && count >= 0)
+        count += xfd_orphans_take(x, events + count, max - count);
+    else if (ended)
+        xfd_orphans_look_again();
+    return count;
+}
+
+/* A wait that a seccomp filter blocks leaves the fd readable, for a thread that may wait. */
+static int take_or_blocked(struct exitfd *x, struct exitfd_event *events, int max)
+{
+    xfd_status_forget_blocked();
+    int count = take(x, events, max);
+    if (!xfd_status_is_blocked())
+        return count;
+    wake_up(&x->wake);
+    return count == 0 ? -EPERM : count;
+}
+
+static int wait_until(struct exitfd *x, struct exitfd_event *events, int max, int timeout_ms)
+{
+    int64_t deadline = timeout_ms > 0 ? now_ns() + (int64_t)timeout_ms * 1000000 : 0;
+    int64_t left = timeout_ms < 0 ? -1 : timeout_ms;
+
+    for (;;) {
+        int limit = prepare(x, (int)left);
+        int error = limit == 0 ? 0 : sleep_until_readable(x, limit);
+        if (error < 0 && error != -EINTR)
+            return error;
+        /* What came in time is given before the interruption is reported. */
+        int count = take_or_blocked(x, events, max);
+        if (count != 0 || error < 0 || left == 0)
+            return count != 0 ? count : error;
+        if (left > 0)
+            left = ms_until(deadline);
+    }
+}
+
+int exitfd_wait(struct exitfd *x, struct exitfd_event *events, int max, int timeout_ms)
+{
+    int cancel_state, error = xfd_object_check(x);
+
+    if (error == 0 && (!events || max < 1))
+        error = -EINVAL;
+    if (error < 0)
+        return error;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    int count = wait_until(x, events, max, timeout_ms);
+    pthread_setcancelstate(cancel_state, &cancel_state);
+    return count < 0 ? xfd_not_here(-count) : count;
+}
