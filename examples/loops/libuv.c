@@ -1,35 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The sharp edge: stop and close the handle before exitfd_close, because libuv keeps the number of the fd, and a closed
- * number is soon somebody else's. uv_spawn may be used beside this: libuv waits for its own children only.
+ * The sharp edge: a closed handle is libuv's until its callback. Here it lives
+ * until uv_run returns, so nobody asks for that callback. uv_spawn may be used
+ * beside this, because libuv waits for its own children only.
  */
 #include "children.h"
-#include <uv.h>
+#include <exitfd/libuv.h>
 
-static int left = CHILDREN;
-
-static void on_exits(uv_poll_t *handle, int status, int events)
+static void on_event(struct exitfd_uv *exits, int status, const struct exitfd_event *event)
 {
-    (void)events;
-    must(status, "uv_poll");
-    left -= print_ends(handle->data);
-    if (left == 0)
-        uv_close((uv_handle_t *)handle, NULL);
+    if (print_end(status, event) == CHILDREN)
+        exitfd_uv_detach(exits, NULL);
 }
 
 int main(void)
 {
-    struct exitfd *x;
-    must(exitfd_open(&x, 0), "exitfd_open");
-    uv_loop_t loop;
-    uv_poll_t exits = { .data = x };
-    must(uv_loop_init(&loop), "uv_loop_init");
-    must(uv_poll_init(&loop, &exits, exitfd_get_fd(x)), "uv_poll_init");
-    must(uv_poll_start(&exits, UV_READABLE, on_exits), "uv_poll_start");
-    start_children(x);
-
-    must(uv_run(&loop, UV_RUN_DEFAULT), "uv_run");
-    must(uv_loop_close(&loop), "uv_loop_close");
+    struct exitfd *x = open_with_children();
+    struct exitfd_uv exits;
+    must(exitfd_uv_attach(&exits, uv_default_loop(), x, on_event, NULL), "exitfd_uv_attach");
+    must(uv_run(uv_default_loop(), UV_RUN_DEFAULT), "uv_run");
+    must(uv_loop_close(uv_default_loop()), "uv_loop_close");
     exitfd_close(x);
-    return 0;
 }

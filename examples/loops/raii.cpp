@@ -1,55 +1,41 @@
 // SPDX-License-Identifier: MIT
-// The sharp edge: a data pointer has to outlive its event, so declare what it points at before the exitfd. And closing an
+// The sharp edge: a data pointer has to outlive its event, so declare what it points at before the owner. And closing an
 // exitfd does not wait: children still watched are the program's again, un-reaped.
 #include <cerrno>
-#include <exitfd.h>
+#include <exitfd/exitfd.hpp>
 #include <iostream>
-#include <memory>
 #include <poll.h>
 #include <string>
-#include <system_error>
 #include <unistd.h>
 #include <vector>
 
-static int must(int r, const char *what)
+static void must(std::error_code error, const char *what)
 {
-    if (r < 0)
-        throw std::system_error(-r, std::generic_category(), what);
-    return r;
-}
-
-struct Close {
-    void operator()(exitfd *x) const
-    {
-        exitfd_close(x);
-    }
-};
-
-static std::unique_ptr<exitfd, Close> open_exitfd()
-{
-    exitfd *x;
-    must(exitfd_open(&x, 0), "exitfd_open");
-    return std::unique_ptr<exitfd, Close>(x);
+    if (!error)
+        return;
+    std::cerr << what << ": " << error.message() << '\n';
+    std::exit(1);
 }
 
 int main()
 {
     std::vector<std::string> commands{ "exit 0", "exit 3", "kill -KILL $$" };
-    auto exits = open_exitfd();
+    exitfdpp::owner exits;
+    must(exits.open(), "exitfd_open");
     for (std::string &command : commands) {
         char shell[] = "sh", option[] = "-c";
         char *arguments[] = { shell, option, command.data(), nullptr };
-        must(exitfd_spawn(exits.get(), nullptr, shell, nullptr, nullptr, arguments, environ, 0, &command), "spawn");
+        must(exits.spawn("sh", arguments, environ, 0, &command), "exitfd_spawn");
     }
 
     for (std::size_t left = commands.size(); left > 0;) {
-        pollfd ready{ exitfd_get_fd(exits.get()), POLLIN, 0 };
+        pollfd ready{ exits.fd(), POLLIN, 0 };
         if (poll(&ready, 1, -1) < 0 && errno != EINTR)
-            must(-errno, "poll");
-        exitfd_event end;
-        for (; must(exitfd_wait(exits.get(), &end, 1, 0), "exitfd_wait") > 0; left--) {
+            must(std::error_code(errno, std::generic_category()), "poll");
+        for (const exitfd_event &end : exits.events()) {
             const char *how = end.origin == EXITFD_UNKNOWN ? "unknown" : end.code == CLD_EXITED ? "exited" : "killed";
             std::cout << *static_cast<std::string *>(end.data) << ": " << how << ' ' << end.status << '\n';
+            left--;
         }
     }
 }
