@@ -54,6 +54,7 @@
 
 #include <signal.h>
 #include <spawn.h>
+#include <stddef.h>
 #include <sys/resource.h>
 #include <sys/types.h>
 
@@ -177,7 +178,7 @@ enum exitfd_open_flags {
 };
 
 /*
- * Flags of exitfd_add, exitfd_add_pidfd, exitfd_spawn and exitfd_fork.
+ * Flags of exitfd_add, exitfd_add_pidfd, exitfd_start, exitfd_spawn and exitfd_fork.
  *
  * EXITFD_OBSERVE    Report, never reap. Any number of exitfds may observe one child besides the one owner that waits
  *                   for it, each is told once. Any process, not only a child, on the pidfd and io_uring back ends: its
@@ -362,6 +363,102 @@ int exitfd_get_pidfd(struct exitfd *x, pid_t pid);
  * -EINTR, -EPIPE, -ESTALE, -EXDEV
  */
 int exitfd_wait(struct exitfd *x, struct exitfd_event *events, int max, int timeout_ms);
+
+/*
+ * What the child of exitfd_start does before its program runs, in this order.
+ *
+ * EXITFD_DUP2        Duplicates fd to target. If they are equal, clears close-on-exec.
+ * EXITFD_OPEN        Opens path with flags and mode, at the number fd.
+ * EXITFD_CLOSE       Closes fd. It need not be open.
+ * EXITFD_CLOSE_FROM  Closes fd and all above it.
+ * EXITFD_CHDIR       Changes the working directory to path.
+ * EXITFD_FCHDIR      Changes the working directory to that of fd.
+ */
+enum exitfd_action_type {
+    EXITFD_DUP2,
+    EXITFD_OPEN,
+    EXITFD_CLOSE,
+    EXITFD_CLOSE_FROM,
+    EXITFD_CHDIR,
+    EXITFD_FCHDIR
+};
+
+struct exitfd_action {
+    enum exitfd_action_type type;
+    int fd;
+    int target;       /* EXITFD_DUP2 */
+    const char *path; /* EXITFD_OPEN, EXITFD_CHDIR */
+    int flags;        /* EXITFD_OPEN: those of open(2) */
+    mode_t mode;      /* EXITFD_OPEN, with O_CREAT */
+};
+
+/*
+ * Options of struct exitfd_command. By default the program starts with an empty
+ * signal mask. SIGCHLD and SIGPIPE have their default action. Other signals that
+ * the caller ignores stay ignored.
+ *
+ * EXITFD_NEW_SESSION   The child leads a new session, and with it a new process group.
+ * EXITFD_NEW_GROUP     The child leads a new process group.
+ * EXITFD_KEEP_SIGNALS  The program starts with the calling thread's signal mask, and
+ *                      every signal that the caller ignores stays ignored.
+ */
+enum exitfd_command_options {
+    EXITFD_NEW_SESSION = 1 << 16,
+    EXITFD_NEW_GROUP = 1 << 17,
+    EXITFD_KEEP_SIGNALS = 1 << 18
+};
+
+/* A program to start. Set what you do not use to 0. */
+struct exitfd_command {
+    size_t size;                         /* sizeof(struct exitfd_command) */
+    const char *file;                    /* sought in PATH unless it has a slash */
+    char *const *argv;                   /* ends with NULL */
+    char *const *envp;                   /* ends with NULL. NULL: the caller's environment. */
+    const struct exitfd_action *actions; /* done in this order */
+    size_t action_count;
+    unsigned options; /* enum exitfd_command_options */
+    int death_signal; /* what the child gets when the thread that starts it ends (Linux); 0: none */
+};
+
+/*
+ * exitfd_start - start a program and watch it
+ *
+ * The watch is reserved first. Once there is a child, nothing can fail: a child
+ * that was started is watched. Where the kernel has pidfds, the child has one from
+ * its birth, before it can exit. From Linux 6.15 on its status is therefore true
+ * whatever other code reaps, and also if SIGCHLD is ignored. (On the signalfd and
+ * self-pipe back ends children have no pidfd, and this does not hold.)
+ *
+ * Returns 0 once the program runs, and writes the child's pid to *pid. pid may be
+ * NULL. The calling thread waits until then, with all signals blocked. On failure
+ * there is no child and no event. The errno is that of the step that failed, be
+ * it an action or the exec.
+ *
+ * file is sought as posix_spawnp(3) does: in the caller's PATH, or in /bin and
+ * /usr/bin if PATH is not set. A script needs a line with "#!".
+ *
+ * death_signal is that of PR_SET_PDEATHSIG(2const). The kernel sends it when the
+ * thread that called exitfd_start ends, and it forgets it if the program has
+ * set-user-ID. To avoid this, start such a child in a thread that stays.
+ *
+ * command->size tells which fields the caller knows. A later version of the
+ * library takes a command of this one. This version takes a later one's command
+ * if the fields that it does not know are 0.
+ *
+ * -EINVAL   x, command, file, argv or a path that an action needs is NULL, or
+ *           unknown bits in flags or options, or an unknown action, or a size
+ *           that is too small, or a field that this version does not know
+ * -ENOTSUP  EXITFD_STOPPED or EXITFD_CONTINUED with EXITFD_NO_SIGNALS, or
+ *           death_signal on a system other than Linux
+ * -EMFILE, -ENFILE  no fd for the pidfd, and EXITFD_NO_SIGNALS. Without that flag
+ *           the child is tracked by SIGCHLD. Or an action said so.
+ * -EAGAIN   no process can be made (RLIMIT_NPROC)
+ * -E2BIG    the arguments and the environment are too long
+ * -ENOEXEC  no program, or a script without "#!"
+ * -ENOENT, -EACCES and others: what an action or execve(2) said
+ * -ESTALE, -EXDEV, -ENOMEM
+ */
+int exitfd_start(struct exitfd *x, pid_t *pid, const struct exitfd_command *command, unsigned flags, void *data);
 
 /*
  * exitfd_spawn - posix_spawnp(3) with the watch included

@@ -13,6 +13,9 @@ pid_t xfd_platform_pid_of(int pidfd);
 /* Whether a pid is the id of a thread that is not its process's first: no process has it, but some calls take it. */
 bool xfd_platform_is_thread(pid_t pid);
 
+/* Whether two pidfds are of one process. Before Linux 6.9 none can tell, and they count as that. */
+bool xfd_platform_is_same(int pidfd, int other);
+
 int xfd_platform_kill(int pidfd, int signum);
 
 /* An attribute object of its own, alike, to be destroyed by the caller. attr may be NULL. 0 or a negative errno. */

@@ -9,32 +9,51 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <unistd.h>
 
 static atomic_bool registered, initialized;
 static _Thread_local unsigned preparations;
+static _Thread_local const struct fork_hooks *hooks; /* of the fork that this thread makes */
 
 static void before_fork(void)
 {
-    if (preparations == 0)
+    if (preparations == 0) {
         xfd_sigchld_lock(); /* blocks all signals: no handler forks between this and the next line */
+        if (hooks)
+            hooks->before(hooks->argument);
+    }
     preparations++;
 }
 
 static void after_fork_in_parent(void)
 {
-    if (--preparations == 0)
-        xfd_sigchld_unlock();
+    if (--preparations > 0)
+        return;
+    if (hooks)
+        hooks->in_parent(hooks->argument);
+    xfd_sigchld_unlock();
 }
 
 static void after_fork_in_child(void)
 {
     if (--preparations > 0)
         return;
+    if (hooks)
+        hooks->in_child(hooks->argument);
     xfd_epoch_forked();
     xfd_sigchld_forked();
     xfd_orphans_forked();
     xfd_jobs_forked();
     xfd_status_forked();
+}
+
+pid_t xfd_process_fork(const struct fork_hooks *of_this_fork)
+{
+    hooks = of_this_fork;
+    pid_t pid = fork();
+    int error = errno;
+    hooks = NULL;
+    return pid < 0 ? -error : pid;
 }
 
 /*

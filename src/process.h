@@ -4,12 +4,25 @@
 #define EXITFD_PROCESS_H
 
 #include <stdint.h>
+#include <sys/types.h>
 
 /* Before anything else of the library; may be called any number of times. 0 or -ENOMEM. */
 int xfd_process_init(void);
 
 /* Differs between a process and its forked children. No system call where the kernel allows. */
 uint64_t xfd_process_epoch(void);
+
+/* What a fork of ours does besides, with all signals blocked and no other fork of the process on its way: each hook
+   before the handlers of the application, which may do anything. in_parent is called also where the fork failed. */
+struct fork_hooks {
+    void (*before)(void *argument);
+    void (*in_parent)(void *argument);
+    void (*in_child)(void *argument);
+    void *argument;
+};
+
+/* As fork(2), but a negative errno. */
+pid_t xfd_process_fork(const struct fork_hooks *hooks);
 
 /* For process.c: the platform's half, epoch.c. */
 int xfd_epoch_init(void);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+#include "command.h"
 #include "follow.h"
 #include "object.h"
 #include "orphans.h"
 #include "platform.h"
+#include "status.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -45,29 +47,87 @@ static void cancel(struct start *start)
     xfd_object_unlock(x, start->cancel_state);
 }
 
-/* Somebody learned the pid from the child itself and was faster. It is one child, and gives one event. */
-static void give_up_newer(struct start *start, pid_t pid)
+/*
+ * Whether w, which another thread has added by the pid since our start began, is of our child: it has learned the pid
+ * from the child itself. Otherwise other code has reaped ours, and another child has got its pid.
+ */
+static bool is_of_ours(const struct watch *w, pid_t pid, int pidfd)
+{
+    if (pidfd < 0 || xfd_platform_kill(pidfd, 0) != -ESRCH)
+        return true;
+    return w->pidfd >= 0 ? xfd_platform_is_same(w->pidfd, pidfd) : xfd_status_is_child(pid) < 0;
+}
+
+/* It is one child, and gives one event. */
+static void give_up_newer(struct start *start, pid_t pid, int pidfd)
 {
     struct exitfd *x = start->x;
     struct watch *w = xfd_watches_find(&x->watches, pid);
 
-    if (w && !xfd_orphans_is_older(w, start->number) && !(w->flags & WATCH_STARTED))
+    if (w && !xfd_orphans_is_older(w, start->number) && !(w->flags & WATCH_STARTED) && is_of_ours(w, pid, pidfd))
         xfd_object_remove(x, w);
 }
 
-static void started(struct start *start, pid_t pid)
+/* A watch that is not older than this start is of a later child: ours was reaped, so the pid is not its own any more. */
+static void bind(struct start *start, struct watch *w, pid_t pid)
+{
+    struct watches *watches = &start->x->watches;
+    struct watch *newest = xfd_watches_find(watches, pid);
+
+    if (newest && !xfd_orphans_is_older(newest, start->number))
+        xfd_watches_bind_behind(watches, w, pid);
+    else
+        xfd_watches_bind(watches, w, pid);
+}
+
+/* pidfd: the child's from its birth, which we own from now on; -1: none. Whatever has its pid by now, that one is it. */
+static void started(struct start *start, pid_t pid, int pidfd)
 {
     struct exitfd *x = start->x;
 
-    bool is_gone = xfd_orphans_reborn(x, pid, start->number);
+    bool is_gone = xfd_orphans_reborn(x, pid, start->number) && pidfd < 0;
     xfd_object_lock(x, &start->cancel_state);
-    give_up_newer(start, pid);
+    give_up_newer(start, pid, pidfd);
     struct watch *w = xfd_watches_by_token(&x->watches, start->token);
     w->age = start->number;
     w->flags |= WATCH_STARTED | (is_gone ? WATCH_GONE : 0);
-    xfd_watches_bind(&x->watches, w, pid);
-    x->backend->add(x, w, -1, true);
+    bind(start, w, pid);
+    x->backend->add(x, w, pidfd, true);
     xfd_object_unlock(x, start->cancel_state);
+}
+
+/* By the system calls that give a pidfd at birth, where the platform has them. */
+static int start_plan(struct exitfd *x, pid_t *pid, const struct start_plan *plan, unsigned flags, void *data)
+{
+    struct start start;
+    pid_t child;
+    int cancel_state, pidfd = -1, error = reserve(&start, x, flags, data);
+
+    if (error < 0)
+        return error;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    start.number = xfd_orphans_hold();
+    /* Without SIGCHLD there is no way to follow a child for which no fd is left. */
+    error = xfd_platform_start(plan, &child, x->backend->by_sigchld ? NULL : &pidfd, x->flags & EXITFD_NO_SIGNALS);
+    if (error == 0)
+        started(&start, child, pidfd);
+    xfd_orphans_release();
+    if (error < 0)
+        cancel(&start);
+    pthread_setcancelstate(cancel_state, &cancel_state);
+    if (error == 0 && pid)
+        *pid = child;
+    return error;
+}
+
+int exitfd_start(struct exitfd *x, pid_t *pid, const struct exitfd_command *command, unsigned flags, void *data)
+{
+    struct start_plan plan;
+    int error = xfd_object_check(x);
+
+    if (error == 0)
+        error = xfd_command_read(command, &plan);
+    return error < 0 ? error : start_plan(x, pid, &plan, flags, data);
 }
 
 static int set_signals(posix_spawnattr_t *attr)
@@ -124,7 +184,7 @@ int exitfd_spawn(struct exitfd *x, pid_t *pid, const char *file, const posix_spa
         start.number = xfd_orphans_hold();
         error = -posix_spawnp(&child, file, actions, &own_attr, argv, envp);
         if (error == 0)
-            started(&start, child);
+            started(&start, child, -1);
         xfd_orphans_release();
         posix_spawnattr_destroy(&own_attr);
     }
@@ -148,7 +208,7 @@ pid_t exitfd_fork(struct exitfd *x, unsigned flags, void *data)
         return 0; /* what was held is free here: process.c's handler has seen to it */
     error = -errno;
     if (pid > 0)
-        started(&start, pid);
+        started(&start, pid, -1);
     xfd_orphans_release();
     if (pid < 0) {
         cancel(&start);

@@ -78,6 +78,16 @@ int xfd_status_wait(idtype_t type, id_t id, int options, struct wait_result *ret
     return found;
 }
 
+void xfd_status_await(idtype_t type, id_t id)
+{
+    struct wait_result result;
+    struct rusage ignored;
+    siginfo_t info;
+
+    xfd_platform_waitid(type, id, WEXITED | WNOWAIT, &info, &ignored);
+    xfd_status_wait(type, id, WEXITED, &result);
+}
+
 void xfd_status_note_refusal(void)
 {
     refused = true;

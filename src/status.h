@@ -23,6 +23,9 @@ int xfd_status_wait(idtype_t type, id_t id, int options, struct wait_result *ret
 /* By its pidfd if it has one. -ECHILD also where its pid names another child by now. */
 int xfd_status_wait_watch(const struct watch *w, int options, struct wait_result *ret);
 
+/* Reaps a child that is about to exit, unless other code is faster. Blocks until then. */
+void xfd_status_await(idtype_t type, id_t id);
+
 /* Whether there was an -EPERM in this thread since it was forgotten, other than for P_ALL. */
 bool xfd_status_is_refused(void);
 void xfd_status_note_refusal(void);

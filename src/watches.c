@@ -127,6 +127,17 @@ void xfd_watches_bind(struct watches *ws, struct watch *w, pid_t pid)
     push(ws, slot_number(ws, w));
 }
 
+void xfd_watches_bind_behind(struct watches *ws, struct watch *w, pid_t pid)
+{
+    uint32_t *link = bucket_of(ws, pid);
+
+    while (*link != SLOT_NONE)
+        link = &ws->slots[*link].chain;
+    *link = slot_number(ws, w);
+    w->chain = SLOT_NONE;
+    w->pid = pid;
+}
+
 void xfd_watches_drop(struct watches *ws, struct watch *w)
 {
     uint32_t slot = slot_number(ws, w);

@@ -49,6 +49,7 @@ struct watch *xfd_watches_find(const struct watches *ws, pid_t pid);
 /* Takes a slot, the only step that can fail (-ENOMEM); it invalidates every struct watch pointer. */
 int xfd_watches_take(struct watches *ws, struct watch **ret);
 void xfd_watches_bind(struct watches *ws, struct watch *w, pid_t pid);
+void xfd_watches_bind_behind(struct watches *ws, struct watch *w, pid_t pid); /* for what is no longer the newest */
 void xfd_watches_drop(struct watches *ws, struct watch *w);
 
 /* The first bound watch in a slot not before *slot, which moves on; NULL at the end. */

@@ -91,7 +91,7 @@ int xfd_child_add(struct exitfd *x, struct watch *w, int given, bool known_child
         return error;
     if (error < 0)
         return follow(x, w, error, known_child);
-    if (known_child && is_stranger(w, pidfd)) {
+    if (known_child && given < 0 && is_stranger(w, pidfd)) {
         close(pidfd);
         return follow(x, w, -ESRCH, known_child);
     }
@@ -101,7 +101,7 @@ int xfd_child_add(struct exitfd *x, struct watch *w, int given, bool known_child
         error = arm(x, w, pidfd);
     if (error == 0) {
         w->pidfd = pidfd;
-        w->flags |= given >= 0 ? WATCH_SHARED : 0;
+        w->flags |= given >= 0 && !known_child ? WATCH_SHARED : 0; /* one from birth is ours alone */
         if (w->flags & JOB_FLAGS)
             xfd_follow_jobs(x, w);
         return 0;

@@ -17,6 +17,12 @@ bool xfd_platform_is_thread(pid_t pid)
     return false;
 }
 
+bool xfd_platform_is_same(int pidfd, int other)
+{
+    (void)pidfd, (void)other;
+    return true;
+}
+
 int xfd_platform_kill(int pidfd, int signum)
 {
     (void)pidfd, (void)signum;
