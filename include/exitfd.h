@@ -451,7 +451,8 @@ struct exitfd_command {
  * -ENOTSUP  EXITFD_STOPPED or EXITFD_CONTINUED with EXITFD_NO_SIGNALS, or
  *           death_signal on a system other than Linux
  * -EMFILE, -ENFILE  no fd for the pidfd, and EXITFD_NO_SIGNALS. Without that flag
- *           the child is tracked by SIGCHLD. Or an action said so.
+ *           the child is tracked by SIGCHLD. On systems other than Linux: no fd for
+ *           a pipe to the child. Or an action said so.
  * -EAGAIN   no process can be made (RLIMIT_NPROC)
  * -E2BIG    the arguments and the environment are too long
  * -ENOEXEC  no program, or a script without "#!"

@@ -16,6 +16,9 @@ bool xfd_platform_is_thread(pid_t pid);
 /* Whether two pidfds are of one process. Before Linux 6.9 none can tell, and they count as that. */
 bool xfd_platform_is_same(int pidfd, int other);
 
+/* fork(2), but a negative errno. *pidfd is the child's, opened before it can exit; -1: none can be had, or in the child. */
+pid_t xfd_platform_fork(int *pidfd);
+
 int xfd_platform_kill(int pidfd, int signum);
 
 /* An attribute object of its own, alike, to be destroyed by the caller. attr may be NULL. 0 or a negative errno. */

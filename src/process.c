@@ -25,12 +25,21 @@ static void before_fork(void)
     preparations++;
 }
 
+/* Once: a handler of the application may fork in turn. */
+static const struct fork_hooks *take_hooks(void)
+{
+    const struct fork_hooks *taken = hooks;
+    hooks = NULL;
+    return taken;
+}
+
 static void after_fork_in_parent(void)
 {
     if (--preparations > 0)
         return;
-    if (hooks)
-        hooks->in_parent(hooks->argument);
+    const struct fork_hooks *own = take_hooks();
+    if (own)
+        own->in_parent(own->argument);
     xfd_sigchld_unlock();
 }
 
@@ -38,8 +47,9 @@ static void after_fork_in_child(void)
 {
     if (--preparations > 0)
         return;
-    if (hooks)
-        hooks->in_child(hooks->argument);
+    const struct fork_hooks *own = take_hooks();
+    if (own)
+        own->in_child(own->argument);
     xfd_epoch_forked();
     xfd_sigchld_forked();
     xfd_orphans_forked();

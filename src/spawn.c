@@ -130,7 +130,24 @@ int exitfd_start(struct exitfd *x, pid_t *pid, const struct exitfd_command *comm
     return error < 0 ? error : start_plan(x, pid, &plan, flags, data);
 }
 
-static int set_signals(posix_spawnattr_t *attr)
+/* As exitfd_start: what a daemon blocks or ignores for its own ends is none of a program's business. */
+static int set_all_signals(posix_spawnattr_t *attr)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    int error = posix_spawnattr_setsigmask(attr, &set);
+    sigaddset(&set, SIGCHLD);
+    sigaddset(&set, SIGPIPE);
+    if (error == 0)
+        error = posix_spawnattr_setsigdefault(attr, &set);
+    if (error == 0)
+        error = posix_spawnattr_setflags(attr, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+    return -error;
+}
+
+/* Of attributes that say nothing of signals: all as the caller has it, except SIGCHLD. */
+static int set_sigchld(posix_spawnattr_t *attr)
 {
     sigset_t set;
     short flags;
@@ -157,7 +174,7 @@ static int copy_attributes(posix_spawnattr_t *copy, const posix_spawnattr_t *att
 
     if (error < 0)
         return error;
-    error = set_signals(copy);
+    error = attr ? set_sigchld(copy) : set_all_signals(copy);
     if (error < 0)
         posix_spawnattr_destroy(copy);
     return error;
@@ -167,27 +184,21 @@ static int copy_attributes(posix_spawnattr_t *copy, const posix_spawnattr_t *att
  * Not pidfd_spawnp (glibc 2.39): it gives a pidfd and no pid, and once somebody else has reaped the child, or the kernel
  * has because SIGCHLD is ignored, no call turns the one into the other. Better a status unknown than a child unnamed.
  */
-int exitfd_spawn(struct exitfd *x, pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
-                 const posix_spawnattr_t *attr, char *const argv[], char *const envp[], unsigned flags, void *data)
+static int spawn_by_libc(struct exitfd *x, pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
+                         const posix_spawnattr_t *attr, char *const argv[], char *const envp[], unsigned flags,
+                         void *data)
 {
-    posix_spawnattr_t own_attr;
     struct start start;
     pid_t child;
-
-    if (!file || !argv)
-        return -EINVAL;
     int error = reserve(&start, x, flags, data);
+
     if (error < 0)
         return error;
-    error = copy_attributes(&own_attr, attr);
-    if (error == 0) {
-        start.number = xfd_orphans_hold();
-        error = -posix_spawnp(&child, file, actions, &own_attr, argv, envp);
-        if (error == 0)
-            started(&start, child, -1);
-        xfd_orphans_release();
-        posix_spawnattr_destroy(&own_attr);
-    }
+    start.number = xfd_orphans_hold();
+    error = -posix_spawnp(&child, file, actions, attr, argv, envp);
+    if (error == 0)
+        started(&start, child, -1);
+    xfd_orphans_release();
     if (error < 0)
         cancel(&start);
     else if (pid)
@@ -195,24 +206,52 @@ int exitfd_spawn(struct exitfd *x, pid_t *pid, const char *file, const posix_spa
     return error;
 }
 
+int exitfd_spawn(struct exitfd *x, pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
+                 const posix_spawnattr_t *attr, char *const argv[], char *const envp[], unsigned flags, void *data)
+{
+    posix_spawnattr_t own_attr;
+    struct start_plan plan;
+
+    if (!file || !argv)
+        return -EINVAL;
+    int error = xfd_object_check(x);
+    if (error == 0)
+        error = copy_attributes(&own_attr, attr);
+    if (error < 0)
+        return error;
+    xfd_start_plan(&plan, file, argv, envp);
+    /* Nobody can ask file actions what they hold. */
+    if (!actions && !x->backend->by_sigchld && xfd_platform_plan_attributes(&plan, &own_attr))
+        error = start_plan(x, pid, &plan, flags, data);
+    else
+        error = spawn_by_libc(x, pid, file, actions, &own_attr, argv, envp, flags, data);
+    posix_spawnattr_destroy(&own_attr);
+    return error;
+}
+
+static pid_t fork_child(const struct exitfd *x, int *pidfd)
+{
+    if (!x->backend->by_sigchld)
+        return xfd_platform_fork(pidfd);
+    pid_t pid = fork();
+    return pid < 0 ? -errno : pid;
+}
+
 pid_t exitfd_fork(struct exitfd *x, unsigned flags, void *data)
 {
     struct start start;
-    int error = reserve(&start, x, flags, data);
+    int pidfd = -1, error = reserve(&start, x, flags, data);
 
     if (error < 0)
         return error;
     start.number = xfd_orphans_hold();
-    pid_t pid = fork();
+    pid_t pid = fork_child(x, &pidfd);
     if (pid == 0)
         return 0; /* what was held is free here: process.c's handler has seen to it */
-    error = -errno;
     if (pid > 0)
-        started(&start, pid, -1);
+        started(&start, pid, pidfd);
     xfd_orphans_release();
-    if (pid < 0) {
+    if (pid < 0)
         cancel(&start);
-        return error;
-    }
     return pid;
 }

@@ -36,6 +36,9 @@ struct start_plan {
 /* No actions, no options, an empty mask, SIGCHLD and SIGPIPE at their default. */
 void xfd_start_plan(struct start_plan *plan, const char *file, char *const argv[], char *const envp[]);
 
+/* Into a plan: false where they ask for what only libc knows, or where posix_spawn is as good. */
+bool xfd_platform_plan_attributes(struct start_plan *plan, const posix_spawnattr_t *attr);
+
 /* The PATH search as posix_spawnp(3) does it. Reads the environment. */
 const char *xfd_start_path(const char *file);
 

@@ -32,10 +32,10 @@
 struct kernel_action {
 #ifdef __mips__
     unsigned flags;
-    void *handler;
+    void (*handler)(int);
     char rest[64];
 #else
-    void *handler;
+    void (*handler)(int);
     char rest[64];
 #endif
 };
@@ -57,7 +57,7 @@ IN_CHILD bool xfd_call_has_handler(int signum)
 
     if (syscall(SYS_rt_sigaction, signum, NULL, &found, MASK_SIZE) < 0)
         return false;
-    return found.handler != (void *)SIG_DFL && found.handler != (void *)SIG_IGN;
+    return found.handler != SIG_DFL && found.handler != SIG_IGN;
 }
 
 IN_CHILD int xfd_call_set_mask(const sigset_t *mask)

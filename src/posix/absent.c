@@ -4,6 +4,7 @@
 #include "platform.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 pid_t xfd_platform_pid_of(int pidfd)
 {
@@ -15,6 +16,14 @@ bool xfd_platform_is_thread(pid_t pid)
 {
     (void)pid;
     return false;
+}
+
+pid_t xfd_platform_fork(int *pidfd)
+{
+    pid_t pid = fork();
+
+    *pidfd = -1;
+    return pid < 0 ? -errno : pid;
 }
 
 bool xfd_platform_is_same(int pidfd, int other)

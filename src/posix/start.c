@@ -51,6 +51,8 @@ int xfd_platform_start(const struct start_plan *plan, pid_t *pid, int *pidfd, bo
     pthread_sigmask(SIG_SETMASK, NULL, &birth.found_mask);
     birth.child.found_mask = &birth.found_mask;
     pid_t child = xfd_process_fork(&hooks);
+    if (child == 0)
+        _exit(127); /* a handler of the application has forked, and its child was taken for ours */
     if (child > 0 && birth.error == 0)
         birth.error = -xfd_report_read(&birth.report);
     xfd_report_close(&birth.report);
