@@ -466,10 +466,16 @@ int exitfd_start(struct exitfd *x, pid_t *pid, const struct exitfd_command *comm
  *
  * file, actions, attr, argv and envp are those of posix_spawnp. Everything that can fail is reserved first: a child that
  * was started is watched. A file that cannot be executed is the return value (-ENOENT, -EACCES), not an event, and no
- * child. pid may be NULL. Unless attr says otherwise (POSIX_SPAWN_SETSIGDEF, POSIX_SPAWN_SETSIGMASK) the child starts
- * with SIGCHLD at its default and the calling thread's signal mask less SIGCHLD. No fd of exitfd reaches it. Where
- * SIGCHLD is ignored, or somebody reaps the child before its pidfd is opened, its one event may be EXITFD_UNKNOWN.
- * With EXITFD_NO_SIGNALS, a child that got no pidfd after all is looked for every 100 ms.
+ * child. pid may be NULL. No fd of exitfd reaches it.
+ *
+ * With attr NULL the child starts with the signals of exitfd_start. Otherwise, unless attr says something else
+ * (POSIX_SPAWN_SETSIGDEF, POSIX_SPAWN_SETSIGMASK), it starts with SIGCHLD at its default and the calling thread's signal
+ * mask less SIGCHLD.
+ *
+ * With actions NULL the child has a pidfd from its birth, as with exitfd_start. File actions rest on posix_spawnp, which
+ * gives no pidfd. If other code reaps such a child before its pidfd is opened, or SIGCHLD is ignored, its one event may be
+ * EXITFD_UNKNOWN. To avoid this, use exitfd_start. With EXITFD_NO_SIGNALS, such a child that got no pidfd after all is
+ * looked for every 100 ms.
  *
  * -EINVAL   x, file or argv is NULL, or unknown flag bits
  * -ENOTSUP  EXITFD_STOPPED or _CONTINUED with EXITFD_NO_SIGNALS
@@ -482,7 +488,9 @@ int exitfd_spawn(struct exitfd *x, pid_t *pid, const char *file, const posix_spa
  * exitfd_fork - fork(2) with the watch included
  *
  * Returns the pid in the parent, already watched; 0 in the child, where x is stale; or a negative errno, and no child.
- * EXITFD_UNKNOWN as for exitfd_spawn.
+ * The child waits until the parent has its pidfd, before it returns 0. So its status is true as with exitfd_start. The
+ * parent waits for the child at most 5 seconds. If the child cannot run for so long, because a debugger has stopped it, or
+ * if no fd is left, its one event may be EXITFD_UNKNOWN.
  *
  * -EINVAL, -ENOTSUP, -ESTALE, -EXDEV, -ENOMEM, -EAGAIN
  */
