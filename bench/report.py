@@ -234,7 +234,7 @@ def page(results):
     yield ("N children live; one exits, is collected, and a new one is watched. CPU time of the loop thread for each exit, the "
            "start of the child excluded; the mean of the middle half of the cycles. For libuv `uv_spawn` is left out "
            "altogether (it cannot watch what it has not spawned).\n\n"
-           "The children come to be without a copy of the loop's memory, as `posix_spawn` and `exitfd_spawn` make them:\n")
+           "The children come to be without a copy of the loop's memory, as `posix_spawn` and `exitfd_start` make them:\n")
     yield from table_over_sizes(results, "cycle", "cpu_us", LIMIT)
     yield ("The loop itself calls `fork` for each: that leaves its memory copy-on-write, and every page that it then writes "
            "to costs a page fault.\n")

@@ -197,11 +197,15 @@ enum exitfd_open_flags {
  *                   overtakes an earlier one of the same child.
  *                   SA_NOCLDSTOP in the application's own SIGCHLD disposition, on signalfd, suppresses them.
  *                   gVisor does not say which signal stopped a child: status is 0 there.
+ * EXITFD_HOLD       The exit event leaves the zombie, with origin EXITFD_PEEKED, until exitfd_discard or exitfd_remove.
+ *                   Until then its pid and its process group cannot be reused, and exitfd_kill reaches the rest of the
+ *                   group. Not with EXITFD_OBSERVE (-EINVAL).
  */
 enum exitfd_watch_flags {
     EXITFD_OBSERVE = 1 << 8,
     EXITFD_STOPPED = 1 << 9,
-    EXITFD_CONTINUED = 1 << 10
+    EXITFD_CONTINUED = 1 << 10,
+    EXITFD_HOLD = 1 << 11
 };
 
 /*
@@ -321,6 +325,10 @@ int exitfd_discard(struct exitfd *x, pid_t pid);
  * which is the watched one unless a thief and a fork by hand have been at work (see exitfd_open_flags). sig 0 only asks.
  * A zombie not yet reported counts as there: 0, as with kill(2).
  *
+ * A negative pid signals the process group that the watched child -pid leads. This is safe while the child is watched. To
+ * reach what is left of a group whose leader has exited, watch the leader with EXITFD_HOLD. If the leader's zombie is gone
+ * nevertheless, because other code reaped it or SIGCHLD is ignored, this needs a pidfd and Linux 6.9, else it is -ESRCH.
+ *
  * -EINVAL   also for pid -1 and a signal that does not exist
  * -ENOENT   not watched, or its exit was already returned by exitfd_wait
  * -ESRCH    somebody else reaped it
@@ -329,6 +337,16 @@ int exitfd_discard(struct exitfd *x, pid_t pid);
  * -ESTALE, -EXDEV
  */
 int exitfd_kill(struct exitfd *x, pid_t pid, int sig);
+
+/*
+ * exitfd_count - how many watches there are
+ *
+ * Those of EXITFD_HOLD count until they are discarded or removed, and discarded ones until they are reaped. The watch of
+ * pid -1 does not count. exitfd_wait without a time-out blocks also if there is none.
+ *
+ * -EINVAL, -ESTALE, -EXDEV
+ */
+int exitfd_count(const struct exitfd *x);
 
 /*
  * exitfd_get_pidfd - the pidfd of a watch

@@ -255,7 +255,10 @@ static void settle_as(struct exitfd *x, struct watch *w, const struct wait_resul
             xfd_event_unknown(event, w);
     }
     xfd_follow_remove(x, w);
-    xfd_watches_drop(&x->watches, w);
+    if (w->flags & EXITFD_HOLD)
+        w->flags |= WATCH_HELD;
+    else
+        xfd_watches_drop(&x->watches, w);
 }
 
 static bool settle(struct exitfd *x, struct watch *w, struct exitfd_event *events, int *count)
@@ -283,7 +286,7 @@ static bool peek(struct exitfd *x, struct exitfd_event *events, int max, int *co
             return false;
         bool exited = found == 1 && xfd_status_is_exit(&result);
         struct watch *w = exited ? xfd_watches_find(&x->watches, result.pid) : NULL;
-        if (!w || w->pidfd >= 0 || w->flags & EXITFD_OBSERVE)
+        if (!w || w->pidfd >= 0 || w->flags & (EXITFD_OBSERVE | EXITFD_HOLD))
             return true;
         found = xfd_status_wait_watch(w, WEXITED, &result);
         if (found == 0 || found == -EPERM)

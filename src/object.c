@@ -17,7 +17,9 @@ int xfd_object_check(const struct exitfd *x)
 
 int xfd_object_check_flags(const struct exitfd *x, unsigned flags)
 {
-    if (flags & ~(unsigned)(EXITFD_OBSERVE | JOB_FLAGS))
+    if (flags & ~(unsigned)(EXITFD_OBSERVE | EXITFD_HOLD | JOB_FLAGS))
+        return -EINVAL;
+    if (flags & EXITFD_OBSERVE && flags & EXITFD_HOLD)
         return -EINVAL;
     return flags & JOB_FLAGS && x->flags & EXITFD_NO_SIGNALS ? -ENOTSUP : 0;
 }

@@ -21,6 +21,12 @@ pid_t xfd_platform_fork(int *pidfd);
 
 int xfd_platform_kill(int pidfd, int signum);
 
+/* The process group that it leads, or led. */
+int xfd_platform_kill_group(int pidfd, int signum);
+
+/* Whether it was reaped, and the kernel has kept its status. */
+bool xfd_platform_has_record(int pidfd);
+
 /* An attribute object of its own, alike, to be destroyed by the caller. attr may be NULL. 0 or a negative errno. */
 int xfd_platform_copy_attributes(posix_spawnattr_t *copy, const posix_spawnattr_t *attr);
 

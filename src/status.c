@@ -129,7 +129,7 @@ int xfd_status_settle(const struct watch *w, struct wait_result *ret)
 
     if (found != 1 || !xfd_status_is_exit(ret))
         return found == 1 ? 0 : found;
-    return w->flags & EXITFD_OBSERVE ? 1 : xfd_status_wait_watch(w, WEXITED, ret);
+    return w->flags & (EXITFD_OBSERVE | EXITFD_HOLD) ? 1 : xfd_status_wait_watch(w, WEXITED, ret);
 }
 
 /*
@@ -164,14 +164,14 @@ int xfd_status_is_child(pid_t pid)
 static void event_start(struct exitfd_event *event, const struct watch *w, enum exitfd_origin origin)
 {
     memset(event, 0, sizeof *event);
-    event->pid = w->pid;
+    event->pid = w->pid == PID_LOST ? 0 : w->pid;
     event->data = w->data;
     event->origin = origin;
 }
 
 void xfd_event_fill(struct exitfd_event *event, const struct watch *w, const struct wait_result *result)
 {
-    bool reaped = xfd_status_is_exit(result) && !(w->flags & EXITFD_OBSERVE);
+    bool reaped = xfd_status_is_exit(result) && !(w->flags & (EXITFD_OBSERVE | EXITFD_HOLD));
 
     event_start(event, w, reaped ? EXITFD_REAPED : EXITFD_PEEKED);
     event->code = result->code;

@@ -14,8 +14,11 @@ enum {
     WATCH_CONTINUE_SEEN = 1 << 19,
     WATCH_GONE = 1 << 20,   /* somebody reaped it, and its pid names another child by now */
     WATCH_SHARED = 1 << 21, /* its pidfd is a duplicate, whose entry in the epoll set our close does not end */
+    WATCH_HELD = 1 << 23,   /* its event was given, and EXITFD_HOLD keeps it */
     WATCH_STARTED = 1 << 22 /* bound by exitfd_spawn or exitfd_fork, so no other start has the same child */
 };
+
+#define PID_LOST ((pid_t)-1) /* of a watch whose process was reaped before: no call tells its pid any more */
 
 struct watch {
     void *data;
@@ -36,6 +39,7 @@ struct watches {
     uint32_t capacity, bucket_count;
     uint32_t free_slot; /* head of the free list through chain */
     uint32_t fresh;     /* slots from here on were never used */
+    uint32_t bound;     /* how many name a process */
     bool ended;         /* some watch has, since somebody set this to false */
 };
 

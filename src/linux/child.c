@@ -106,7 +106,7 @@ int xfd_child_add(struct exitfd *x, struct watch *w, int given, bool known_child
             xfd_follow_jobs(x, w);
         return 0;
     }
-    if (!in_question)
+    if (!in_question && w->pid != PID_LOST)
         error = follow(x, w, error, known_child);
     if (given < 0 || error == 0)
         close(pidfd);
@@ -130,7 +130,7 @@ static int learn(const struct watch *w, int why, bool reaped, struct exitfd_even
 int xfd_child_take(const struct watch *w, bool reaped, struct exitfd_event *event)
 {
     struct wait_result result;
-    int found = xfd_status_wait_watch(w, WEXITED | (w->flags & EXITFD_OBSERVE ? WNOWAIT : 0), &result);
+    int found = xfd_status_wait_watch(w, WEXITED | (w->flags & (EXITFD_OBSERVE | EXITFD_HOLD) ? WNOWAIT : 0), &result);
 
     if (found < 0)
         return learn(w, found, reaped, event);

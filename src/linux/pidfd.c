@@ -87,6 +87,14 @@ static void rearm(struct exitfd *x, struct watch *w, bool refused)
     epoll_ctl(x->fd, EPOLL_CTL_MOD, w->pidfd, &event);
 }
 
+/* Its pidfd stays, for exitfd_kill. */
+static void hold(struct exitfd *x, struct watch *w)
+{
+    xfd_follow_remove(x, w);
+    epoll_ctl(x->fd, EPOLL_CTL_DEL, w->pidfd, NULL);
+    w->flags |= WATCH_HELD;
+}
+
 /* How many events, or -EPERM. */
 static int settle(struct exitfd *x, struct watch *w, uint32_t ready, struct exitfd_event *event)
 {
@@ -97,6 +105,10 @@ static int settle(struct exitfd *x, struct watch *w, uint32_t ready, struct exit
     if (taken <= 0) {
         rearm(x, w, taken < 0);
         return taken;
+    }
+    if (w->flags & EXITFD_HOLD) {
+        hold(x, w);
+        return count;
     }
     let_go(x, w, w->flags & (WATCH_REARMED | WATCH_SHARED));
     xfd_watches_drop(&x->watches, w);

@@ -104,3 +104,17 @@ int xfd_platform_kill(int pidfd, int signum)
 {
     return syscall(SYS_pidfd_send_signal, pidfd, signum, NULL, 0) < 0 ? -errno : 0;
 }
+
+/* Linux 6.9. Older kernels say EINVAL, as they do for a signal that does not exist. */
+int xfd_platform_kill_group(int pidfd, int signum)
+{
+    if (syscall(SYS_pidfd_send_signal, pidfd, signum, NULL, PIDFD_SIGNAL_GROUP) == 0)
+        return 0;
+    return errno == EINVAL || errno == ENOSYS ? -ENOTSUP : -errno;
+}
+
+bool xfd_platform_has_record(int pidfd)
+{
+    int ignored;
+    return xfd_record_get_status(pidfd, &ignored);
+}

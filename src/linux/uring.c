@@ -207,10 +207,18 @@ static void let_go(struct exitfd *x, struct watch *w, bool requested)
     xfd_close_fd(&w->pidfd);
 }
 
+static void hold(struct exitfd *x, struct watch *w, bool requested)
+{
+    if (requested)
+        cancel_request(x, w);
+    xfd_follow_remove(x, w);
+    w->flags |= WATCH_HELD;
+}
+
 static void remove_watch(struct exitfd *x, struct watch *w)
 {
     bool followed = w->pidfd < 0 && w->next != SLOT_NONE;
-    let_go(x, w, !followed);
+    let_go(x, w, !followed && !(w->flags & WATCH_HELD));
 }
 
 static int take_waited(const struct watch *w, int answer, struct exitfd_event *event)
@@ -250,6 +258,10 @@ static int settle(struct exitfd *x, struct watch *w, const struct io_uring_cqe *
         return -EAGAIN;
     if (taken == 0)
         return ask_again(x, w, requested);
+    if (w->flags & EXITFD_HOLD) {
+        hold(x, w, requested);
+        return count;
+    }
     let_go(x, w, requested);
     xfd_watches_drop(&x->watches, w);
     return count;

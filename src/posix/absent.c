@@ -38,6 +38,18 @@ int xfd_platform_kill(int pidfd, int signum)
     return -ENOTSUP;
 }
 
+int xfd_platform_kill_group(int pidfd, int signum)
+{
+    (void)pidfd, (void)signum;
+    return -ENOTSUP;
+}
+
+bool xfd_platform_has_record(int pidfd)
+{
+    (void)pidfd;
+    return false;
+}
+
 int xfd_platform_list_children(pid_t **ret)
 {
     (void)ret;
