@@ -76,8 +76,8 @@ struct exitfd;
  * never a made-up 0, -1 or 255.
  *
  * EXITFD_REAPED    We waited for it: the zombie is gone and its pid may be reused from now on.
- * EXITFD_PEEKED    Seen without reaping: an EXITFD_OBSERVE watch, whose child is still its owner's to wait for, or a
- *                  stop or a continue, after which the child lives on.
+ * EXITFD_PEEKED    Seen without reaping: an EXITFD_HOLD or EXITFD_OBSERVE watch, whose child is still its owner's to wait
+ *                  for, or a stop or a continue, after which the child lives on.
  * EXITFD_RECORDED  Someone else reaped it, or the kernel did because SIGCHLD is ignored. Code and status come from the
  *                  kernel's record (PIDFD_GET_INFO with PIDFD_INFO_EXIT, Linux 6.15).
  * EXITFD_UNKNOWN   It is gone, and no true status can be had.
@@ -288,8 +288,12 @@ int exitfd_add(struct exitfd *x, pid_t pid, unsigned flags, void *data);
  * from this pid namespace, names the watch from then on. The SIGCHLD back ends use only the pid. Linux 5.4; before
  * Linux 6.13 it takes a free fd to learn that pid.
  *
+ * If the process was reaped, and the kernel has recorded its status (Linux 6.15), its one event is due at once, with
+ * origin EXITFD_RECORDED and pid 0, because no call tells its pid any more. No function can name such a watch.
+ *
  * -EBADF    not an open fd, or not a pidfd of a process (also one of a thread: PIDFD_THREAD, Linux 6.9)
- * -ESRCH    reaped before the add, or not visible from this pid namespace
+ * -ESRCH    reaped before the add and not recorded (on the SIGCHLD back ends: reaped), or not visible from this pid
+ *           namespace
  * -EMFILE, -ENFILE  no fd to learn its pid (before Linux 6.13); else as exitfd_add
  * -ENOTSUP  a system without pidfds, or a seccomp filter forbids waitid(2); else as exitfd_add
  * and as exitfd_add.
