@@ -14,36 +14,6 @@ static void start_exit_7(struct exitfd *x, pid_t *pid, void *data)
     expect_result(exitfd_start(x, pid, &command, 0, data), 0);
 }
 
-/* A pidfd from birth tells what other code reaps, a thread that takes any child, and the kernel where SIGCHLD is ignored. */
-static void expect_true_statuses(struct exitfd *x)
-{
-    int rounds = stress_rounds(), unknown = 0;
-    for (int i = 0; i < rounds; i++) {
-        pid_t pid;
-        start_exit_7(x, &pid, x);
-        struct exitfd_event event = call_until_event(x);
-        cr_assert_eq(event.pid, pid);
-        cr_assert_eq(event.data, x);
-        unknown += event.origin == EXITFD_UNKNOWN;
-        if (event.origin != EXITFD_UNKNOWN)
-            cr_assert(event.code == CLD_EXITED && event.status == 7);
-    }
-    cr_log_info("%d rounds, %d unknown", rounds, unknown);
-    if (tells_stolen_status())
-        cr_assert_eq(unknown, 0, "%d of %d statuses are lost", unknown, rounds);
-    expect_no_event(x);
-}
-
-TEST(start_adverse, with_sigchld_ignored_the_status_is_true)
-{
-    learn_what_is_recorded();
-    set_sigchld(SIG_IGN, 0);
-    struct exitfd *x = open_exitfd();
-    set_sigchld(SIG_IGN, 0); /* again: self-pipe has put its handler there */
-    expect_true_statuses(x);
-    exitfd_close(x);
-}
-
 static void *steal_children(void *argument)
 {
     atomic_bool *stop = argument;
@@ -51,17 +21,6 @@ static void *steal_children(void *argument)
         if (waitpid(-1, NULL, 0) < 0)
             sched_yield();
     return NULL;
-}
-
-TEST(start_adverse, beside_a_thread_that_reaps_any_child_the_status_is_true)
-{
-    struct exitfd *x = open_for_truth();
-    atomic_bool stop = false;
-    struct helper thief = start_helper(steal_children, &stop);
-    expect_true_statuses(x);
-    atomic_store(&stop, true);
-    join_helper(&thief);
-    exitfd_close(x);
 }
 
 TEST(start_adverse, beside_a_thread_that_reaps_any_child_a_failure_is_one)
