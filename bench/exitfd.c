@@ -71,7 +71,8 @@ static void add(struct child *c)
 
 static void spawn(struct child *c, char *const argv[])
 {
-    die_unless_done(exitfd_spawn(x, &c->pid, argv[0], NULL, NULL, argv, environ, 0, c), "exitfd_spawn");
+    const struct exitfd_command command = { .size = sizeof(command), .file = argv[0], .argv = argv };
+    die_unless_done(exitfd_start(x, &c->pid, &command, 0, c), "exitfd_start");
 }
 
 static void take_events(int timeout_ms)

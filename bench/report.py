@@ -257,7 +257,7 @@ def page(results):
         "is the mean of the middle half of the cycles. For libuv `uv_spawn` is left out "
         "altogether, because libuv watches only what it has spawned.\n\n"
         "Here the children start without a copy of the memory of the loop, as "
-        "`posix_spawn` and `exitfd_spawn` make them.")
+        "`posix_spawn` and `exitfd_start` make them.")
     yield from table_over_sizes(results, "cycle", "cpu_us", LIMIT)
     yield from prose(
         "Here the loop itself calls `fork` for each. That leaves its memory copy-on-write. "

@@ -54,6 +54,7 @@
 
 #include <signal.h>
 #include <spawn.h>
+#include <stddef.h>
 #include <sys/resource.h>
 #include <sys/types.h>
 
@@ -75,8 +76,8 @@ struct exitfd;
  * origin is EXITFD_UNKNOWN. There is never a made-up 0, -1 or 255.
  *
  * EXITFD_REAPED    exitfd_wait reaped the child. Its pid may be reused now.
- * EXITFD_PEEKED    Seen without reaping. This is the exit of a process with an
- *                  EXITFD_OBSERVE watch, or a stop, or a continue.
+ * EXITFD_PEEKED    Seen without reaping. This is the exit of a process with
+ *                  EXITFD_OBSERVE or EXITFD_HOLD, or a stop, or a continue.
  * EXITFD_RECORDED  Other code reaped it, or the kernel did because SIGCHLD is
  *                  ignored. The status is the kernel's record (Linux 6.15).
  * EXITFD_UNKNOWN   The process has ended, and its status is lost.
@@ -160,7 +161,8 @@ enum exitfd_open_flags {
 };
 
 /*
- * Flags of exitfd_add, exitfd_add_pidfd, exitfd_spawn and exitfd_fork.
+ * Flags of exitfd_add, exitfd_add_pidfd, exitfd_start, exitfd_spawn and
+ * exitfd_fork.
  *
  * EXITFD_OBSERVE    Report the exit, do not reap. There may be any number of
  *                   observers. On pidfd and io_uring the process need not be a
@@ -168,11 +170,15 @@ enum exitfd_open_flags {
  * EXITFD_STOPPED    Report stops too, of a child only. This uses SIGCHLD.
  * EXITFD_CONTINUED  Report continues too, likewise. Of several changes between
  *                   two calls of exitfd_wait, only the latest is reported.
+ * EXITFD_HOLD       Keep the zombie after its exit event, until exitfd_discard
+ *                   or exitfd_remove. Its pid and process group cannot be
+ *                   reused until then. Not with EXITFD_OBSERVE.
  */
 enum exitfd_watch_flags {
     EXITFD_OBSERVE = 1 << 8,
     EXITFD_STOPPED = 1 << 9,
-    EXITFD_CONTINUED = 1 << 10
+    EXITFD_CONTINUED = 1 << 10,
+    EXITFD_HOLD = 1 << 11
 };
 
 /*
@@ -271,11 +277,15 @@ int exitfd_add(struct exitfd *x, pid_t pid, unsigned flags, void *data);
  * child. pidfd is duplicated and stays yours. The other functions name this
  * watch by the pid of the process. Linux 5.4.
  *
+ * If the process was reaped and the kernel has recorded its status (Linux
+ * 6.15), its one event is due at once, with origin EXITFD_RECORDED and pid 0.
+ * No function can name such a watch.
+ *
  * Returns 0.
  *
  * -EBADF    pidfd is not open, or is not a pidfd of a process
- * -ESRCH    the process was reaped already, or this pid namespace does not
- *           show it
+ * -ESRCH    the process was reaped already and is not recorded, or this pid
+ *           namespace does not show it
  * -ENOTSUP  this system has no pidfds, or seccomp blocks waitid(2), or as for
  *           exitfd_add
  * -EMFILE, -ENFILE  before Linux 6.13 also if no fd is left to learn the pid
@@ -319,9 +329,12 @@ int exitfd_discard(struct exitfd *x, pid_t pid);
  * known to exist. One case is not safe then, see exitfd_kill(3). sig 0 sends
  * nothing and only checks. A zombie still exists, as for kill(2).
  *
+ * A negative pid signals the process group that the watched child -pid leads.
+ * To reach a group whose leader has exited, watch the leader with EXITFD_HOLD.
+ *
  * Returns 0.
  *
- * -EINVAL   pid is below 1, or there is no such signal
+ * -EINVAL   pid is 0 or -1, or there is no such signal
  * -ENOENT   this exitfd does not watch pid, or its exit was returned already
  * -ESRCH    other code has reaped the process
  * -EPERM    this process may not signal that one, or seccomp blocks the call
@@ -329,6 +342,16 @@ int exitfd_discard(struct exitfd *x, pid_t pid);
  * -ENOSYS   likewise
  */
 int exitfd_kill(struct exitfd *x, pid_t pid, int sig);
+
+/*
+ * exitfd_count - how many watches there are
+ *
+ * A held child counts until exitfd_discard or exitfd_remove, a discarded one
+ * until it is reaped. The catch-all watch does not count.
+ *
+ * Returns the number.
+ */
+int exitfd_count(const struct exitfd *x);
 
 /*
  * exitfd_get_pidfd - the pidfd of a watch
@@ -368,15 +391,118 @@ int exitfd_get_pidfd(struct exitfd *x, pid_t pid);
 /* clang-format off */
 int exitfd_wait(struct exitfd *x, struct exitfd_event *events, int max,
                 int timeout_ms);
+/* clang-format on */
+
+/*
+ * What the child of exitfd_start does before its program runs, in this order.
+ *
+ * EXITFD_DUP2        Duplicates fd to target. If they are equal, clears
+ *                    close-on-exec.
+ * EXITFD_OPEN        Opens path with flags and mode, at the number fd.
+ * EXITFD_CLOSE       Closes fd. It need not be open.
+ * EXITFD_CLOSE_FROM  Closes fd and all above it.
+ * EXITFD_CHDIR       Changes the working directory to path.
+ * EXITFD_FCHDIR      Changes the working directory to that of fd.
+ */
+enum exitfd_action_type {
+    EXITFD_DUP2,
+    EXITFD_OPEN,
+    EXITFD_CLOSE,
+    EXITFD_CLOSE_FROM,
+    EXITFD_CHDIR,
+    EXITFD_FCHDIR
+};
+
+struct exitfd_action {
+    enum exitfd_action_type type;
+    int fd;
+    int target;       /* EXITFD_DUP2 */
+    const char *path; /* EXITFD_OPEN, EXITFD_CHDIR */
+    int flags;        /* EXITFD_OPEN: those of open(2) */
+    mode_t mode;      /* EXITFD_OPEN, with O_CREAT */
+};
+
+/*
+ * Options of struct exitfd_command. By default the program starts with an
+ * empty signal mask. SIGCHLD and SIGPIPE have their default action. Other
+ * signals that the caller ignores stay ignored.
+ *
+ * EXITFD_NEW_SESSION   The child leads a new session and process group.
+ * EXITFD_NEW_GROUP     The child leads a new process group.
+ * EXITFD_KEEP_SIGNALS  The program starts with the calling thread's signal
+ *                      mask, and all that the caller ignores stays ignored.
+ */
+enum exitfd_command_options {
+    EXITFD_NEW_SESSION = 1 << 16,
+    EXITFD_NEW_GROUP = 1 << 17,
+    EXITFD_KEEP_SIGNALS = 1 << 18
+};
+
+/* clang-format off */
+/* A program to start. Set what you do not use to 0. */
+struct exitfd_command {
+    size_t size;       /* sizeof(struct exitfd_command) */
+    const char *file;  /* sought in PATH unless it has a slash */
+    char *const *argv; /* ends with NULL */
+    char *const *envp; /* ends with NULL; NULL is the caller's environment */
+    const struct exitfd_action *actions; /* done in this order */
+    size_t action_count;
+    unsigned options; /* enum exitfd_command_options */
+    int death_signal; /* when the thread that starts it ends (Linux), or 0 */
+};
+/* clang-format on */
+
+/*
+ * exitfd_start - start a program, and watch it
+ *
+ * What can fail is done before the child starts, so a child that was started
+ * is watched. With pidfds the child has one from its birth. From Linux 6.15 on
+ * its status is then true whatever other code reaps, and also if SIGCHLD is
+ * ignored. On signalfd and self-pipe children have no pidfd.
+ *
+ * The calling thread waits, with all signals blocked, until the program runs.
+ * pid may be NULL. file is sought as by posix_spawnp(3). A script needs a line
+ * with "#!". If fields that this version does not know are 0, it takes the
+ * command of a later version.
+ *
+ * Returns 0. If an action or the exec fails, that is the returned errno, and
+ * there is no child and no event.
+ *
+ * -EINVAL   x, command, file, argv or a path of an action is NULL. Or there
+ *           are unknown bits, an unknown action, a size that is too small, or
+ *           a field that this version does not know.
+ * -ENOTSUP  EXITFD_NO_SIGNALS forbids EXITFD_STOPPED and EXITFD_CONTINUED. Or
+ *           this system has no death_signal.
+ * -EMFILE   EXITFD_NO_SIGNALS, and this process has no fd left for the pidfd
+ * -ENFILE   likewise, for the system
+ * -EAGAIN   the limit of processes is reached
+ * -ENOMEM   there is no memory
+ * -E2BIG    the arguments and the environment are too long
+ * -ENOEXEC  the file is not a program, or a script without "#!"
+ * -ENOENT   there is no such file
+ * -EACCES   the file may not be executed
+ * and any other errno of an action or execve(2).
+ */
+/* clang-format off */
+int exitfd_start(struct exitfd *x, pid_t *pid,
+                 const struct exitfd_command *command, unsigned flags,
+                 void *data);
 
 /*
  * exitfd_spawn - posix_spawnp(3), and watch the child
  *
  * file, actions, attr, argv and envp are those of posix_spawnp(3). Everything
  * that can fail is done before the child starts, so a child that was started
- * is watched. pid may be NULL. The child gets SIGCHLD at its default and not
- * blocked, unless attr says otherwise. It gets no fd of exitfd. If other code
- * or the kernel reaps it at once, its event may be EXITFD_UNKNOWN.
+ * is watched. pid may be NULL. The child gets no fd of exitfd.
+ *
+ * With attr NULL the child starts with the signals of exitfd_start. Otherwise
+ * it gets SIGCHLD at its default and not blocked, unless attr says something
+ * else.
+ *
+ * With actions NULL the child has a pidfd from its birth, as with exitfd_start.
+ * File actions need posix_spawnp, which gives no pidfd. If other code or the
+ * kernel reaps such a child at once, its event may be EXITFD_UNKNOWN. To avoid
+ * this, use exitfd_start.
  *
  * Returns 0. If the file cannot be executed, that is the returned errno, and
  * there is no child and no event.
@@ -397,8 +523,10 @@ int exitfd_spawn(struct exitfd *x, pid_t *pid, const char *file,
 /*
  * exitfd_fork - fork(2), and watch the child
  *
- * As with exitfd_spawn, a child that was started is watched. In the child, x
- * can only be closed.
+ * As with exitfd_start, a child that was started is watched, and has a pidfd
+ * before it can exit. The child waits for that. If it cannot run for 5 seconds,
+ * or no fd is left, its event may be EXITFD_UNKNOWN. In the child, x can only
+ * be closed.
  *
  * Returns the pid in the parent, and 0 in the child.
  *

@@ -6,14 +6,14 @@
 static void event_start(struct exitfd_event *event, const struct watch *w, enum exitfd_origin origin)
 {
     memset(event, 0, sizeof *event);
-    event->pid = w->pid;
+    event->pid = w->pid == PID_LOST ? 0 : w->pid;
     event->data = w->data;
     event->origin = origin;
 }
 
 void xfd_event_fill(struct exitfd_event *event, const struct watch *w, const struct wait_result *result)
 {
-    bool reaped = xfd_status_is_exit(result) && !(w->flags & EXITFD_OBSERVE);
+    bool reaped = xfd_status_is_exit(result) && !(w->flags & (EXITFD_OBSERVE | EXITFD_HOLD));
 
     event_start(event, w, reaped ? EXITFD_REAPED : EXITFD_PEEKED);
     event->code = result->code;

@@ -10,6 +10,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -138,11 +140,33 @@ int exitfd_add(struct exitfd *x, pid_t pid, unsigned flags, void *data)
     return error;
 }
 
+/* Its one event is due at once, from the kernel's record. */
+static int add_reaped(struct exitfd *x, int pidfd, unsigned flags, void *data)
+{
+    struct watch *w;
+    int duplicate = fcntl(pidfd, F_DUPFD_CLOEXEC, 0);
+    int error = duplicate < 0 ? -errno : xfd_watches_take(&x->watches, &w);
+
+    if (error == 0) {
+        w->flags = (flags & ~(unsigned)(STOP_FLAGS | EXITFD_HOLD)) | EXITFD_OBSERVE | WATCH_SHARED;
+        w->data = data;
+        xfd_watches_bind(&x->watches, w, PID_LOST);
+        error = x->backend->add(x, w, duplicate, false);
+        if (error < 0)
+            xfd_watches_drop(&x->watches, w);
+    }
+    if (error < 0 && duplicate >= 0)
+        close(duplicate);
+    return error;
+}
+
 /* Where no fd is left for the duplicate, the process is tracked by its pid: its own if it is still there afterwards. */
 static int add_duplicate(struct exitfd *x, int pidfd, unsigned flags, void *data)
 {
     pid_t pid = xfd_platform_pid_of(pidfd);
 
+    if (pid == -ESRCH && !x->backend->by_sigchld && xfd_platform_has_record(pidfd))
+        return add_reaped(x, pidfd, flags, data);
     if (pid < 0)
         return pid;
     int duplicate = fcntl(pidfd, F_DUPFD_CLOEXEC, 0);
@@ -211,7 +235,8 @@ static int discard_watch(struct exitfd *x, struct watch *w, int unused)
 {
     struct wait_result ignored;
 
-    if (w->flags & EXITFD_OBSERVE || xfd_status_reap_exit(w, &ignored) == 1)
+    w->flags &= ~(uint32_t)EXITFD_HOLD;
+    if (w->flags & EXITFD_OBSERVE || xfd_status_reap_exit(w, &ignored) == 1 || w->flags & WATCH_HELD)
         return remove_watch(x, w, unused);
     xfd_tracking_end_stops(x, w);
     w->flags |= WATCH_DISCARDED;
@@ -237,9 +262,37 @@ static int kill_watch(struct exitfd *x, struct watch *w, int signum)
     return kill(w->pid, signum) < 0 ? -errno : 0;
 }
 
+/* The number of the group is the leader's pid, which is its own while the leader is a child of ours, if only a zombie. */
+static int kill_group(struct exitfd *x, struct watch *w, int signum)
+{
+    struct wait_result ignored;
+
+    (void)x;
+    int error = w->pidfd >= 0 ? xfd_platform_kill_group(w->pidfd, signum) : -ENOTSUP;
+    if (error != -ENOTSUP)
+        return error;
+    int found = xfd_status_wait_watch(w, WEXITED | WNOWAIT, &ignored);
+    if (found < 0)
+        return found == -EPERM ? found : -ESRCH;
+    return kill(-w->pid, signum) < 0 ? -errno : 0;
+}
+
 int exitfd_kill(struct exitfd *x, pid_t pid, int sig)
 {
-    return with_watch(x, pid, kill_watch, sig);
+    return pid < -1 && pid >= -INT_MAX ? with_watch(x, -pid, kill_group, sig) : with_watch(x, pid, kill_watch, sig);
+}
+
+int exitfd_count(const struct exitfd *x)
+{
+    struct exitfd *object = (struct exitfd *)(uintptr_t)x; /* its lock changes */
+    int cancel_state, error = xfd_object_check(x);
+
+    if (error < 0)
+        return error;
+    xfd_object_lock(object, &cancel_state);
+    int count = (int)x->watches.bound;
+    xfd_object_unlock(object, cancel_state);
+    return count;
 }
 
 static int get_pidfd(struct exitfd *x, struct watch *w, int unused)

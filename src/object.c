@@ -16,7 +16,9 @@ int xfd_object_check(const struct exitfd *x)
 
 int xfd_object_check_flags(const struct exitfd *x, unsigned flags)
 {
-    if (flags & ~(unsigned)(EXITFD_OBSERVE | STOP_FLAGS))
+    if (flags & ~(unsigned)(EXITFD_OBSERVE | EXITFD_HOLD | STOP_FLAGS))
+        return -EINVAL;
+    if (flags & EXITFD_OBSERVE && flags & EXITFD_HOLD)
         return -EINVAL;
     return flags & STOP_FLAGS && x->flags & EXITFD_NO_SIGNALS ? -ENOTSUP : 0;
 }

@@ -16,7 +16,19 @@ pid_t xfd_platform_pid_of(int pidfd);
 /* Whether a pid is the id of a thread that is not its process's first: no process has it, but some calls take it. */
 bool xfd_platform_is_thread(pid_t pid);
 
+/* Whether two pidfds are of one process. Before Linux 6.9 none can tell, and they count as that. */
+bool xfd_platform_is_same(int pidfd, int other);
+
+/* fork(2), but a negative errno. *pidfd is the child's, opened before it can exit; -1: none can be had, or in the child. */
+pid_t xfd_platform_fork(int *pidfd);
+
 int xfd_platform_kill(int pidfd, int signum);
+
+/* The process group that it leads, or led. */
+int xfd_platform_kill_group(int pidfd, int signum);
+
+/* Whether it was reaped, and the kernel has kept its status. */
+bool xfd_platform_has_record(int pidfd);
 
 /* An attribute object of its own, alike, to be destroyed by the caller. attr may be NULL. 0 or a negative errno. */
 int xfd_platform_copy_attributes(posix_spawnattr_t *copy, const posix_spawnattr_t *attr);

@@ -14,21 +14,38 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <unistd.h>
 
 static atomic_bool registered, initialized;
 static _Thread_local unsigned preparations;
+static _Thread_local const struct fork_hooks *hooks; /* of the fork that this thread makes */
 
 static void before_fork(void)
 {
-    if (preparations == 0)
+    if (preparations == 0) {
         xfd_sigchld_lock(); /* blocks all signals: no handler forks between this and the next line */
+        if (hooks)
+            hooks->before(hooks->argument);
+    }
     preparations++;
+}
+
+/* Once: a handler of the application may fork in turn. */
+static const struct fork_hooks *take_hooks(void)
+{
+    const struct fork_hooks *taken = hooks;
+    hooks = NULL;
+    return taken;
 }
 
 static void after_fork_in_parent(void)
 {
-    if (--preparations == 0)
-        xfd_sigchld_unlock();
+    if (--preparations > 0)
+        return;
+    const struct fork_hooks *own = take_hooks();
+    if (own)
+        own->in_parent(own->argument);
+    xfd_sigchld_unlock();
 }
 
 /* The locks as well: the thread that holds one is not in this process. */
@@ -45,9 +62,21 @@ static void after_fork_in_child(void)
 {
     if (--preparations > 0)
         return;
+    const struct fork_hooks *own = take_hooks();
+    if (own)
+        own->in_child(own->argument);
     xfd_epoch_forked();
     forget_parent();
     xfd_sigchld_restore_after_fork();
+}
+
+pid_t xfd_process_fork(const struct fork_hooks *of_this_fork)
+{
+    hooks = of_this_fork;
+    pid_t pid = fork();
+    int error = errno;
+    hooks = NULL;
+    return pid < 0 ? -error : pid;
 }
 
 /*

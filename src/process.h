@@ -4,6 +4,7 @@
 #define EXITFD_PROCESS_H
 
 #include <stdint.h>
+#include <sys/types.h>
 
 /* Before anything else of the library; may be called any number of times. 0 or -ENOMEM. */
 int xfd_process_init(void);
@@ -14,6 +15,18 @@ int xfd_process_init(void);
  * the kernel wipes pages in forked children.
  */
 uint64_t xfd_process_id(void);
+
+/* What a fork of ours does besides, with all signals blocked and no other fork of the process on its way: each hook
+   before the handlers of the application, which may do anything. in_parent is called also where the fork failed. */
+struct fork_hooks {
+    void (*before)(void *argument);
+    void (*in_parent)(void *argument);
+    void (*in_child)(void *argument);
+    void *argument;
+};
+
+/* As fork(2), but a negative errno. */
+pid_t xfd_process_fork(const struct fork_hooks *hooks);
 
 /* For process.c: the platform's half, epoch.c. In a forked child epoch_forked gives the next id; where it was not called,
    xfd_process_id does, and calls on_new_process. */

@@ -24,7 +24,10 @@ static void finish(struct exitfd *x, struct watch *w, const struct wait_result *
             xfd_event_unknown(event, w);
     }
     xfd_tracking_remove(x, w);
-    xfd_watches_drop(&x->watches, w);
+    if (w->flags & EXITFD_HOLD)
+        w->flags |= WATCH_HELD;
+    else
+        xfd_watches_drop(&x->watches, w);
 }
 
 static void reap_or_unknown(struct exitfd *x, struct watch *w, struct exitfd_event *events, int *count)
@@ -47,7 +50,7 @@ static bool reap_front(struct exitfd *x, struct exitfd_event *events, int max, i
             return false;
         bool exited = found == 1 && xfd_status_is_exit(&result);
         struct watch *w = exited ? xfd_watches_find(&x->watches, result.pid) : NULL;
-        if (!w || w->pidfd >= 0 || w->flags & EXITFD_OBSERVE)
+        if (!w || w->pidfd >= 0 || w->flags & (EXITFD_OBSERVE | EXITFD_HOLD))
             return true;
         found = xfd_status_wait_watch(w, WEXITED, &result);
         if (found == 0 || found == -EPERM)

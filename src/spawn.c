@@ -3,9 +3,11 @@
  * Starting a child in three steps: reserve its slot, start it, bind its pid. Only the first two can fail, and there is no
  * child then. registry.h holds off what looks for orphans in between.
  */
+#include "command.h"
 #include "object.h"
 #include "platform.h"
 #include "registry.h"
+#include "status.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -48,33 +50,108 @@ static void cancel(struct start *start)
     xfd_object_unlock(x, start->cancel_state);
 }
 
-/* Another thread learned the pid from the child itself and was faster. It is one child, and gives one event. */
-static void give_up_newer(struct start *start, pid_t pid)
+/*
+ * Whether w, which another thread has added by the pid since our start began, is of our child: it has learned the pid
+ * from the child itself. Otherwise other code has reaped ours, and another child has got its pid.
+ */
+static bool is_of_ours(const struct watch *w, pid_t pid, int pidfd)
+{
+    if (pidfd < 0 || xfd_platform_kill(pidfd, 0) != -ESRCH)
+        return true;
+    return w->pidfd >= 0 ? xfd_platform_is_same(w->pidfd, pidfd) : xfd_status_is_child(pid) < 0;
+}
+
+/* It is one child, and gives one event. */
+static void give_up_newer(struct start *start, pid_t pid, int pidfd)
 {
     struct exitfd *x = start->x;
     struct watch *w = xfd_watches_find(&x->watches, pid);
 
-    if (w && !xfd_registry_is_older(w, start->progress.seq) && !(w->flags & WATCH_STARTED))
+    if (w && !xfd_registry_is_older(w, start->progress.seq) && !(w->flags & WATCH_STARTED) && is_of_ours(w, pid, pidfd))
         xfd_object_remove(x, w);
 }
 
-static void started(struct start *start, pid_t pid)
+/* A watch that is not older than this start is of a later child: ours was reaped, so the pid is not its own any more. */
+static void bind(struct start *start, struct watch *w, pid_t pid)
+{
+    struct watches *watches = &start->x->watches;
+    struct watch *newest = xfd_watches_find(watches, pid);
+
+    if (newest && !xfd_registry_is_older(newest, start->progress.seq))
+        xfd_watches_bind_behind(watches, w, pid);
+    else
+        xfd_watches_bind(watches, w, pid);
+}
+
+/* pidfd: the child's from its birth, which we own from now on; -1: none. Whatever has its pid by now, that one is it. */
+static void started(struct start *start, pid_t pid, int pidfd)
 {
     struct exitfd *x = start->x;
 
-    bool pid_reused = xfd_registry_is_pid_reused(x, pid, start->progress.seq);
+    bool pid_reused = xfd_registry_is_pid_reused(x, pid, start->progress.seq) && pidfd < 0;
     xfd_object_lock(x, &start->cancel_state);
-    give_up_newer(start, pid);
+    give_up_newer(start, pid, pidfd);
     struct watch *w = xfd_watches_by_token(&x->watches, start->token);
     w->bound_seq = start->progress.seq;
     w->flags |= WATCH_STARTED | (pid_reused ? WATCH_PID_REUSED : 0);
-    xfd_watches_bind(&x->watches, w, pid);
-    x->backend->add(x, w, -1, true);
+    bind(start, w, pid);
+    x->backend->add(x, w, pidfd, true);
     xfd_subscription_sync(x);
     xfd_object_unlock(x, start->cancel_state);
 }
 
-static int set_signals(posix_spawnattr_t *attr)
+/* By the system calls that give a pidfd at birth, where the platform has them. */
+static int start_plan(struct exitfd *x, pid_t *pid, const struct start_plan *plan, unsigned flags, void *data)
+{
+    struct start start;
+    pid_t child;
+    int cancel_state, pidfd = -1, error = reserve(&start, x, flags, data);
+
+    if (error < 0)
+        return error;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    xfd_registry_begin_start(&start.progress);
+    /* Without SIGCHLD there is no way to track a child for which no fd is left. */
+    error = xfd_platform_start(plan, &child, x->backend->by_sigchld ? NULL : &pidfd, x->flags & EXITFD_NO_SIGNALS);
+    if (error == 0)
+        started(&start, child, pidfd);
+    xfd_registry_end_start(&start.progress);
+    if (error < 0)
+        cancel(&start);
+    pthread_setcancelstate(cancel_state, &cancel_state);
+    if (error == 0 && pid)
+        *pid = child;
+    return error;
+}
+
+int exitfd_start(struct exitfd *x, pid_t *pid, const struct exitfd_command *command, unsigned flags, void *data)
+{
+    struct start_plan plan;
+    int error = xfd_object_check(x);
+
+    if (error == 0)
+        error = xfd_command_read(command, &plan);
+    return error < 0 ? error : start_plan(x, pid, &plan, flags, data);
+}
+
+/* As exitfd_start: what a daemon blocks or ignores for itself does not concern a program. */
+static int set_all_signals(posix_spawnattr_t *attr)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    int error = posix_spawnattr_setsigmask(attr, &set);
+    sigaddset(&set, SIGCHLD);
+    sigaddset(&set, SIGPIPE);
+    if (error == 0)
+        error = posix_spawnattr_setsigdefault(attr, &set);
+    if (error == 0)
+        error = posix_spawnattr_setflags(attr, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+    return -error;
+}
+
+/* Of attributes that say nothing of signals: all as the caller has it, except SIGCHLD. */
+static int set_sigchld(posix_spawnattr_t *attr)
 {
     sigset_t set;
     short flags;
@@ -101,7 +178,7 @@ static int copy_attributes(posix_spawnattr_t *copy, const posix_spawnattr_t *att
 
     if (error < 0)
         return error;
-    error = set_signals(copy);
+    error = attr ? set_sigchld(copy) : set_all_signals(copy);
     if (error < 0)
         posix_spawnattr_destroy(copy);
     return error;
@@ -111,27 +188,21 @@ static int copy_attributes(posix_spawnattr_t *copy, const posix_spawnattr_t *att
  * Not pidfd_spawnp (glibc 2.39): it gives a pidfd and no pid, and once other code has reaped the child, or the kernel
  * has because SIGCHLD is ignored, no call turns the one into the other. Better a status unknown than a child unnamed.
  */
-int exitfd_spawn(struct exitfd *x, pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
-                 const posix_spawnattr_t *attr, char *const argv[], char *const envp[], unsigned flags, void *data)
+static int spawn_by_libc(struct exitfd *x, pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
+                         const posix_spawnattr_t *attr, char *const argv[], char *const envp[], unsigned flags,
+                         void *data)
 {
-    posix_spawnattr_t own_attr;
     struct start start;
     pid_t child;
-
-    if (!file || !argv)
-        return -EINVAL;
     int error = reserve(&start, x, flags, data);
+
     if (error < 0)
         return error;
-    error = copy_attributes(&own_attr, attr);
-    if (error == 0) {
-        xfd_registry_begin_start(&start.progress);
-        error = -posix_spawnp(&child, file, actions, &own_attr, argv, envp);
-        if (error == 0)
-            started(&start, child);
-        xfd_registry_end_start(&start.progress);
-        posix_spawnattr_destroy(&own_attr);
-    }
+    xfd_registry_begin_start(&start.progress);
+    error = -posix_spawnp(&child, file, actions, attr, argv, envp);
+    if (error == 0)
+        started(&start, child, -1);
+    xfd_registry_end_start(&start.progress);
     if (error < 0)
         cancel(&start);
     else if (pid)
@@ -139,24 +210,52 @@ int exitfd_spawn(struct exitfd *x, pid_t *pid, const char *file, const posix_spa
     return error;
 }
 
+int exitfd_spawn(struct exitfd *x, pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
+                 const posix_spawnattr_t *attr, char *const argv[], char *const envp[], unsigned flags, void *data)
+{
+    posix_spawnattr_t own_attr;
+    struct start_plan plan;
+
+    if (!file || !argv)
+        return -EINVAL;
+    int error = xfd_object_check(x);
+    if (error == 0)
+        error = copy_attributes(&own_attr, attr);
+    if (error < 0)
+        return error;
+    xfd_start_plan(&plan, file, argv, envp);
+    /* No call tells what file actions hold. */
+    if (!actions && !x->backend->by_sigchld && xfd_platform_plan_attributes(&plan, &own_attr))
+        error = start_plan(x, pid, &plan, flags, data);
+    else
+        error = spawn_by_libc(x, pid, file, actions, &own_attr, argv, envp, flags, data);
+    posix_spawnattr_destroy(&own_attr);
+    return error;
+}
+
+static pid_t fork_child(const struct exitfd *x, int *pidfd)
+{
+    if (!x->backend->by_sigchld)
+        return xfd_platform_fork(pidfd);
+    pid_t pid = fork();
+    return pid < 0 ? -errno : pid;
+}
+
 pid_t exitfd_fork(struct exitfd *x, unsigned flags, void *data)
 {
     struct start start;
-    int error = reserve(&start, x, flags, data);
+    int pidfd = -1, error = reserve(&start, x, flags, data);
 
     if (error < 0)
         return error;
     xfd_registry_begin_start(&start.progress);
-    pid_t pid = fork();
+    pid_t pid = fork_child(x, &pidfd);
     if (pid == 0)
-        return 0; /* what was held is free here: process.c's handler has seen to it */
-    error = -errno;
+        return 0; /* the parent's locks and its start are forgotten here: process.c */
     if (pid > 0)
-        started(&start, pid);
+        started(&start, pid, pidfd);
     xfd_registry_end_start(&start.progress);
-    if (pid < 0) {
+    if (pid < 0)
         cancel(&start);
-        return error;
-    }
     return pid;
 }

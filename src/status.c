@@ -47,6 +47,16 @@ int xfd_status_wait(idtype_t type, id_t id, int options, struct wait_result *ret
     return found;
 }
 
+void xfd_status_await(idtype_t type, id_t id)
+{
+    struct wait_result result;
+    struct rusage ignored;
+    siginfo_t info;
+
+    xfd_platform_waitid(type, id, WEXITED | WNOWAIT, &info, &ignored);
+    xfd_status_wait(type, id, WEXITED, &result);
+}
+
 void xfd_status_note_blocked(void)
 {
     blocked = true;
@@ -88,7 +98,7 @@ int xfd_status_reap_exit(const struct watch *w, struct wait_result *ret)
 
     if (found != 1 || !xfd_status_is_exit(ret))
         return found == 1 ? 0 : found;
-    return w->flags & EXITFD_OBSERVE ? 1 : xfd_status_wait_watch(w, WEXITED, ret);
+    return w->flags & (EXITFD_OBSERVE | EXITFD_HOLD) ? 1 : xfd_status_wait_watch(w, WEXITED, ret);
 }
 
 int xfd_status_why_no_child(pid_t pid)

@@ -128,14 +128,28 @@ int xfd_watches_take(struct watches *ws, struct watch **ret)
 void xfd_watches_bind(struct watches *ws, struct watch *w, pid_t pid)
 {
     w->pid = pid;
+    ws->bound++;
     push(ws, slot_number(ws, w));
+}
+
+void xfd_watches_bind_behind(struct watches *ws, struct watch *w, pid_t pid)
+{
+    uint32_t *link = bucket_of(ws, pid);
+
+    while (*link != SLOT_NONE)
+        link = &ws->slots[*link].chain;
+    *link = slot_number(ws, w);
+    w->chain = SLOT_NONE;
+    w->pid = pid;
+    ws->bound++;
 }
 
 void xfd_watches_drop(struct watches *ws, struct watch *w)
 {
     uint32_t slot = slot_number(ws, w);
 
-    if (w->pid > 0) {
+    if (w->pid != 0) {
+        ws->bound--;
         uint32_t *link = bucket_of(ws, w->pid);
         while (*link != slot)
             link = &ws->slots[*link].chain;
@@ -152,7 +166,7 @@ struct watch *xfd_watches_iterate(const struct watches *ws, uint32_t *slot)
 {
     while (*slot < ws->fresh) {
         struct watch *w = &ws->slots[(*slot)++];
-        if (w->pid > 0)
+        if (w->pid != 0)
             return w;
     }
     return NULL;

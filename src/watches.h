@@ -14,8 +14,11 @@ enum {
     WATCH_CONTINUE_SEEN = 1 << 19,
     WATCH_PID_REUSED = 1 << 20, /* other code reaped it, and its pid names another child by now */
     WATCH_SHARED = 1 << 21,     /* its pidfd is a duplicate, whose entry in the epoll set our close does not end */
-    WATCH_STARTED = 1 << 22     /* bound by exitfd_spawn or exitfd_fork, so no other start has the same child */
+    WATCH_STARTED = 1 << 22,    /* bound by a start of ours, so no other start has the same child */
+    WATCH_HELD = 1 << 23        /* its event was given, and EXITFD_HOLD keeps it */
 };
+
+#define PID_LOST ((pid_t)-1) /* of a watch whose process was reaped before: no call tells its pid any more */
 
 struct watch {
     void *data;
@@ -36,6 +39,7 @@ struct watches {
     uint32_t capacity, bucket_count;
     uint32_t free_slot; /* head of the free list through chain */
     uint32_t fresh;     /* slots from here on were never used */
+    uint32_t bound;     /* how many name a process */
     bool ended;         /* a watch has ended since xfd_watches_take_ended */
 };
 
@@ -49,6 +53,7 @@ struct watch *xfd_watches_find(const struct watches *ws, pid_t pid);
 /* Takes a slot, the only step that can fail (-ENOMEM); it invalidates every struct watch pointer. */
 int xfd_watches_take(struct watches *ws, struct watch **ret);
 void xfd_watches_bind(struct watches *ws, struct watch *w, pid_t pid);
+void xfd_watches_bind_behind(struct watches *ws, struct watch *w, pid_t pid); /* for what is no longer the newest */
 void xfd_watches_drop(struct watches *ws, struct watch *w);
 
 /* Whether a watch has ended since the last time. */

@@ -98,7 +98,7 @@ def header_errnos(function):
 
 
 def constants_of(text):
-    return set(re.findall(r"\bEXITFD_[A-Z_]+\b", text)) - VARIABLES - {"EXITFD_H"}
+    return set(re.findall(r"\bEXITFD_[A-Z0-9_]+\b", text)) - VARIABLES - {"EXITFD_H"}
 
 
 class Prototypes(unittest.TestCase):

@@ -29,6 +29,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#ifdef __cplusplus
+#define _Noreturn [[noreturn]]
+#endif
+
 #define CHECK(...)                                                                                                     \
     CHECK_PICK(__VA_ARGS__, CHECK_SAYING, CHECK_SAYING, CHECK_SAYING, CHECK_SAYING, CHECK_SAYING, CHECK_SAYING,        \
                CHECK_SAYING, CHECK_SAYING, CHECK_SAYING, CHECK_BARE, 0)                                                \

@@ -158,7 +158,7 @@ TEST(errors, add_rejects_bad_arguments)
     CHECK_EQ(exitfd_add(NULL, pid, 0, NULL), -EINVAL);
     for (size_t i = 0; i < sizeof(bad_pids) / sizeof(bad_pids[0]); i++)
         CHECK_EQ(exitfd_add(x, bad_pids[i], 0, NULL), -EINVAL, "pid %d", (int)bad_pids[i]);
-    const unsigned known = EXITFD_OBSERVE | EXITFD_STOPPED | EXITFD_CONTINUED;
+    const unsigned known = EXITFD_OBSERVE | EXITFD_STOPPED | EXITFD_CONTINUED | EXITFD_HOLD;
     for (int bit = 0; bit < 32; bit++)
         if ((known & 1u << bit) == 0)
             CHECK_EQ(exitfd_add(x, pid, 1u << bit, NULL), -EINVAL, "flag bit %d", bit);

@@ -119,6 +119,13 @@ STAND_IN(posix_spawnp, "posix_spawnp", int, error,
          (pid_t * pid, const char *file, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attr,
           char *const argv[], char *const envp[]),
          pid, file, actions, attr, argv, envp)
+STAND_IN(mprotect, "mprotect", int, -1, (void *at, size_t size, int prot), at, size, prot)
+STAND_IN(socketpair, "socketpair", int, -1, (int domain, int type, int protocol, int *ends), domain, type, protocol,
+         ends)
+STAND_IN(xfd_clone, "xfd_clone", pid_t, -error,
+         (void (*run)(void *), void *argument, void *stack, size_t size, int *pidfd), run, argument, stack, size, pidfd)
+STAND_IN(xfd_clone_clear, "xfd_clone_clear", pid_t, -error,
+         (void (*run)(void *), void *argument, void *stack, size_t size, int *pidfd), run, argument, stack, size, pidfd)
 STAND_IN(posix_spawnattr_init, "posix_spawnattr_init", int, error, (posix_spawnattr_t * attr), attr)
 STAND_IN(pthread_mutex_init, "pthread_mutex_init", int, error,
          (pthread_mutex_t * mutex, const pthread_mutexattr_t *attr), mutex, attr)

@@ -124,6 +124,33 @@ static void spawn(struct exitfd *x)
     } while (failed("exitfd_spawn", error, t->pid == -7));
 }
 
+/* Actions are libc's: so it is posix_spawnp. */
+static void spawn_by_libc(struct exitfd *x)
+{
+    char *argv[] = { "sh", "-c", "exit 8", NULL };
+    posix_spawn_file_actions_t none;
+    struct told *t = expect_told(x, -7, CLD_EXITED, 8, EXITFD_REAPED);
+    int error;
+    posix_spawn_file_actions_init(&none);
+    do {
+        enter();
+        error = exitfd_spawn(x, &t->pid, "/bin/sh", &none, NULL, argv, NULL, 0, t);
+    } while (failed("exitfd_spawn", error, t->pid == -7));
+    posix_spawn_file_actions_destroy(&none);
+}
+
+static void start_command(struct exitfd *x)
+{
+    char *argv[] = { "sh", "-c", "exit 7", NULL };
+    const struct exitfd_command command = { .size = sizeof(command), .file = "sh", .argv = argv };
+    struct told *t = expect_told(x, -7, CLD_EXITED, 7, EXITFD_REAPED);
+    int error;
+    do {
+        enter();
+        error = exitfd_start(x, &t->pid, &command, 0, t);
+    } while (failed("exitfd_start", error, t->pid == -7));
+}
+
 static void fork_one(struct exitfd *x)
 {
     struct told *t = expect_told(x, 0, CLD_EXITED, 6, EXITFD_REAPED);
@@ -168,6 +195,8 @@ static void live_and_be_told(struct exitfd *x, struct exitfd *observer)
     add_told(observer, observed.pid, EXITFD_OBSERVE, 4);
     add_told(x, observed.pid, 0, 4);
     spawn(x);
+    spawn_by_libc(x);
+    start_command(x);
     fork_one(x);
     end(&alive, 1);
     end(&by_pidfd, 3);

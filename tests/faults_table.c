@@ -52,6 +52,19 @@ const struct call fault_calls[] = {
 
     { "fork", NULL, { EAGAIN, ENOMEM }, NULL },
     { "posix_spawnp", NULL, { EAGAIN, ENOMEM, ENOENT, EACCES }, NULL },
+    { "xfd_clone_clear", NULL, { ENOSYS, EPERM, EINVAL, EMFILE, ENFILE, EAGAIN, ENOMEM }, NULL }, /* clone3 */
+    { "xfd_clone", NULL, { EPERM, EINVAL, EMFILE, ENFILE, EAGAIN, ENOMEM }, NULL },               /* clone */
+    { "execve", NULL, { 0 }, "a child's: start.c shows what becomes of its errnos" },
+    { "chdir", NULL, { 0 }, "a child's: start_actions.c" },
+    { "fchdir", NULL, { 0 }, "a child's: start_actions.c" },
+    { "setsid", NULL, { 0 }, "fails for the leader of a group only, which no new child is" },
+    { "setpgid", NULL, { 0 }, "a child's, for a wrong argument only" },
+    { "socketpair", NULL, { EMFILE, ENFILE, ENOMEM, EPERM }, NULL },
+    { "send", NULL, { 0 }, "fails where the other side is gone, which is no matter" },
+    { "getppid", NULL, { 0 }, NEVER_FAILS },
+    { "getuid", NULL, { 0 }, NEVER_FAILS },
+    { "getgid", NULL, { 0 }, NEVER_FAILS },
+    { "fstat", NULL, { 0 }, ONLY_BAD_ARGUMENTS },
     { "posix_spawnattr_init", NULL, { ENOMEM }, NULL },
     { "posix_spawnattr_destroy", NULL, { 0 }, CLOSES },
     { "posix_spawnattr_getflags", NULL, { 0 }, ONLY_BAD_ARGUMENTS },
@@ -69,6 +82,7 @@ const struct call fault_calls[] = {
 
     { "mmap", NULL, { ENOMEM, EAGAIN }, NULL },
     { "madvise", NULL, { EINVAL, ENOMEM, EPERM }, NULL }, /* EINVAL: before Linux 4.14; EPERM: seccomp */
+    { "mprotect", NULL, { ENOMEM }, NULL },               /* ignored: the guard of a stack that is large enough */
     { "munmap", NULL, { 0 }, "fails for want of memory only where it splits a mapping" },
     { "uname", NULL, { 0 }, ONLY_BAD_ARGUMENTS },
     { "pthread_atfork", NULL, { ENOMEM }, NULL },
@@ -105,6 +119,9 @@ const struct call fault_calls[] = {
     { "memmove", NULL, { 0 }, NEVER_FAILS },
     { "memset", NULL, { 0 }, NEVER_FAILS },
     { "strcmp", NULL, { 0 }, NEVER_FAILS },
+    { "strchr", NULL, { 0 }, NEVER_FAILS },
+    { "getenv", NULL, { 0 }, "NULL is its answer" },
+    { "environ", NULL, { 0 }, "is no function" },
     { "secure_getenv", NULL, { 0 }, "NULL is its answer" },
 
     { "io_uring_queue_init", NULL, { ENOMEM, EMFILE, ENFILE, EPERM, ENOSYS, EINVAL }, NULL },

@@ -22,7 +22,8 @@ static const struct {
     { "exitfd_add without signals", { EMFILE, ENFILE, ENOSPC, EPERM, EACCES, ENOSYS, EAGAIN } },
     { "exitfd_kill", { EPERM, ESRCH } },
     { "exitfd_wait", { EINTR, ENOTSUP } },
-    { "exitfd_spawn", { ENOENT, EACCES, ENOMEM, EMFILE, EAGAIN } },
+    { "exitfd_start", { ENOMEM, EMFILE, ENFILE, EAGAIN, EPERM, EINVAL } },
+    { "exitfd_spawn", { ENOENT, EACCES, ENOMEM, EMFILE, ENFILE, EAGAIN, EPERM, EINVAL } },
     { "exitfd_fork", { ENOMEM, EAGAIN } },
     { "exitfd_install_handler", { ENOMEM, EAGAIN } },
 };

@@ -60,6 +60,13 @@ static void start(struct child *c)
         int error = exitfd_spawn(exitfds[x], &c->pid, "/bin/sh", &actions, NULL, argv, NULL, jobs, c);
         CHECK(error == 0, "exitfd_spawn: %d", error);
         posix_spawn_file_actions_destroy(&actions);
+    } else if (how == 2) {
+        const struct exitfd_action action = { .type = EXITFD_DUP2, .fd = ends[0], .target = 0 };
+        const struct exitfd_command command = {
+            .size = sizeof(command), .file = "sh", .argv = argv, .actions = &action, .action_count = 1
+        };
+        int error = exitfd_start(exitfds[x], &c->pid, &command, jobs, c);
+        CHECK(error == 0, "exitfd_start: %d", error);
     } else {
         c->pid = how < 4 ? exitfd_fork(exitfds[x], jobs | (how == 1 ? EXITFD_OBSERVE : 0), c) : fork();
         if (c->pid == 0)
@@ -68,7 +75,7 @@ static void start(struct child *c)
     }
     close(ends[0]);
     c->go = ends[1];
-    c->code = how == 0; /* a shell reads a line */
+    c->code = how == 0 || how == 2; /* a shell reads a line */
     SAY("start %d: pid %d, how %d, exitfd %d, jobs 0x%x", number(c), (int)c->pid, how, x, jobs);
     if (how < 4)
         watched(c, x, how == 1 ? OBSERVED : OWNED, jobs);

@@ -15,6 +15,17 @@ static int spawn_exit_7(struct exitfd *x, pid_t *pid)
     return exitfd_spawn(x, pid, "sh", NULL, NULL, argv, environ, 0, x);
 }
 
+/* Through posix_spawn, which gives no pidfd: it is opened afterwards. */
+static int spawn_exit_7_with_actions(struct exitfd *x, pid_t *pid)
+{
+    char *argv[] = { "sh", "-c", "exit 7", NULL };
+    posix_spawn_file_actions_t none;
+    posix_spawn_file_actions_init(&none);
+    int ret = exitfd_spawn(x, pid, "sh", &none, NULL, argv, environ, 0, x);
+    posix_spawn_file_actions_destroy(&none);
+    return ret;
+}
+
 static void expect_one_true_or_unknown(struct exitfd *x, pid_t pid)
 {
     struct exitfd_event event = call_until_event(x);
@@ -164,7 +175,7 @@ TEST(spawn_adverse, where_no_pidfd_is_given_for_the_child_it_is_still_watched)
     for (size_t i = 0; i < sizeof(refusals) / sizeof(*refusals); i++) {
         pid_t pid;
         inject_pidfd_open = (struct injection){ .error = refusals[i], .times = 1 };
-        CHECK_EQ(spawn_exit_7(x, &pid), 0);
+        CHECK_EQ(spawn_exit_7_with_actions(x, &pid), 0);
         CHECK_EQ(inject_pidfd_open.failed, tracks_by_pidfd());
         struct exitfd_event event = wait_event(x);
         expect_exited(&event, pid, 7, x);
@@ -179,7 +190,7 @@ TEST(spawn_adverse, without_signals_a_started_child_is_watched_also_without_a_pi
     struct exitfd *x = open_exitfd_flags(EXITFD_NO_SIGNALS);
     inject_pidfd_open = (struct injection){ .error = EPERM, .times = 1 };
     pid_t pid = -77;
-    int ret = spawn_exit_7(x, &pid);
+    int ret = spawn_exit_7_with_actions(x, &pid);
     inject_pidfd_open.times = 0;
     CHECK_EQ(inject_pidfd_open.failed, tracks_by_pidfd());
     if (ret == 0) {

@@ -78,14 +78,30 @@ TEST(spawn_signals, sigchld_is_default_also_where_the_parent_ignored_it_before_t
     exitfd_close(x);
 }
 
-TEST(spawn_signals, other_signals_are_inherited)
+TEST(spawn_signals, without_attributes_the_mask_is_empty_and_what_is_ignored_stays_so)
 {
     struct exitfd *x = open_exitfd();
     block(SIGUSR1);
     signal(SIGUSR2, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN);
     struct signal_state state = state_in_child(x, NULL);
+    CHECK_EQ(state.blocked, 0);
+    CHECK(has(state.ignored, SIGUSR2));
+    CHECK(!has(state.ignored, SIGPIPE));
+    exitfd_close(x);
+}
+
+TEST(spawn_signals, with_attributes_other_signals_are_inherited)
+{
+    struct exitfd *x = open_exitfd();
+    posix_spawnattr_t attr;
+    posix_spawnattr_init(&attr);
+    block(SIGUSR1);
+    signal(SIGUSR2, SIG_IGN);
+    struct signal_state state = state_in_child(x, &attr);
     CHECK(has(state.blocked, SIGUSR1));
     CHECK(has(state.ignored, SIGUSR2));
+    posix_spawnattr_destroy(&attr);
     exitfd_close(x);
 }
 

@@ -30,7 +30,7 @@ static void count(struct receiver *r, int error, const struct exitfd_event *even
 struct receiver *new_receiver(const struct side *of, struct exitfd *x)
 {
     struct receiver *r = calloc(1, sizeof *r);
-    tap_require(r != NULL, "calloc");
+    CHECK(r != NULL, "calloc");
     r->side = of;
     r->take = count;
     r->x = x;
@@ -40,7 +40,7 @@ struct receiver *new_receiver(const struct side *of, struct exitfd *x)
 void start_receiving(struct receiver *r, void *loop)
 {
     r->attached = r->side->attach(loop, r->x, r);
-    tap_require(r->attached != NULL, "attach");
+    CHECK(r->attached != NULL, "attach");
 }
 
 void run_until(void *loop, const struct receiver *r, int events)
@@ -60,7 +60,7 @@ static void detach(struct receiver *r)
 static pid_t watch_exit(struct exitfd *x, int status)
 {
     pid_t pid = exitfd_fork(x, 0, NULL);
-    tap_require(pid >= 0, "exitfd_fork");
+    CHECK(pid >= 0, "exitfd_fork");
     if (pid == 0)
         _exit(status);
     return pid;

@@ -18,14 +18,14 @@ namespace
 exitfdpp::owner open_owner()
 {
     exitfdpp::owner exits;
-    tap_require(!exits.open(), "open");
+    CHECK(!exits.open(), "open");
     return exits;
 }
 
 pid_t watch_exit(exitfdpp::owner &exits, int status, void *data = nullptr)
 {
     pid_t pid = -1;
-    tap_require(!exits.fork(pid, 0, data), "fork");
+    CHECK(!exits.fork(pid, 0, data), "fork");
     if (pid == 0)
         _exit(status);
     wait_until_zombie(pid);

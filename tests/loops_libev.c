@@ -12,7 +12,7 @@ struct attachment {
 static void *new_loop(void)
 {
     struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
-    tap_require(loop != NULL, "ev_loop_new");
+    CHECK(loop != NULL, "ev_loop_new");
     return loop;
 }
 
@@ -36,7 +36,7 @@ static void on_exit_event(struct ev_loop *loop, struct exitfd_ev *exits, int err
 static void *attach(void *loop, struct exitfd *x, struct receiver *r)
 {
     struct attachment *attached = malloc(sizeof *attached);
-    tap_require(attached != NULL, "malloc");
+    CHECK(attached != NULL, "malloc");
     attached->loop = loop;
     if (exitfd_ev_attach(loop, &attached->exits, x, on_exit_event, r) == 0)
         return attached;

@@ -7,7 +7,7 @@
 static void *new_loop(void)
 {
     struct event_base *base = event_base_new();
-    tap_require(base != NULL, "event_base_new");
+    CHECK(base != NULL, "event_base_new");
     return base;
 }
 
@@ -18,7 +18,7 @@ static void free_loop(void *base)
 
 static void after_fork(void *base)
 {
-    tap_require(event_reinit(base) == 0, "event_reinit");
+    CHECK(event_reinit(base) == 0, "event_reinit");
 }
 
 static void on_exit_event(struct exitfd_libevent *exits, int error, const struct exitfd_event *event)

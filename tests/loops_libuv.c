@@ -8,7 +8,7 @@
 static void *new_loop(void)
 {
     uv_loop_t *loop = malloc(sizeof *loop);
-    tap_require(loop && uv_loop_init(loop) == 0, "uv_loop_init");
+    CHECK(loop && uv_loop_init(loop) == 0, "uv_loop_init");
     return loop;
 }
 
@@ -21,7 +21,7 @@ static void free_loop(void *loop)
 
 static void after_fork(void *loop)
 {
-    tap_require(uv_loop_fork(loop) == 0, "uv_loop_fork");
+    CHECK(uv_loop_fork(loop) == 0, "uv_loop_fork");
 }
 
 static void on_exit_event(struct exitfd_uv *exits, int status, const struct exitfd_event *event)

@@ -7,7 +7,7 @@
 static void *new_loop(void)
 {
     sd_event *e = NULL;
-    tap_require(sd_event_new(&e) >= 0, "sd_event_new");
+    CHECK(sd_event_new(&e) >= 0, "sd_event_new");
     return e;
 }
 

@@ -94,7 +94,7 @@ int xfd_child_add(struct exitfd *x, struct watch *w, int given, bool started_by_
         return error;
     if (error < 0)
         return track(x, w, error, started_by_us);
-    if (started_by_us && is_stranger(w, pidfd)) {
+    if (started_by_us && given < 0 && is_stranger(w, pidfd)) {
         close(pidfd);
         return track(x, w, -ESRCH, started_by_us);
     }
@@ -104,12 +104,12 @@ int xfd_child_add(struct exitfd *x, struct watch *w, int given, bool started_by_
         error = arm(x, w, pidfd);
     if (error == 0) {
         w->pidfd = pidfd;
-        w->flags |= given >= 0 ? WATCH_SHARED : 0;
+        w->flags |= given >= 0 && !started_by_us ? WATCH_SHARED : 0; /* one from birth is ours alone */
         if (w->flags & STOP_FLAGS)
             xfd_tracking_add_for_stops(x, w);
         return 0;
     }
-    if (!in_question)
+    if (!in_question && w->pid != PID_LOST)
         error = track(x, w, error, started_by_us);
     if (given < 0 || error == 0)
         close(pidfd);
@@ -133,7 +133,7 @@ static int learn(const struct watch *w, int why, bool reaped, struct exitfd_even
 int xfd_child_take(const struct watch *w, bool reaped, struct exitfd_event *event)
 {
     struct wait_result result;
-    int found = xfd_status_wait_watch(w, WEXITED | (w->flags & EXITFD_OBSERVE ? WNOWAIT : 0), &result);
+    int found = xfd_status_wait_watch(w, WEXITED | (w->flags & (EXITFD_OBSERVE | EXITFD_HOLD) ? WNOWAIT : 0), &result);
 
     if (found < 0)
         return learn(w, found, reaped, event);

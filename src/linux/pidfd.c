@@ -86,6 +86,14 @@ static void rearm(struct exitfd *x, struct watch *w, bool blocked)
     epoll_ctl(x->fd, EPOLL_CTL_MOD, w->pidfd, &event);
 }
 
+/* Its pidfd stays, for exitfd_kill. */
+static void hold(struct exitfd *x, struct watch *w)
+{
+    xfd_tracking_remove(x, w);
+    epoll_ctl(x->fd, EPOLL_CTL_DEL, w->pidfd, NULL);
+    w->flags |= WATCH_HELD;
+}
+
 /* How many events, or -EPERM. */
 static int finish_watch(struct exitfd *x, struct watch *w, uint32_t ready, struct exitfd_event *event)
 {
@@ -96,6 +104,10 @@ static int finish_watch(struct exitfd *x, struct watch *w, uint32_t ready, struc
     if (found <= 0) {
         rearm(x, w, found < 0);
         return found;
+    }
+    if (w->flags & EXITFD_HOLD) {
+        hold(x, w);
+        return count;
     }
     end_watch(x, w, w->flags & (WATCH_REARMED | WATCH_SHARED));
     xfd_watches_drop(&x->watches, w);

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 
 static int get_info(int pidfd, uint64_t mask, struct pidfd_info_v0 *info)
@@ -99,7 +100,31 @@ bool xfd_platform_is_thread(pid_t pid)
     return syscall(SYS_tgkill, pid, pid, 0) < 0 && errno == ESRCH && (kill(pid, 0) == 0 || errno == EPERM);
 }
 
+/* In pidfs each process has its own file, and a later one never gets its number. */
+bool xfd_platform_is_same(int pidfd, int other)
+{
+    struct stat one, two;
+
+    if (!xfd_record_reap_is_shown(pidfd) || fstat(pidfd, &one) < 0 || fstat(other, &two) < 0)
+        return true;
+    return one.st_ino == two.st_ino;
+}
+
 int xfd_platform_kill(int pidfd, int signum)
 {
     return syscall(SYS_pidfd_send_signal, pidfd, signum, NULL, 0) < 0 ? -errno : 0;
+}
+
+/* Linux 6.9. Older kernels say EINVAL, as they do for a signal that does not exist. */
+int xfd_platform_kill_group(int pidfd, int signum)
+{
+    if (syscall(SYS_pidfd_send_signal, pidfd, signum, NULL, PIDFD_SIGNAL_GROUP) == 0)
+        return 0;
+    return errno == EINVAL || errno == ENOSYS ? -ENOTSUP : -errno;
+}
+
+bool xfd_platform_has_record(int pidfd)
+{
+    int ignored;
+    return xfd_record_get_status(pidfd, &ignored);
 }

@@ -16,6 +16,7 @@
 #define SYS_pidfd_open 434
 #endif
 
+#define PIDFD_SIGNAL_GROUP 4 /* PIDFD_SIGNAL_PROCESS_GROUP */
 #define PID_FS_MAGIC_NUMBER 0x50494446
 #define PIDFD_IS_THREAD O_EXCL /* PIDFD_THREAD as fcntl(F_GETFL) shows it */
 

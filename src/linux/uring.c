@@ -205,9 +205,17 @@ static void end_watch(struct exitfd *x, struct watch *w, bool requested)
     xfd_close_fd(&w->pidfd);
 }
 
+static void hold(struct exitfd *x, struct watch *w, bool requested)
+{
+    if (requested)
+        cancel_request(x, w);
+    xfd_tracking_remove(x, w);
+    w->flags |= WATCH_HELD;
+}
+
 static void remove_watch(struct exitfd *x, struct watch *w)
 {
-    end_watch(x, w, !xfd_tracking_is_scanned(w));
+    end_watch(x, w, !xfd_tracking_is_scanned(w) && !(w->flags & WATCH_HELD));
 }
 
 static int take_waited(const struct watch *w, int answer, struct exitfd_event *event)
@@ -247,6 +255,10 @@ static int finish_watch(struct exitfd *x, struct watch *w, const struct io_uring
         return -EAGAIN;
     if (taken == 0)
         return ask_again(x, w, requested);
+    if (w->flags & EXITFD_HOLD) {
+        hold(x, w, requested);
+        return count;
+    }
     end_watch(x, w, requested);
     xfd_watches_drop(&x->watches, w);
     return count;

@@ -4,6 +4,7 @@
 #include "platform.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 int xfd_platform_open_pidfd(pid_t pid)
 {
@@ -23,10 +24,36 @@ bool xfd_platform_is_thread(pid_t pid)
     return false;
 }
 
+pid_t xfd_platform_fork(int *pidfd)
+{
+    pid_t pid = fork();
+
+    *pidfd = -1;
+    return pid < 0 ? -errno : pid;
+}
+
+bool xfd_platform_is_same(int pidfd, int other)
+{
+    (void)pidfd, (void)other;
+    return true;
+}
+
 int xfd_platform_kill(int pidfd, int signum)
 {
     (void)pidfd, (void)signum;
     return -ENOTSUP;
+}
+
+int xfd_platform_kill_group(int pidfd, int signum)
+{
+    (void)pidfd, (void)signum;
+    return -ENOTSUP;
+}
+
+bool xfd_platform_has_record(int pidfd)
+{
+    (void)pidfd;
+    return false;
 }
 
 int xfd_platform_list_children(pid_t **ret)

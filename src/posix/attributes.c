@@ -2,6 +2,7 @@
 #include "posix/compat.h"
 
 #include "platform.h"
+#include "start.h"
 
 #include <signal.h>
 
@@ -40,4 +41,10 @@ int xfd_platform_copy_attributes(posix_spawnattr_t *copy, const posix_spawnattr_
             posix_spawnattr_destroy(copy);
     }
     return -error;
+}
+
+bool xfd_platform_plan_attributes(struct start_plan *plan, const posix_spawnattr_t *attr)
+{
+    (void)plan, (void)attr;
+    return false;
 }

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The child shares our memory and our thread stops until it runs its program,
+ * as with vfork(2), but on a stack of its own. Nothing is copied, however large
+ * we are. What fails in the child it writes where we read it. All signals are
+ * blocked meanwhile: a handler in the child would act on our memory.
+ */
+#include "start.h"
+#include "errnos.h"
+#include "linux/clone.h"
+#include "linux/sys.h"
+#include "posix/report.h"
+#include "status.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+
+/* The deepest is the PATH search, with PATH_MAX bytes. The rest is for an execve of another library in front of libc's. */
+#define STACK_SIZE ((size_t)131072)
+#define GUARD_SIZE ((size_t)65536) /* at its lower end; a multiple of any page */
+
+struct birth {
+    struct start_child child;
+    struct report report;
+    atomic_bool entered; /* false in the parent: the child has a memory of its own after all */
+    atomic_int error;    /* a positive errno */
+};
+
+/* One is kept, as a mapping and its first fault cost as much as the rest. A second start meanwhile makes its own. */
+static void *_Atomic kept_stack;
+
+/* qemu-user and valgrind make a fork of it, and do not stop the parent: there a pipe has to tell. */
+static atomic_bool memory_is_shared;
+
+static void *take_stack(void)
+{
+    void *stack = atomic_exchange(&kept_stack, NULL);
+
+    if (stack)
+        return stack;
+    stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+    if (stack == MAP_FAILED)
+        return NULL;
+    mprotect(stack, GUARD_SIZE, PROT_NONE);
+    return stack;
+}
+
+static void give_stack(void *stack)
+{
+    void *none = NULL;
+
+    if (!atomic_compare_exchange_strong(&kept_stack, &none, stack))
+        munmap(stack, STACK_SIZE);
+}
+
+IN_CHILD static void run_child(void *pointer)
+{
+    struct birth *birth = pointer;
+
+    atomic_store(&birth->entered, true);
+    if (birth->report.read_end >= 0)
+        xfd_call_close(birth->report.read_end);
+    int error = xfd_start_in_child(&birth->child);
+    atomic_store(&birth->error, error);
+    if (birth->child.report >= 0)
+        syscall(SYS_write, birth->child.report, &error, sizeof error);
+    for (;;)
+        syscall(SYS_exit_group, 127);
+}
+
+static bool is_absent(pid_t pid)
+{
+    return pid < 0 && xfd_not_here(-pid) == -ENOTSUP;
+}
+
+static bool lacks_fd(pid_t pid)
+{
+    return pid == -EMFILE || pid == -ENFILE;
+}
+
+/*
+ * Goes on without what this kernel, or its seccomp filter, does not have: first
+ * the handlers cleared, then the pidfd. *pidfd stays -1 where the kernel takes
+ * the flag and gives none (before Linux 5.2, gVisor).
+ */
+static pid_t clone_child(struct birth *birth, void *stack, int *pidfd, bool insist)
+{
+    birth->child.handlers_cleared = true;
+    pid_t pid = xfd_clone_clear(run_child, birth, stack, STACK_SIZE, pidfd);
+    if (is_absent(pid)) {
+        birth->child.handlers_cleared = false;
+        pid = xfd_clone(run_child, birth, stack, STACK_SIZE, pidfd);
+    }
+    if (pidfd && (is_absent(pid) || (lacks_fd(pid) && !insist))) {
+        birth->child.handlers_cleared = false;
+        pid = xfd_clone(run_child, birth, stack, STACK_SIZE, NULL);
+    }
+    return pid;
+}
+
+/* What the child could not do, as a negative errno. Of a child with a memory of its own the report tells. */
+static int learn_failure(struct birth *birth)
+{
+    if (atomic_load(&birth->entered)) {
+        atomic_store(&memory_is_shared, true);
+        return -atomic_load(&birth->error);
+    }
+    xfd_report_close_write_end(&birth->report);
+    return birth->report.read_end >= 0 ? -xfd_report_read(&birth->report) : 0;
+}
+
+static pid_t give_birth(struct birth *birth, int *pidfd, bool insist)
+{
+    sigset_t all, found;
+    void *stack = take_stack();
+
+    if (!stack)
+        return -ENOMEM;
+    memset(&all, 0xff, sizeof all); /* libc's functions leave out signals of its own */
+    memset(&found, 0, sizeof found);
+    xfd_call_change_mask(&all, &found);
+    birth->child.found_mask = &found;
+    pid_t pid = clone_child(birth, stack, pidfd, insist);
+    xfd_call_set_mask(&found);
+    give_stack(stack);
+    return pid;
+}
+
+int xfd_platform_start(const struct start_plan *plan, pid_t *pid, int *pidfd, bool insist)
+{
+    struct birth birth = { .child = { .plan = plan, .report = -1 }, .report = { -1, -1 } };
+    int born_fd = -1;
+
+    if (plan->death_signal != 0)
+        birth.child.parent = getpid();
+    if (!atomic_load(&memory_is_shared) && xfd_report_open(&birth.report) == 0)
+        birth.child.report = birth.report.write_end;
+    pid_t child = give_birth(&birth, pidfd ? &born_fd : NULL, insist);
+    int error = child < 0 ? child : learn_failure(&birth);
+    xfd_report_close(&birth.report);
+    if (child > 0 && error < 0)
+        xfd_status_await(born_fd >= 0 ? WAIT_PIDFD : P_PID, (id_t)(born_fd >= 0 ? born_fd : child));
+    if (error < 0) {
+        if (born_fd >= 0)
+            close(born_fd);
+        return error;
+    }
+    *pid = child;
+    if (pidfd)
+        *pidfd = born_fd;
+    return 0;
+}
+
+bool xfd_platform_has_death_signal(void)
+{
+    return true;
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/* fork(2), and a report that the exec closes. The pipe is made, and closed, where no other thread's child can get a copy. */
+#include "start.h"
+
+#include "posix/report.h"
+#include "process.h"
+#include "status.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+struct birth {
+    struct start_child child;
+    struct report report;
+    sigset_t found_mask;
+    int error;
+};
+
+static void open_report(void *pointer)
+{
+    struct birth *birth = pointer;
+    birth->error = xfd_report_open(&birth->report);
+}
+
+static void keep_read_end(void *pointer)
+{
+    struct birth *birth = pointer;
+    xfd_report_close_write_end(&birth->report);
+}
+
+/* Without a report nobody could be told of a failure, and the start has failed already. */
+static void run_program(void *pointer)
+{
+    struct birth *birth = pointer;
+
+    if (birth->error == 0) {
+        close(birth->report.read_end); /* the actions may not find it open */
+        birth->child.report = birth->report.write_end;
+        int error = xfd_start_in_child(&birth->child);
+        (void)!write(birth->child.report, &error, sizeof error);
+    }
+    _exit(127);
+}
+
+int xfd_platform_start(const struct start_plan *plan, pid_t *pid, int *pidfd, bool insist)
+{
+    struct birth birth = { .child = { .plan = plan }, .report = { -1, -1 } };
+    struct fork_hooks hooks = { open_report, keep_read_end, run_program, &birth };
+
+    (void)insist;
+    pthread_sigmask(SIG_SETMASK, NULL, &birth.found_mask);
+    birth.child.found_mask = &birth.found_mask;
+    pid_t child = xfd_process_fork(&hooks);
+    if (child == 0)
+        _exit(127); /* a handler of the application has forked, and its child was taken for ours */
+    if (child > 0 && birth.error == 0)
+        birth.error = -xfd_report_read(&birth.report);
+    xfd_report_close(&birth.report);
+    if (child > 0 && birth.error < 0)
+        xfd_status_await(P_PID, (id_t)child);
+    if (child < 0 || birth.error < 0)
+        return child < 0 ? child : birth.error;
+    *pid = child;
+    if (pidfd)
+        *pidfd = -1;
+    return 0;
+}
+
+bool xfd_platform_has_death_signal(void)
+{
+    return false;
+}

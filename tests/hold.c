@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT */
+/* EXITFD_HOLD, the process group of a child, exitfd_count, and pidfds of processes that are reaped. */
+#include "start_support.h"
+
+#include <limits.h>
+
+static struct exitfd_event expect_held(struct exitfd *x, pid_t pid, int status)
+{
+    struct exitfd_event event = wait_event(x);
+    expect_event(&event, pid, CLD_EXITED, status, EXITFD_PEEKED, x);
+    CHECK(is_zombie(pid));
+    expect_settled(x);
+    return event;
+}
+
+TEST(hold, the_zombie_stays_until_it_is_discarded)
+{
+    struct exitfd *x = open_exitfd();
+    struct gate gate = open_gate();
+    pid_t pid = start_child(&gate, 7);
+    CHECK_EQ(exitfd_add(x, pid, EXITFD_HOLD, x), 0);
+    let_through(&gate, 1);
+    expect_held(x, pid, 7);
+    CHECK_EQ(exitfd_kill(x, pid, 0), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, NULL), -EEXIST);
+    CHECK_EQ(exitfd_discard(x, pid), 0);
+    CHECK(!is_child(pid));
+    CHECK_EQ(exitfd_discard(x, pid), -ENOENT);
+    expect_settled(x);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
+TEST(hold, the_zombie_is_the_callers_again_once_it_is_removed)
+{
+    struct exitfd *x = open_exitfd();
+    pid_t pid = start_child_exit(8);
+    CHECK_EQ(exitfd_add(x, pid, EXITFD_HOLD, x), 0);
+    expect_held(x, pid, 8);
+    CHECK_EQ(exitfd_remove(x, pid), 0);
+    CHECK_EQ(WEXITSTATUS(reap(pid)), 8);
+    exitfd_close(x);
+}
+
+TEST(hold, an_exitfd_that_is_closed_leaves_the_zombie)
+{
+    struct exitfd *x = open_exitfd();
+    pid_t pid = start_child_exit(9);
+    CHECK_EQ(exitfd_add(x, pid, EXITFD_HOLD, x), 0);
+    expect_held(x, pid, 9);
+    exitfd_close(x);
+    CHECK_EQ(WEXITSTATUS(reap(pid)), 9);
+}
+
+TEST(hold, a_child_that_is_discarded_before_its_exit_is_reaped)
+{
+    struct exitfd *x = open_exitfd();
+    struct gate gate = open_gate();
+    pid_t pid = start_child(&gate, 7);
+    CHECK_EQ(exitfd_add(x, pid, EXITFD_HOLD, x), 0);
+    CHECK_EQ(exitfd_discard(x, pid), 0);
+    let_through(&gate, 1);
+    wait_until_zombie(pid);
+    expect_settled(x);
+    CHECK(!is_child(pid));
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
+/* Each event of another child is found past the zombies. */
+TEST(hold, others_are_reported_beside_those_that_are_held)
+{
+    struct exitfd *x = open_exitfd();
+    pid_t held[3];
+    for (int i = 0; i < 3; i++) {
+        held[i] = start_child_exit(i);
+        CHECK_EQ(exitfd_add(x, held[i], EXITFD_HOLD, x), 0);
+        expect_held(x, held[i], i);
+        expect_report(x);
+    }
+    CHECK_EQ(exitfd_count(x), 3);
+    for (int i = 0; i < 3; i++)
+        CHECK_EQ(exitfd_discard(x, held[i]), 0);
+    CHECK_EQ(exitfd_count(x), 0);
+    exitfd_close(x);
+}
+
+TEST(hold, it_is_refused_to_an_observer)
+{
+    struct exitfd *x = open_exitfd();
+    CHECK_EQ(exitfd_add(x, getpid(), EXITFD_HOLD | EXITFD_OBSERVE, NULL), -EINVAL);
+    exitfd_close(x);
+}
+
+/* A job whose shell is gone while a part of it ignores SIGTERM. */
+TEST(hold, the_rest_of_the_group_is_reached_after_the_leaders_event)
+{
+    struct exitfd *x = open_exitfd();
+    int ends[2];
+    char byte;
+    CHECK_EQ(pipe(ends), 0);
+    const struct exitfd_action action = { .type = EXITFD_DUP2, .fd = ends[1], .target = 9 };
+    struct exitfd_command command = shell_command("trap '' TERM; sh -c 'echo >&9; exec sleep 1000' & exit 5");
+    command.actions = &action;
+    command.action_count = 1;
+    command.options = EXITFD_NEW_GROUP;
+    pid_t pid;
+    CHECK_EQ(exitfd_start(x, &pid, &command, EXITFD_HOLD, x), 0);
+    close(ends[1]);
+    CHECK_EQ(read(ends[0], &byte, 1), 1, "the rest of the group runs");
+    expect_held(x, pid, 5);
+    CHECK_EQ(exitfd_kill(x, -pid, SIGTERM), 0);
+    CHECK_EQ(exitfd_kill(x, -pid, 0), 0);
+    CHECK_EQ(exitfd_kill(x, -pid, SIGKILL), 0);
+    CHECK_EQ(read(ends[0], &byte, 1), 0, "it has ended");
+    CHECK_EQ(exitfd_discard(x, pid), 0);
+    CHECK_EQ(exitfd_kill(x, -pid, 0), -ENOENT);
+    close(ends[0]);
+    exitfd_close(x);
+}
+
+TEST(hold, a_group_is_signalled_by_the_name_of_its_leader_alone)
+{
+    struct exitfd *x = open_exitfd();
+    pid_t pid = start_paused();
+    CHECK_EQ(exitfd_add(x, pid, 0, x), 0);
+    CHECK_EQ(exitfd_kill(x, -1, 0), -EINVAL);
+    CHECK_EQ(exitfd_kill(x, 0, 0), -EINVAL);
+    CHECK_EQ(exitfd_kill(x, INT_MIN, 0), -EINVAL);
+    CHECK_EQ(exitfd_kill(x, -pid - 1, 0), -ENOENT);
+    CHECK_EQ(exitfd_kill(x, -pid, SIGTERM), -ESRCH);
+    CHECK_EQ(setpgid(pid, pid), 0);
+    CHECK_EQ(exitfd_kill(x, -pid, 1000), -EINVAL);
+    CHECK_EQ(exitfd_kill(x, -pid, SIGTERM), 0);
+    CHECK_EQ(wait_event(x).status, SIGTERM);
+    exitfd_close(x);
+}
+
+TEST(hold, watches_are_counted)
+{
+    struct exitfd *x = open_exitfd();
+    pid_t pid = start_paused();
+    CHECK_EQ(exitfd_count(NULL), -EINVAL);
+    CHECK_EQ(exitfd_count(x), 0);
+    CHECK_EQ(exitfd_add(x, -1, 0, NULL), 0);
+    CHECK_EQ(exitfd_count(x), 0);
+    CHECK_EQ(exitfd_add(x, pid, 0, x), 0);
+    CHECK_EQ(exitfd_count(x), 1);
+    struct exitfd_command command = command_of((char *[]){ "/no/such/file", NULL });
+    CHECK_EQ(exitfd_start(x, NULL, &command, 0, NULL), -ENOENT);
+    CHECK_EQ(exitfd_count(x), 1);
+    CHECK_EQ(exitfd_kill(x, pid, SIGKILL), 0);
+    wait_event(x);
+    CHECK_EQ(exitfd_count(x), 0);
+    exitfd_close(x);
+}
+
+TEST(hold, a_pidfd_of_a_reaped_process_gives_its_recorded_status)
+{
+    if (!have_pidfd())
+        SKIP("no pidfds");
+    struct exitfd *x = open_exitfd();
+    int pidfds[3];
+    for (int i = 0; i < 3; i++) {
+        pid_t pid = start_child_exit(20 + i);
+        pidfds[i] = open_pidfd(pid);
+        reap(pid);
+    }
+    bool recorded = have_exit_record() && (backend_is("pidfd") || backend_is("io_uring"));
+    for (int i = 0; i < 3; i++)
+        CHECK_EQ(exitfd_add_pidfd(x, pidfds[i], 0, &pidfds[i]), recorded ? 0 : build_is_posix() ? -ENOTSUP : -ESRCH);
+    if (recorded)
+        CHECK_EQ(exitfd_add_pidfd(x, pidfds[0], EXITFD_OBSERVE, x), 0);
+    CHECK_EQ(exitfd_count(x), recorded ? 4 : 0);
+    int seen = 0;
+    for (int i = 0; i < 4 && recorded; i++) {
+        struct exitfd_event event = wait_event(x);
+        int status = event.data == x ? 20 : 20 + (int)((int *)event.data - pidfds);
+        expect_event(&event, 0, CLD_EXITED, status, EXITFD_RECORDED, event.data);
+        seen |= event.data == x ? 8 : 1 << (status - 20);
+    }
+    CHECK_EQ(seen, recorded ? 15 : 0);
+    if (recorded) /* and one that nobody takes */
+        CHECK_EQ(exitfd_add_pidfd(x, pidfds[1], 0, x), 0);
+    exitfd_close(x);
+    for (int i = 0; i < 3; i++)
+        close(pidfds[i]);
+}
