@@ -42,7 +42,7 @@ class Common(ToolTest):
                             (["wait", "-t", "nan", "1"], "'nan' is not a time"),
                             (["wait", "-n", "0", "1"], "'0' is not a whole number"),
                             (["wait", "-n", "2", "1"], "more than the PIDs given (1)"),
-                            (["run", "-j", "0"], "'0' is not a whole number"), (["run", "a", "b"], "one list at a time"),
+                            (["run", "-j", "0"], "and not '0'"), (["run", "a", "b"], "one list at a time"),
                             (["run", "/no/such/list"], "cannot open the list"), (["run", "-t", "1y"], "'1y' is not a time"),
                             (["init"], "a command is missing"), (["init", "-e", "256", "true"], "'256' is not a whole number"),
                             (["init", "-p", "SIGNOT", "true"], "'SIGNOT' is not a signal"),
