@@ -45,7 +45,7 @@ TEST(fork, bad_arguments_fork_nothing)
     struct exitfd *x = open_exitfd();
     CHECK_EQ(fork_refused(NULL, 0), -EINVAL);
     for (unsigned bit = 1; bit != 0; bit <<= 1)
-        if ((bit & (EXITFD_OBSERVE | EXITFD_STOPPED | EXITFD_CONTINUED)) == 0)
+        if ((bit & (EXITFD_OBSERVE | EXITFD_STOPPED | EXITFD_CONTINUED | EXITFD_HOLD)) == 0)
             CHECK_EQ(fork_refused(x, bit), -EINVAL);
     CHECK(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD);
     expect_quiet(x);

@@ -91,7 +91,8 @@ TEST(kill, bad_arguments_are_refused)
     CHECK_EQ(exitfd_kill(NULL, pid, SIGKILL), -EINVAL);
     CHECK_EQ(exitfd_kill(x, 0, SIGKILL), -EINVAL);
     CHECK_EQ(exitfd_kill(x, -1, SIGKILL), -EINVAL);
-    CHECK_EQ(exitfd_kill(x, -pid, SIGKILL), -EINVAL);
+    CHECK_EQ(exitfd_kill(x, -pid, SIGKILL), -ESRCH); /* it leads no group */
+    CHECK_EQ(exitfd_kill(x, INT_MIN, SIGKILL), -EINVAL);
     CHECK_EQ(exitfd_kill(x, pid, -1), -EINVAL);
     CHECK_EQ(exitfd_kill(x, pid, NSIG + 100), -EINVAL);
     expect_quiet(x);
