@@ -176,7 +176,7 @@ TEST(spawn, bad_arguments_start_nothing)
     expect_no_trace(x, exitfd_spawn(x, &pid, NULL, NULL, NULL, argv, environ, 0, NULL), -EINVAL, pid);
     expect_no_trace(x, exitfd_spawn(x, &pid, "true", NULL, NULL, NULL, environ, 0, NULL), -EINVAL, pid);
     for (unsigned bit = 1; bit != 0; bit <<= 1)
-        if ((bit & (EXITFD_OBSERVE | EXITFD_STOPPED | EXITFD_CONTINUED)) == 0)
+        if ((bit & (EXITFD_OBSERVE | EXITFD_STOPPED | EXITFD_CONTINUED | EXITFD_HOLD)) == 0)
             expect_no_trace(x, spawn_plain(x, &pid, "true", bit), -EINVAL, pid);
     exitfd_close(x);
 }
