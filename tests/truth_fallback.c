@@ -335,12 +335,14 @@ TEST(fallback, a_spawned_and_a_forked_child)
 {
     skip_without_pidfds();
     static const unsigned flags[2] = { 0, EXITFD_NO_SIGNALS };
+    posix_spawn_file_actions_t none; /* with any, posix_spawn starts the child and gives no pidfd */
+    posix_spawn_file_actions_init(&none);
     for (int i = 0; i < 2; i++) {
         struct exitfd *x = open_exitfd_flags(flags[i]);
         char *const argv[] = { "sh", "-c", "exit 112", NULL };
         pid_t pid;
         inject_pidfd_open = (struct injection){ .error = EMFILE, .times = 8 };
-        CHECK_EQ(exitfd_spawn(x, &pid, argv[0], NULL, NULL, argv, environ, 0, x), 0);
+        CHECK_EQ(exitfd_spawn(x, &pid, argv[0], &none, NULL, argv, environ, 0, x), 0);
         CHECK_EQ(exitfd_get_pidfd(x, pid), -ENOTSUP, "it has a pidfd, so this shows nothing");
         struct exitfd_event event = wait_event(x);
         expect_exited(&event, pid, 112, x);
@@ -356,6 +358,7 @@ TEST(fallback, a_spawned_and_a_forked_child)
         inject_pidfd_open.times = 0;
         exitfd_close(x);
     }
+    posix_spawn_file_actions_destroy(&none);
 }
 
 /* SIGCHLD was ignored, so it has gone before its pidfd was opened: nothing of it can be told by SIGCHLD any more. */
@@ -365,12 +368,12 @@ TEST(fallback, a_started_child_that_is_gone_already_installs_no_handler)
     struct sigaction now;
     struct exitfd *x = open_for_truth();
     set_sigchld(SIG_IGN, 0);
-    fail_once(&inject_pidfd_open, ESRCH);
+    inject_pidfd_open = (struct injection){ .error = ESRCH, .times = 2 };
     pid_t pid = exitfd_fork(x, 0, x);
     if (pid == 0)
         _exit(3);
     CHECK(pid > 0);
-    CHECK_EQ(inject_pidfd_open.failed, 1);
+    CHECK_EQ(inject_pidfd_open.failed, 2);
     sigaction(SIGCHLD, NULL, &now);
     CHECK_EQ(now.sa_handler, SIG_IGN, "SIG_IGN was replaced");
     struct exitfd_event event = wait_event(x);
