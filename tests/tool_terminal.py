@@ -8,6 +8,7 @@ import select
 import shutil
 import signal
 import struct
+import sys
 import termios
 import time
 import unittest
@@ -232,6 +233,20 @@ class Init(Terminal):
         self.type("this\n")
         self.assertEqual(self.report(), "ended 0 its")
         self.assertIn("got this", self.output)
+
+    def test_ctrl_c_before_there_is_a_command_reaches_it(self):
+        """Pending when init starts, it stands for one that comes before init has forked."""
+        code = ("import os, signal, sys, time\n"
+                "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])\n"
+                "print('ready', flush=True)\n"
+                "while signal.SIGINT not in signal.sigpending(): time.sleep(0.005)\n"
+                "if sys.argv[1:]: os.execv(sys.argv[1], sys.argv[1:])\n")
+        command = [sys.executable, "-c", code]
+        self.open("-c", code, TOOL, "init", *command, program=sys.executable)
+        self.expect("ready")
+        self.type("\x03")
+        self.assertEqual(self.report(), "ended 0 its")
+        self.assertEqual(self.output.count("ready"), 2)
 
     def test_ctrl_c_is_the_commands_alone(self):
         self.open("init", "-v", "sh", "-c", "trap 'exit 9' INT; echo ready; while :; do read x; done")

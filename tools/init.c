@@ -90,6 +90,7 @@ static int start_command(struct supervision *s, char **command, const struct fou
 {
     choose_group(s);
     bool is_foreground = terminal_foreground_is(s->terminal, getpgrp());
+    sigpending(&s->before_fork);
     s->child = exitfd_fork(s->x, EXITFD_STOPPED, NULL);
     if (s->child == 0) {
         become_command(s, command, is_foreground, found);

@@ -157,6 +157,13 @@ int signals_take(void)
     return signals_take_with_origin(&by_kernel);
 }
 
+void signals_forget(int signo)
+{
+    for (int i = 0; i < ORIGINS; i++) {
+        atomic_store(&caught[i][signo], 0);
+    }
+}
+
 bool signals_was_ignored(int signo)
 {
     struct sigaction now;

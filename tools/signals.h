@@ -25,6 +25,9 @@ int signals_take(void);
 /* The same. *ret_is_by_kernel tells those of the keyboard, of a resized window or of a hangup from those of kill(2). */
 int signals_take_with_origin(bool *ret_is_by_kernel);
 
+/* As if it had not been caught. */
+void signals_forget(int signo);
+
 /* The disposition that the signal had when it was first caught or ignored here. */
 bool signals_was_ignored(int signo);
 void signals_restore(int signo);

@@ -95,17 +95,20 @@ static void continue_child(struct supervision *s)
     }
     send(s, has_own_group, SIGCONT);
     s->is_stopped = false;
+    s->has_continued = true;
 }
 
 /*
  * Those of the terminal have reached the child itself if it has our process group. A hangup is an exception: the leader
- * of a session gets it alone.
+ * of a session gets it alone. A SIGCONT of ours takes back a stop that was faster than it: that one is sent again.
  */
 static bool has_got_it(const struct supervision *s, int signo, bool is_by_kernel)
 {
     bool is_for_the_group = signo == SIGINT || signo == SIGQUIT || signo == SIGTSTP || signo == SIGWINCH ||
                             (signo == SIGHUP && getsid(0) != getpid());
-    return s->shares_terminal_signals && is_by_kernel && is_for_the_group;
+    bool is_undone = signo == SIGTSTP && s->has_continued;
+    bool was_too_early = sigismember(&s->before_fork, signo) == 1;
+    return s->shares_terminal_signals && is_by_kernel && is_for_the_group && !is_undone && !was_too_early;
 }
 
 static void tell_forwarded(const struct supervision *s, int signo, int r)
@@ -129,6 +132,7 @@ static void forward(struct supervision *s, int signo)
         terminal_hand_over(s->terminal, s->child);
         s->is_stopped = false;
     }
+    s->has_continued |= signo == SIGCONT;
     bool to_group = s->whole_group || (signo == SIGCONT && !s->shares_terminal_signals);
     tell_forwarded(s, signo, send(s, to_group, signo));
 }
@@ -144,14 +148,28 @@ static bool forward_signals(struct supervision *s)
             forward(s, signo);
         }
     }
+    s->has_continued = false;
+    sigemptyset(&s->before_fork);
     return is_asked_to_end;
 }
 
-/* A shell waits for the whole job to stop, and a script or the rest of a pipeline is part of it. */
+/*
+ * A shell waits for the whole job to stop, and a script or the rest of a pipeline is part of it. Blocked meanwhile, a
+ * second one from elsewhere, of the key itself or of another init in the job, makes one stop with ours. Between the
+ * default action and kill it would stop us alone, and once continued we would stop the whole job again.
+ */
 static void stop_job(int signo)
 {
+    sigset_t only;
+    sigemptyset(&only);
+    sigaddset(&only, signo);
+    sigprocmask(SIG_BLOCK, &only, NULL);
     signal(signo, SIG_DFL);
+    signals_forget(SIGTSTP); /* of this stop */
+    signals_forget(SIGCONT);
     kill(0, signo);
+    sigprocmask(SIG_UNBLOCK, &only, NULL); /* stops here */
+    signals_forget(SIGCONT);               /* continue_child is what it asks for */
     if (signo == SIGTSTP) {
         signals_catch(signo);
     } else {

@@ -6,6 +6,7 @@
 #include "parent.h"
 
 #include <exitfd.h>
+#include <signal.h>
 #include <stdbool.h>
 
 struct supervision {
@@ -19,6 +20,8 @@ struct supervision {
     int parent_death_signal;    /* what the child gets when the parent ends; 0: nothing */
     struct parent parent;       /* if there is such a signal */
     bool is_stopped;            /* the child, and nothing has continued it that we know of */
+    sigset_t before_fork;       /* signals that came before there was a child */
+    bool has_continued;         /* we have sent SIGCONT since signals were last taken */
     struct exitfd_event ending; /* of the child */
 };
 
