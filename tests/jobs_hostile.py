@@ -22,7 +22,7 @@ ROUNDS = int(os.environ.get("JOBS_HOSTILE_ROUNDS", "200"))
 IDLE_CLIENTS = 200
 MAX_CLIENTS = 256
 MAX_FDS = 24
-WATCHED_S = 0.6
+WATCHED_S = 1
 # What a line may be made of. No word of it is a program that does anything.
 WORDS = [b"kill", b"kill ", b" ", b"\t", b"\r", b"\n", b"\n\n", b"\0", b"-1", b"0", b"1", b"2147483648", b"9" * 40, b"%s%n",
          b"\xff\xfe", b"\x1b[2J", b"'", b'"', b"`", b"$(", b"(", b":", b"true", b"exit 3", b"; ", b"x" * 4095, b"y" * 9000]
@@ -154,14 +154,14 @@ class NoFds(HostileTest):
         crowd[0].expect("error: cannot start a job: Too many open files")
         before = self.cpu_ticks()
         time.sleep(WATCHED_S)
-        self.assertLess(self.cpu_ticks() - before, WATCHED_S * os.sysconf("SC_CLK_TCK") / 4)
+        self.assertLess(self.cpu_ticks() - before, WATCHED_S * os.sysconf("SC_CLK_TCK") / 20)
         for client in crowd:
             client.close()
         self.assert_serves()
         self.assert_nothing_stays()
 
     def cpu_ticks(self):
-        """A daemon that spins uses all of the time that it is watched, one that waits uses none."""
+        """A daemon that spins uses all of the time that it is watched, one that waits next to none. Load only hides it."""
         with open(f"/proc/{self.daemon.process.pid}/stat", encoding="ascii") as file:
             user, system = file.read().rpartition(")")[2].split()[11:13]
         return int(user) + int(system)
