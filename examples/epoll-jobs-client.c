@@ -96,7 +96,7 @@ static void kill_line(struct client *client, const char *text)
     char *end;
     long pid = strtol(text, &end, 10);
     if (*text < '1' || *text > '9' || *end != '\0')
-        reply(client, "error: '%.40s' is not a pid: send kill PID", text);
+        reply(client, "error: not a pid: send kill PID");
     else
         kill_job(client, pid);
 }

@@ -4,23 +4,29 @@
  *
  * Who may talk to it: its own user and root. The mode of the socket and the credentials of each peer are checked.
  * Limits: MAX_CLIENTS, MAX_JOBS in all, JOBS_PER_CLIENT, HOLD_BACK_BYTES of unsent output per client.
- * Inherited by a job: fds 0 to 2, the environment, the working directory. No other fd and no signal setting.
- * At the end: SIGTERM, SIGINT and SIGHUP kill all jobs and remove the socket. SIGKILL leaves both behind.
+ * Inherited by a job: fds 0 to 2 and the working directory. The environment, unless --clean-environment is given.
+ * Signals that were ignored when the daemon was started. Nothing else.
+ * At the end: SIGTERM, SIGINT and SIGHUP kill all jobs and remove the socket. SIGKILL of the daemon leaves the socket
+ * behind. The kernel then kills the first process of each job, not what that has started.
  *
  * A client connects to the Unix socket and sends lines, each answered in turn:
  *
  *   COMMAND LINE   "started PID", then "output PID BYTES" with that many bytes of its standard output and error, as often
  *                  as there are some, and last, once, "ended PID ..." with how it ended, its CPU time and its peak memory
  *                  (which is at least the daemon's own: the kernel counts what it was spawned from)
- *   kill PID       "killing PID": SIGTERM to one of this connection's own jobs, with its process group
+ *   kill PID       "killing PID": SIGTERM to the process group of one of this connection's own jobs. What is left of it
+ *                  KILL_AFTER_MS later gets SIGKILL
  *   other input    "error: ..."
  *
  * A client that has only stopped sending (half-closed) is served until its last job has ended. One that goes away takes
  * its jobs with it. One that does not read is waited for: at HOLD_BACK_BYTES unsent its lines and the output of its jobs
  * are left where they are, which holds up its own jobs and nobody else.
  *
- * A job is its process, not its pipe: what was written before it exited is sent, what a background process that outlives
- * it writes later is not.
+ * A job is a process group, and it ends with its first process. What was written by then is sent. What is left of the
+ * group is killed. After a "kill PID" it may go on until it closes the output or KILL_AFTER_MS are over.
+ *
+ * Jobs are known by their watches, never by pid alone. EXITFD_HOLD keeps the zombie of the first process until
+ * exitfd_discard. So neither its pid nor its group can be another's while the job is in the list.
  *
  * SIGTERM, SIGINT and SIGHUP kill all jobs. Their clients have FLUSH_MS to read the rest of the output and how each ended.
  */
@@ -29,6 +35,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <getopt.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,13 +44,11 @@
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
-
-extern char **environ;
 
 enum {
     ACCEPT_AGAIN_MS = 100,
+    KILL_AFTER_MS = 2000,
     FLUSH_MS = 5000
 };
 
@@ -50,17 +56,20 @@ struct job {
     struct source source; /* the read end of its output, until end of file */
     struct client *client;
     pid_t pid;
-    bool ended;
+    bool exited; /* its first process, whose zombie is held */
+    bool ended;  /* its group has been killed too, and only output is left to send */
     struct exitfd_event end;
-    size_t n_unread; /* once ended */
+    size_t n_unread;      /* once ended */
+    long long kill_at_ms; /* 0: never */
 };
 
 static struct exitfd *exits;
 static struct source listener, exits_source, signals_source;
 static const char *socket_path;
-static posix_spawnattr_t job_attributes;
+static char *const *job_environment; /* NULL: the daemon's */
 static struct source *clients;
-static int n_jobs; /* of all clients */
+static int n_jobs;    /* of all clients */
+static int n_to_kill; /* of these, with a kill_at_ms */
 static bool accepting = true, stopping;
 
 static int must(int r, const char *what)
@@ -85,8 +94,15 @@ void resume_output(struct client *client)
             want_output((struct job *)source);
 }
 
+static void set_kill_at(struct job *job, long long ms)
+{
+    n_to_kill += (ms != 0) - (job->kill_at_ms != 0);
+    job->kill_at_ms = ms;
+}
+
 static void forget_job(struct job *job)
 {
+    set_kill_at(job, 0);
     job->client->n_jobs--;
     n_jobs--;
     retire(&job->source);
@@ -109,11 +125,26 @@ static void finish_job(struct job *job)
     else
         snprintf(how, sizeof how, "%s %d (%s)", end->code == CLD_DUMPED ? "dumped" : "killed", end->status,
                  strsignal(end->status));
-    if (end->origin == EXITFD_REAPED)
+    if (end->origin == EXITFD_PEEKED)
         snprintf(used, sizeof used, ", cpu %.3f s, memory %ld kB",
                  seconds(&end->rusage.ru_utime) + seconds(&end->rusage.ru_stime), end->rusage.ru_maxrss);
     reply(job->client, "ended %d %s%s", (int)job->pid, how, used);
+    exitfd_discard(exits, job->pid); /* from now on the pid may be another's */
     forget_job(job);
+}
+
+/* Its first process has exited, and now the rest of its group ends too. */
+static void end_job(struct job *job)
+{
+    exitfd_kill(exits, -job->pid, SIGKILL);
+    set_kill_at(job, 0);
+    int n_unread = 0;
+    if (job->source.fd >= 0)
+        ioctl(job->source.fd, FIONREAD, &n_unread);
+    job->ended = true;
+    job->n_unread = (size_t)n_unread;
+    if (n_unread == 0)
+        finish_job(job);
 }
 
 static void output_ready(struct source *source, uint32_t events)
@@ -136,20 +167,18 @@ static void output_ready(struct source *source, uint32_t events)
 
     if (job->ended && job->n_unread == 0)
         finish_job(job);
+    else if (job->exited && !job->ended && source->fd < 0)
+        end_job(job);
     else if (source->fd >= 0)
         want_output(job);
 }
 
 static void job_exited(struct job *job, const struct exitfd_event *end)
 {
-    int n_unread = 0;
-    if (job->source.fd >= 0)
-        ioctl(job->source.fd, FIONREAD, &n_unread);
-    job->ended = true;
+    job->exited = true;
     job->end = *end;
-    job->n_unread = (size_t)n_unread;
-    if (n_unread == 0)
-        finish_job(job);
+    if (job->kill_at_ms == 0 || job->source.fd < 0)
+        end_job(job);
 }
 
 static void exits_ready(struct source *source, uint32_t events)
@@ -161,23 +190,33 @@ static void exits_ready(struct source *source, uint32_t events)
         job_exited(ends[i].data, &ends[i]);
 }
 
-static int spawn_shell(struct job *job, char *command_line, int output_fd)
+static int start_shell(struct job *job, char *command_line, int output_fd)
 {
-    posix_spawn_file_actions_t actions;
-    if (posix_spawn_file_actions_init(&actions) != 0)
-        return -ENOMEM;
-    int r = -ENOMEM;
-    if (posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0) == 0 &&
-        posix_spawn_file_actions_adddup2(&actions, output_fd, 1) == 0 &&
-        posix_spawn_file_actions_adddup2(&actions, output_fd, 2) == 0) {
-        char *arguments[] = { "sh", "-c", command_line, NULL };
-        r = exitfd_spawn(exits, &job->pid, "/bin/sh", &actions, &job_attributes, arguments, environ, 0, job);
+    const struct exitfd_action actions[] = {
+        { .type = EXITFD_OPEN, .fd = 0, .path = "/dev/null", .flags = O_RDONLY },
+        { .type = EXITFD_DUP2, .fd = output_fd, .target = 1 },
+        { .type = EXITFD_DUP2, .fd = output_fd, .target = 2 },
+        { .type = EXITFD_CLOSE_FROM, .fd = 3 },
+    };
+    struct exitfd_command command = {
+        .size = sizeof command,
+        .file = "/bin/sh",
+        .argv = (char *[]){ "sh", "-c", command_line, NULL },
+        .envp = job_environment,
+        .actions = actions,
+        .action_count = sizeof actions / sizeof *actions,
+        .options = EXITFD_NEW_GROUP,
+        .death_signal = SIGKILL,
+    };
+    int r = exitfd_start(exits, &job->pid, &command, EXITFD_HOLD, job);
+    if (r == -ENOTSUP) { /* the jobs then outlive a SIGKILL of the daemon */
+        command.death_signal = 0;
+        r = exitfd_start(exits, &job->pid, &command, EXITFD_HOLD, job);
     }
-    posix_spawn_file_actions_destroy(&actions);
     return r;
 }
 
-static int spawn_job(struct job *job, char *command_line)
+static int run_job(struct job *job, char *command_line)
 {
     int output[2];
     if (pipe2(output, O_CLOEXEC) < 0)
@@ -185,7 +224,7 @@ static int spawn_job(struct job *job, char *command_line)
     fcntl(output[0], F_SETFL, O_NONBLOCK);
     int r = watch(&job->source, output[0], output_ready, EPOLLIN | EPOLLONESHOT);
     if (r == 0)
-        r = spawn_shell(job, command_line, output[1]);
+        r = start_shell(job, command_line, output[1]);
     close(output[1]);
     return r;
 }
@@ -218,7 +257,7 @@ void start_job(struct client *client, char *command_line)
         return;
     }
     struct job *job = new_job(client);
-    int r = job == NULL ? -ENOMEM : spawn_job(job, command_line);
+    int r = job == NULL ? -ENOMEM : run_job(job, command_line);
     if (r == 0) {
         reply(client, "started %d", (int)job->pid);
     } else {
@@ -228,25 +267,18 @@ void start_job(struct client *client, char *command_line)
     }
 }
 
-/*
- * The whole process group, as safely as exitfd_kill does it for one process: while exitfd_kill finds the leader it has
- * not been reaped, so the number of its group is nobody else's. A job that has ended keeps its place here while its output
- * is held back, but its pid may be another job's by now: it is not looked up any more.
- */
-static int signal_job(const struct job *job, int signal_number)
-{
-    int r = job->ended ? -ENOENT : exitfd_kill(exits, job->pid, 0);
-    if (r == 0 && kill(-job->pid, signal_number) < 0)
-        r = -errno;
-    return r;
-}
-
 void kill_job(struct client *client, long pid)
 {
     struct source *source = client->jobs;
     while (source != NULL && (((struct job *)source)->ended || ((struct job *)source)->pid != pid))
         source = source->next;
-    int r = source == NULL ? -ENOENT : signal_job((struct job *)source, SIGTERM);
+    struct job *job = (struct job *)source;
+    int r = job == NULL ? -ENOENT : exitfd_kill(exits, -job->pid, SIGTERM);
+    if (r == 0) {
+        exitfd_kill(exits, -job->pid, SIGCONT); /* what is stopped acts on it, too */
+        if (job->kill_at_ms == 0)
+            set_kill_at(job, now_ms() + KILL_AFTER_MS);
+    }
     if (r == -ENOENT)
         reply(client, "error: no job %ld is running on this connection", pid);
     else if (r < 0)
@@ -259,12 +291,36 @@ void abandon_jobs(struct client *client)
 {
     while (client->jobs != NULL) {
         struct job *job = (struct job *)client->jobs;
-        if (!job->ended) { /* else the pid may be the watch of another client's job */
-            signal_job(job, SIGKILL);
-            exitfd_discard(exits, job->pid);
-        }
+        exitfd_kill(exits, -job->pid, SIGKILL);
+        exitfd_discard(exits, job->pid);
         forget_job(job);
     }
+}
+
+static void kill_if_due(struct job *job, long long now)
+{
+    if (job->kill_at_ms == 0 || job->kill_at_ms > now)
+        return;
+    set_kill_at(job, 0);
+    if (job->exited)
+        end_job(job);
+    else
+        exitfd_kill(exits, -job->pid, SIGKILL);
+}
+
+/* Does what is due. Returns the time until more is, at most most_ms, for epoll_wait. -1: none. */
+static int kill_what_is_due(int most_ms)
+{
+    long long now = now_ms(), next = most_ms < 0 ? LLONG_MAX : now + most_ms;
+    for (struct source *client = clients; client != NULL && n_to_kill > 0; client = client->next)
+        for (struct source *source = ((struct client *)client)->jobs, *after; source != NULL; source = after) {
+            after = source->next; /* the job may be forgotten */
+            struct job *job = (struct job *)source;
+            kill_if_due(job, now);
+            if (job->kill_at_ms != 0 && job->kill_at_ms < next)
+                next = job->kill_at_ms;
+        }
+    return next == LLONG_MAX ? -1 : (int)(next - now);
 }
 
 static int count_clients(void)
@@ -305,39 +361,30 @@ static void signals_ready(struct source *source, uint32_t events)
     close_source(&listener);
     for (struct source *client = clients; client != NULL; client = client->next)
         for (struct source *job = ((struct client *)client)->jobs; job != NULL; job = job->next)
-            signal_job((struct job *)job, SIGKILL);
+            exitfd_kill(exits, -((struct job *)job)->pid, SIGKILL);
 }
 
-/* Of all that this daemon does to its signals a job gets nothing. */
 static int block_signals(void)
 {
-    sigset_t none, all, stops;
-    sigemptyset(&none);
-    sigfillset(&all);
+    sigset_t stops;
     sigemptyset(&stops);
     sigaddset(&stops, SIGTERM);
     sigaddset(&stops, SIGINT);
     struct sigaction found;
     if (sigaction(SIGHUP, NULL, &found) == 0 && found.sa_handler != SIG_IGN) /* as nohup leaves it */
         sigaddset(&stops, SIGHUP);
-    posix_spawnattr_init(&job_attributes);
-    posix_spawnattr_setflags(&job_attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-    posix_spawnattr_setsigmask(&job_attributes, &none);
-    posix_spawnattr_setsigdefault(&job_attributes, &all);
     sigprocmask(SIG_BLOCK, &stops, NULL);
     int fd = signalfd(-1, &stops, SFD_NONBLOCK | SFD_CLOEXEC);
     return fd < 0 ? must(-errno, "signalfd") : fd;
 }
 
-/* Fds that the daemon was started with are no job's business. One of 0 to 2 that is missing would become a pipe's. */
+/* One of 0 to 2 that is missing would become a pipe's or the socket's. */
 static void settle_fds(void)
 {
     int fd;
-    while ((fd = open("/dev/null", O_RDWR)) >= 0 && fd <= 2)
+    while ((fd = open("/dev/null", O_RDWR | O_CLOEXEC)) >= 0 && fd <= 2)
         continue;
-    if (syscall(SYS_close_range, 3U, ~0U, 0U) < 0) /* Linux 5.9 */
-        for (long n = sysconf(_SC_OPEN_MAX); n > 2; n--)
-            close((int)n);
+    close(fd);
 }
 
 static void start(void)
@@ -357,7 +404,7 @@ static void run(void)
 {
     while (!stopping) {
         bool paused = !accepting;
-        must(run_round(paused ? ACCEPT_AGAIN_MS : -1), "epoll_wait");
+        must(run_round(kill_what_is_due(paused ? ACCEPT_AGAIN_MS : -1)), "epoll_wait");
         if (paused && !stopping)
             accepting = rewatch(&listener, EPOLLIN) == 0;
     }
@@ -377,7 +424,7 @@ static void flush(void)
 {
     long long end_ms = now_ms() + FLUSH_MS;
     for (long long left_ms = FLUSH_MS; left_ms > 0 && is_anything_owed(); left_ms = end_ms - now_ms())
-        must(run_round((int)left_ms), "epoll_wait");
+        must(run_round(kill_what_is_due((int)left_ms)), "epoll_wait");
 }
 
 static void stop(void)
@@ -387,23 +434,30 @@ static void stop(void)
     close_source(&signals_source);
     close_loop();
     exitfd_close(exits);
-    posix_spawnattr_destroy(&job_attributes);
 }
 
 int main(int argc, char **argv)
 {
     static const char usage[] =
-        "usage: epoll-jobs SOCKET\n"
-        "Runs command lines for the clients of the Unix socket SOCKET until SIGTERM, SIGINT or SIGHUP.\n";
-    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-        fputs(usage, stdout);
-        return 0;
+        "usage: epoll-jobs [-c] SOCKET\n"
+        "Runs command lines for the clients of the Unix socket SOCKET until SIGTERM, SIGINT or SIGHUP.\n"
+        "\n"
+        "  -c, --clean-environment   jobs get PATH=/usr/bin:/bin and no other variable\n"
+        "  -h, --help                show this\n";
+    static const struct option options[] = { { "clean-environment", no_argument, NULL, 'c' },
+                                             { "help", no_argument, NULL, 'h' },
+                                             { 0 } };
+    static char *const clean[] = { "PATH=/usr/bin:/bin", NULL };
+    for (int option; (option = getopt_long(argc, argv, "+ch", options, NULL)) != -1;) {
+        if (option == 'h')
+            return fputs(usage, stdout) < 0;
+        if (option == '?')
+            return wrong_usage("epoll-jobs", "unknown option", NULL);
+        job_environment = clean;
     }
-    if (argc != 2 || argv[1][0] == '-') {
-        fputs(usage, stderr);
-        return 2;
-    }
-    socket_path = argv[1];
+    if (argc - optind != 1)
+        return wrong_usage("epoll-jobs", "the path of one socket is needed", NULL);
+    socket_path = argv[optind];
     start();
     run();
     flush();

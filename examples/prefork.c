@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* A TCP server on loopback that keeps a number of worker processes ready: one that dies is replaced. */
+/*
+ * A TCP server on loopback that keeps a number of worker processes ready: one that dies is replaced.
+ *
+ * Who may talk to it: every user of this machine. It listens on 127.0.0.1 only, reads nothing, and tells a pid.
+ * Limits: MAX_WORKERS, one connection per worker. Further ones wait in the kernel's queue.
+ * Inherited by a worker: all of the server but its exitfd and its signal handlers. Workers are forked, not executed.
+ * At the end: SIGTERM and SIGINT stop the workers with SIGTERM. A SIGKILL of the server does the same, by the kernel.
+ */
 #include "example.h"
 
 #include <arpa/inet.h>

@@ -4,21 +4,21 @@
  *
  * Who may talk to it: whoever may send it signals. It reads no input.
  * Limits: one process group per command; a command that fails is restarted more and more slowly.
- * Inherited by a command: all open fds and the environment. SIGPIPE and SIGHUP are as the supervisor found them.
+ * Inherited by a command: fds 0 to 2, the environment, the working directory, and which signals were ignored at the
+ * start, except SIGPIPE. Nothing else.
  * At the end: SIGTERM and SIGINT stop all commands. SIGHUP is ignored, and so is the end of the reader of its messages.
+ * After a SIGKILL of the supervisor the kernel sends SIGTERM to the first process of each command.
  * While a reader does not read, the supervisor waits for it. What has to be killed has been killed by then.
  */
 #include "example.h"
 
+#include <dirent.h>
 #include <exitfd.h>
 #include <getopt.h>
 #include <limits.h>
 #include <poll.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/prctl.h>
-
-extern char **environ;
 
 static const char help[] =
     "usage: supervisor [-b MS] [-g MS] COMMAND...\n"
@@ -41,16 +41,15 @@ enum {
 
 struct service {
     const char *command;
-    pid_t pid;  /* 0: does not run */
-    pid_t rest; /* the group of one that has exited while we stop; 0: none, or nothing is left of it */
+    pid_t pid;   /* 0: does not run */
+    bool exited; /* while we stop: its first process has, and its zombie is held for the rest of the group */
     long long started_ms, start_at_ms, backoff_ms;
 };
 
 struct supervisor {
     struct exitfd *x;
-    posix_spawnattr_t attributes;
     struct service *services;
-    int count, running, rests;
+    int count, running;
     int first_backoff_ms, grace_ms;
     bool stopping;
     long long kill_at_ms; /* -1: done */
@@ -68,10 +67,30 @@ static void restart_later(struct supervisor *s, struct service *service)
     fprintf(stderr, "supervisor: restart in %lld ms: %s\n", service->backoff_ms, service->command);
 }
 
+/* EXITFD_HOLD: the group is the command's until exitfd_discard. */
+static int start_shell(struct supervisor *s, struct service *service)
+{
+    const struct exitfd_action keep_0_to_2 = { .type = EXITFD_CLOSE_FROM, .fd = 3 };
+    struct exitfd_command command = {
+        .size = sizeof command,
+        .file = "/bin/sh",
+        .argv = (char *[]){ "sh", "-c", (char *)service->command, NULL },
+        .actions = &keep_0_to_2,
+        .action_count = 1,
+        .options = EXITFD_NEW_GROUP,
+        .death_signal = SIGTERM,
+    };
+    int r = exitfd_start(s->x, &service->pid, &command, EXITFD_HOLD, service);
+    if (r == -ENOTSUP) { /* the commands then outlive a SIGKILL of the supervisor */
+        command.death_signal = 0;
+        r = exitfd_start(s->x, &service->pid, &command, EXITFD_HOLD, service);
+    }
+    return r;
+}
+
 static void start(struct supervisor *s, struct service *service)
 {
-    char *argv[] = { "sh", "-c", (char *)service->command, NULL };
-    int r = exitfd_spawn(s->x, &service->pid, "/bin/sh", NULL, &s->attributes, argv, environ, 0, service);
+    int r = start_shell(s, service);
     service->started_ms = now_ms();
     if (r < 0) {
         fprintf(stderr, "supervisor: cannot start: %s: %s\n", strerror(-r), service->command);
@@ -90,31 +109,51 @@ static void report(const struct exitfd_event *event, const char *command)
     fprintf(stderr, "supervisor: %d %s %d: %s\n", (int)event->pid, how, event->status, command);
 }
 
-/* The number stays the group's while it has a process left: we look as soon as we have reaped, before it can be reused. */
-static bool is_empty(pid_t group)
+static bool is_in(pid_t group, const char *pid)
 {
-    return kill(-group, 0) < 0 && errno == ESRCH;
+    char path[64], line[512];
+    int its_group;
+    snprintf(path, sizeof path, "/proc/%.20s/stat", pid);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return false;
+    const char *name_end = fgets(line, sizeof line, file) ? strrchr(line, ')') : NULL;
+    fclose(file);
+    return name_end && sscanf(name_end + 1, " %*c %*d %d", &its_group) == 1 && its_group == group;
 }
 
-static void forget_empty_rests(struct supervisor *s)
+/* Beside the zombie that we hold. kill(2) cannot tell, because the zombie counts for it. */
+static bool has_more(pid_t group)
 {
-    s->rests = 0;
-    for (int i = 0; i < s->count; i++) {
-        pid_t *rest = &s->services[i].rest;
-        if (*rest && is_empty(*rest))
-            *rest = 0;
-        s->rests += *rest != 0;
+    DIR *processes = opendir("/proc");
+    if (!processes)
+        return true;
+    bool found = false;
+    for (struct dirent *entry; !found && (entry = readdir(processes));) {
+        int pid;
+        found = parse_number(entry->d_name, 1, INT_MAX, &pid) && pid != group && is_in(group, entry->d_name);
     }
+    closedir(processes);
+    return found;
 }
 
-static void end_group(struct supervisor *s, struct service *service, pid_t group)
+static void forget(struct supervisor *s, struct service *service)
 {
+    exitfd_kill(s->x, -service->pid, SIGKILL); /* what is left of it would run beside the new one */
+    exitfd_discard(s->x, service->pid);
     service->pid = 0;
+    service->exited = false;
     s->running--;
-    if (s->stopping)
-        service->rest = group;
-    else
-        kill(-group, SIGKILL); /* what is left of it would run beside the new one */
+}
+
+/* While we stop, the rest of a group has its time to end. */
+static void forget_what_has_ended(struct supervisor *s)
+{
+    for (int i = 0; i < s->count; i++) {
+        struct service *service = &s->services[i];
+        if (service->exited && (!s->stopping || s->kill_at_ms < 0 || !has_more(service->pid)))
+            forget(s, service);
+    }
 }
 
 static void take_exits(struct supervisor *s)
@@ -127,10 +166,10 @@ static void take_exits(struct supervisor *s)
     }
     for (int i = 0; i < n; i++)
         if (events[i].data)
-            end_group(s, events[i].data, events[i].pid);
-    forget_empty_rests(s);
+            ((struct service *)events[i].data)->exited = true;
+    forget_what_has_ended(s);
 
-    /* Only now: a message may block, and a number that was not looked at for long may be another group's. */
+    /* Only now: a message may block, and what has to be killed must not wait for that. */
     for (int i = 0; i < n; i++) {
         struct service *service = events[i].data;
         if (!service) /* an orphan */
@@ -141,16 +180,11 @@ static void take_exits(struct supervisor *s)
     }
 }
 
-/* While exitfd_kill finds the first process of a group it has not been reaped, so the number is nobody else's. */
 static void signal_all(struct supervisor *s, int sig)
 {
-    for (int i = 0; i < s->count; i++) {
-        const struct service *service = &s->services[i];
-        if (service->pid && exitfd_kill(s->x, service->pid, 0) == 0)
-            kill(-service->pid, sig);
-        if (service->rest)
-            kill(-service->rest, sig);
-    }
+    for (int i = 0; i < s->count; i++)
+        if (s->services[i].pid)
+            exitfd_kill(s->x, -s->services[i].pid, sig);
 }
 
 /* The time until something is to be done, for poll. */
@@ -161,6 +195,7 @@ static int do_what_is_due(struct supervisor *s)
         if (s->kill_at_ms >= 0 && s->kill_at_ms <= now) {
             signal_all(s, SIGKILL);
             s->kill_at_ms = -1;
+            forget_what_has_ended(s);
         }
         return s->kill_at_ms < 0 ? -1 : (int)(s->kill_at_ms - now);
     }
@@ -188,40 +223,23 @@ static void supervise(struct supervisor *s)
                             { .fd = s->caught_signals, .events = POLLIN } };
     for (;;) {
         int timeout_ms = do_what_is_due(s);
-        if (s->stopping && !s->running && (!s->rests || s->kill_at_ms < 0))
+        if (s->stopping && !s->running)
             return;
         poll(fds, 2, timeout_ms);
         take_exits(s);
-        while (next_caught_signal(s->caught_signals))
-            if (!s->stopping)
+        for (int sig; (sig = next_caught_signal(s->caught_signals));)
+            if (sig != SIGHUP && !s->stopping)
                 stop(s);
     }
-}
-
-/* The commands get back what we change. What nohup or the like had ignored stays ignored for them too. */
-static void ignore(int sig, sigset_t *changed)
-{
-    if (signal(sig, SIG_IGN) != SIG_IGN)
-        sigaddset(changed, sig);
-}
-
-static void prepare_signals(struct supervisor *s)
-{
-    sigset_t changed;
-    sigemptyset(&changed);
-    ignore(SIGPIPE, &changed); /* a message to a reader that has gone away is lost, and nothing else */
-    ignore(SIGHUP, &changed);  /* the end of a terminal would leave the commands without supervision */
-    posix_spawnattr_init(&s->attributes);
-    posix_spawnattr_setflags(&s->attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF);
-    posix_spawnattr_setsigdefault(&s->attributes, &changed);
 }
 
 static int prepare(struct supervisor *s)
 {
     if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
         return -errno;
-    prepare_signals(s);
-    int r = s->caught_signals = catch_signals((int[]){ SIGTERM, SIGINT, 0 });
+    signal(SIGPIPE, SIG_IGN); /* a message to a reader that has gone away is lost, and nothing else */
+    /* SIGHUP is caught, not ignored, so that the commands do not ignore it: the end of a terminal stops nothing here. */
+    int r = s->caught_signals = catch_signals((int[]){ SIGTERM, SIGINT, SIGHUP, 0 });
     if (r >= 0)
         r = exitfd_open(&s->x, 0);
     return r < 0 ? r : exitfd_add(s->x, -1, 0, NULL);
@@ -256,7 +274,6 @@ int main(int argc, char *argv[])
         s.services[i].command = argv[optind + i];
     supervise(&s);
     exitfd_close(s.x);
-    posix_spawnattr_destroy(&s.attributes);
     free(s.services);
     return 0;
 }

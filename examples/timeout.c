@@ -1,5 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Run a command with a deadline: SIGTERM when it has passed, SIGKILL when that did not help. */
+/*
+ * Run a command with a deadline: SIGTERM when it has passed, SIGKILL when that did not help.
+ *
+ * Who may talk to it: whoever may send it signals. It reads no input.
+ * Limits: one command, which is a process group. What leaves the group is not ended.
+ * Inherited by the command: fds 0 to 2, the environment, the working directory, ignored signals except SIGPIPE.
+ * At the end: once the deadline has passed, what is left of the group when the command has ended gets SIGKILL. A command
+ * that ends in time may leave processes behind. So does a SIGKILL of timeout.
+ */
 #include "example.h"
 
 #include <exitfd.h>
@@ -7,8 +15,6 @@
 #include <limits.h>
 #include <poll.h>
 #include <string.h>
-
-extern char **environ;
 
 enum {
     TIMED_OUT = 124,
@@ -27,6 +33,8 @@ static const char help[] =
     "  -h, --help                  show this\n"
     "\n"
     "DURATION is a number of seconds, such as 1.5, or ends in m, h or d. 0 means no deadline.\n"
+    "Signals go to COMMAND's whole process group, which is a new one: it cannot read from the terminal. What is left\n"
+    "of the group when COMMAND has ended after its deadline gets SIGKILL, unless -k is 0.\n"
     "SIGTERM, SIGINT, SIGHUP and SIGQUIT sent to timeout are passed on to COMMAND, and change nothing else.\n"
     "\n"
     "The exit status is COMMAND's, 128 plus the signal that ended it, 124 when the deadline passed (137 when that\n"
@@ -64,8 +72,8 @@ static bool parse_duration_ms(const char *text, long long *ret_ms)
 /* A command that is stopped acts on it when it goes on. */
 static void signal_command(const struct run *run, int sig)
 {
-    exitfd_kill(run->x, run->pid, sig);
-    exitfd_kill(run->x, run->pid, SIGCONT);
+    exitfd_kill(run->x, -run->pid, sig);
+    exitfd_kill(run->x, -run->pid, SIGCONT);
 }
 
 static void deadline_passed(struct run *run)
@@ -75,6 +83,14 @@ static void deadline_passed(struct run *run)
     signal_command(run, run->next_signal);
     run->next_signal = SIGKILL;
     run->deadline_ms = run->kill_after_ms && !run->killed ? now_ms() + run->kill_after_ms : -1;
+}
+
+/* EXITFD_HOLD: until exitfd_discard the group is the command's, and nobody else can have its number. */
+static void end_group(const struct run *run)
+{
+    if (run->timed_out && run->kill_after_ms)
+        exitfd_kill(run->x, -run->pid, SIGKILL);
+    exitfd_discard(run->x, run->pid);
 }
 
 static int exit_status(const struct run *run, const struct exitfd_event *event)
@@ -105,8 +121,10 @@ static int follow(struct run *run)
 
         struct exitfd_event event;
         int n = exitfd_wait(run->x, &event, 1, 0);
-        if (n == 1)
+        if (n == 1) {
+            end_group(run);
             return exit_status(run, &event);
+        }
         if (n < 0) {
             fprintf(stderr, "timeout: cannot wait for the command: %s\n", strerror(-n));
             return TIMEOUT_FAILED;
@@ -127,7 +145,16 @@ static int run_command(struct run *run, long long duration_ms, char *const argv[
         fprintf(stderr, "timeout: cannot prepare to wait for the command: %s\n", strerror(-r));
         return TIMEOUT_FAILED;
     }
-    r = exitfd_spawn(run->x, &run->pid, argv[0], NULL, NULL, argv, environ, 0, NULL);
+    const struct exitfd_action keep_0_to_2 = { .type = EXITFD_CLOSE_FROM, .fd = 3 };
+    const struct exitfd_command command = {
+        .size = sizeof command,
+        .file = argv[0],
+        .argv = argv,
+        .actions = &keep_0_to_2,
+        .action_count = 1,
+        .options = EXITFD_NEW_GROUP,
+    };
+    r = exitfd_start(run->x, &run->pid, &command, EXITFD_HOLD, NULL);
     if (r < 0) {
         fprintf(stderr, "timeout: cannot run '%s': %s\n", argv[0], strerror(-r));
         return r == -ENOENT ? NOT_FOUND : r == -EAGAIN || r == -ENOMEM || r == -EMFILE ? TIMEOUT_FAILED : CANNOT_RUN;

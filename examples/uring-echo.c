@@ -1,5 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* A TCP server in one io_uring: a child for each connection, whose exit is one more completion. */
+/*
+ * A TCP server in one io_uring: a child for each connection, whose exit is one more completion.
+ *
+ * Who may talk to it: every user of this machine, who then uses COMMAND as the user of the server. It listens on
+ * 127.0.0.1 only. COMMAND has to be one that is fit for that.
+ * Limits: the number of connections. Further ones wait in the kernel's queue.
+ * Inherited by a child: its connection as fds 0 and 1, the server's fd 2, the environment, the working directory, ignored
+ * signals except SIGPIPE.
+ * At the end: SIGTERM and SIGINT send SIGTERM to the children, the second one SIGKILL. A SIGKILL of the server leaves
+ * them to their clients.
+ */
 #include "example.h"
 
 #include <exitfd/uring.h>
@@ -7,8 +17,6 @@
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
-
-extern char **environ;
 
 static const char help[] =
     "usage: uring-echo [-p PORT] [-n CONNECTIONS] [COMMAND [ARGUMENT]...]\n"
@@ -75,19 +83,26 @@ static void accept_next(struct server *s)
 
 static void serve(struct server *s, int connection)
 {
-    posix_spawn_file_actions_t actions;
+    const struct exitfd_action actions[] = {
+        { .type = EXITFD_DUP2, .fd = connection, .target = STDIN_FILENO },
+        { .type = EXITFD_DUP2, .fd = connection, .target = STDOUT_FILENO },
+        { .type = EXITFD_CLOSE_FROM, .fd = 3 },
+    };
+    const struct exitfd_command command = {
+        .size = sizeof command,
+        .file = s->command[0],
+        .argv = s->command,
+        .actions = actions,
+        .action_count = sizeof actions / sizeof *actions,
+    };
     pid_t *pid = s->pids;
     while (*pid)
         pid++;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, connection, STDIN_FILENO);
-    posix_spawn_file_actions_adddup2(&actions, connection, STDOUT_FILENO);
-    int error = exitfd_spawn(s->x, pid, s->command[0], &actions, NULL, s->command, environ, 0, pid);
+    int error = exitfd_start(s->x, pid, &command, 0, pid);
     if (error < 0)
         fprintf(stderr, "uring-echo: cannot run %s: %s\n", s->command[0], strerror(-error));
     else
         s->running++;
-    posix_spawn_file_actions_destroy(&actions);
     close(connection);
 }
 

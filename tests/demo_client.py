@@ -119,7 +119,7 @@ class NotHere(Exception):
 
 
 class Daemon:
-    def __init__(self, program, max_fds=None):
+    def __init__(self, program, max_fds=None, options=(), **more):
         self.directory = tempfile.TemporaryDirectory(prefix="epoll-jobs.")
         self.path = os.path.join(self.directory.name, "socket")
 
@@ -130,8 +130,8 @@ class Daemon:
             if max_fds:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (max_fds, max_fds))
 
-        self.process = subprocess.Popen([os.path.abspath(program), self.path], cwd=self.directory.name,
-                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=begin)
+        self.process = subprocess.Popen([os.path.abspath(program), *options, self.path], cwd=self.directory.name,
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=begin, **more)
         self.greeting = self.process.stdout.readline().strip()
         if "listening on" not in self.greeting:
             complaint = self.process.stderr.read()

@@ -14,6 +14,7 @@ import unittest
 
 import demo_client
 import demo_tap
+from examples_support import state_of, until
 
 PROGRAM = None
 MORE_THAN_SOCKETS_HOLD = 10_000_000
@@ -168,6 +169,52 @@ class Kill(EdgeTest):
         self.assertTrue(select.select([grandchild], [], [], demo_client.DEADLINE_S)[0])
 
 
+    def assert_ends(self, pid):
+        until(lambda: state_of(pid) in (None, "Z"), f"process {pid} ends")
+
+    def pid_told_by(self, job):
+        """Once it has written its first line, which is a pid."""
+        while b"\n" not in job.output:
+            self.client.answer()
+        return int(job.output)
+
+    def test_what_ignores_sigterm_after_its_leader_has_ended(self):
+        """It holds the output, so that only SIGKILL to the group ends the job."""
+        job = self.client.start("sh -c \"trap '' TERM; echo \\$\\$; while :; do sleep 0.1; done\" & wait")
+        deaf = self.pid_told_by(job)
+        self.client.send(f"kill {job.pid}\n".encode())
+        until(lambda: state_of(job.pid) == "Z", "its leader is a zombie, and held")
+        self.assertNotIn(state_of(deaf), (None, "Z"))
+        self.client.finish(job)
+        self.assertEqual(job.how, "killed 15")
+        self.assert_ends(deaf)
+
+    def test_leader_that_ignores_sigterm(self):
+        job = self.client.start("trap '' TERM; echo $$; while :; do sleep 0.1; done")
+        self.pid_told_by(job)
+        self.client.send(f"kill {job.pid}\n".encode())
+        self.client.finish(job)
+        self.assertEqual(job.how, "killed 9")
+
+    def test_the_rest_of_the_group_may_clean_up(self):
+        rest = "trap 'sleep 0.2; echo cleaned; exit' TERM; echo \\$\\$; while :; do sleep 0.05; done"
+        job = self.client.start(f'sh -c "{rest}"; true')
+        self.pid_told_by(job)
+        self.client.send(f"kill {job.pid}\n".encode())
+        self.client.finish(job)
+        self.assertTrue(job.output.endswith(b"cleaned\n"), job.output)
+
+    def test_job_whose_output_is_held_back_keeps_its_pid(self):
+        """Else its client's end, or its kill, would hit the process that has the pid by then."""
+        self.client.submit(*["head -c 60000 /dev/zero"] * 12)
+        until(lambda: [state_of(pid) for pid in self.daemon.children()].count("Z") > 3, "jobs end, unread")
+        held = [pid for pid in self.daemon.children() if state_of(pid) == "Z"]
+        self.assert_serves(self.connect())
+        self.assertTrue(set(held) <= set(self.daemon.children()))
+        self.client.close()
+        until(lambda: not self.daemon.children(), "they are reaped")
+
+
 class Output(EdgeTest):
     def test_half_closed_client_gets_everything(self):
         jobs = self.client.submit("seq 100000", "echo err >&2", "exit 9")
@@ -208,10 +255,10 @@ class Output(EdgeTest):
             self.assertTrue(self.client.answer().startswith("error: empty line"))
         self.assert_serves(self.client)
 
-    def test_background_process_does_not_hold_the_job(self):
+    def test_background_process_ends_with_the_job(self):
         job = self.client.run("sleep 1000 & echo $!")
-        self.addCleanup(os.kill, int(job.output), signal.SIGKILL)
         self.assertEqual(job.how, "exited 0")
+        until(lambda: state_of(int(job.output)) in (None, "Z"), "the background process ends")
 
     def test_background_process_that_never_stops_writing(self):
         jobs = self.client.submit(*["printf x; yes & exit 4"] * 10)
@@ -252,6 +299,42 @@ class Limits(EdgeTest):
             self.client.send(f"kill {job.pid}\n".encode())
         self.client.finish(*jobs)
         self.assertEqual({job.how for job in jobs}, {"killed 15"})
+        self.assert_serves(self.client)
+
+
+class Inherited(EdgeTest):
+    def test_fd_that_the_daemon_was_started_with(self):
+        """One that is not close-on-exec stays with the daemon."""
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, reader)
+        self.addCleanup(os.close, writer)
+        with demo_client.Daemon(PROGRAM, pass_fds=(writer,)) as daemon, daemon.connect() as client:
+            self.assertTrue(os.path.exists(f"/proc/{daemon.process.pid}/fd/{writer}"))
+            self.assertEqual(client.run("ls /proc/self/fd").output.split(), [b"0", b"1", b"2", b"3"])
+
+    def test_environment_only_unless_it_is_to_be_clean(self):
+        os.environ["EPOLL_JOBS_SECRET"] = "known"
+        self.addCleanup(os.environ.pop, "EPOLL_JOBS_SECRET")
+        for options, secret in ([], b"known\n"), (["--clean-environment"], b"\n"):
+            with demo_client.Daemon(PROGRAM, options=options) as daemon, daemon.connect() as client:
+                self.assertEqual(client.run("echo $EPOLL_JOBS_SECRET").output, secret)
+
+
+class Peers(EdgeTest):
+    NOBODY = 65534
+
+    @unittest.skipIf(os.geteuid() != 0, "only root can become another user")
+    def test_another_user_is_refused_whatever_the_mode_of_the_socket(self):
+        os.chmod(self.daemon.directory.name, 0o755)
+        os.chmod(self.daemon.path, 0o666)
+        os.seteuid(self.NOBODY)  # the kernel notes it at the connect
+        try:
+            stranger = self.connect()
+        finally:
+            os.seteuid(0)
+        stranger.expect("error: only the user of this daemon and root may use it")
+        self.assertRaises((EOFError, ConnectionError), stranger.answer)
+        self.assertEqual(self.daemon.children(), [])
         self.assert_serves(self.client)
 
 
@@ -319,6 +402,15 @@ class Stop(EdgeTest):
     def test_sighup(self):
         self.stop(signal.SIGHUP)
 
+    @unittest.skipIf(os.environ.get("NO_DEATH_SIGNAL"), "this build has no death_signal")
+    def test_sigkill_takes_the_jobs_along(self):
+        job = self.client.start("echo ready; exec sleep 1000")
+        while not job.output:
+            self.client.answer()
+        self.daemon.process.kill()
+        self.daemon.process.wait(demo_client.DEADLINE_S)
+        until(lambda: state_of(job.pid) in (None, "Z"), "the job ends with the daemon")
+
     def test_socket_of_a_second_daemon_stays(self):
         os.rename(self.daemon.path, self.daemon.path + ".first")
         with open(self.daemon.path, "w", encoding="ascii"):
@@ -330,7 +422,7 @@ class Stop(EdgeTest):
     def kill_all_jobs(self):
         self.daemon.process.send_signal(signal.SIGTERM)
         end = time.monotonic() + demo_client.DEADLINE_S
-        while self.daemon.children():
+        while any(state_of(pid) != "Z" for pid in self.daemon.children()):  # held until all is sent
             self.assertLess(time.monotonic(), end)
 
     def test_clients_are_told_of_every_end(self):

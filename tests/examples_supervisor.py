@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import unittest
 
 import examples_support
 from examples_support import PATIENCE, state_of, until
@@ -121,6 +122,21 @@ class SupervisorTest(examples_support.UsageTest, examples_support.ExampleTest):
         pid = int(process.stdout.readline())
         self.stop(process)
         until(lambda: state_of(pid) is None, "the rest is gone")
+
+    @unittest.skipIf(os.environ.get("NO_DEATH_SIGNAL"), "this build has no death_signal")
+    def test_sigkill_of_the_supervisor_ends_its_commands(self):
+        process = self.supervise("exec sleep 1000")
+        pid = self.pid_of("exec sleep 1000")
+        process.kill()
+        until(lambda: state_of(pid) in (None, "Z"), "the command ends with it")
+
+    def test_only_its_three_fds_are_inherited(self):
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, reader)
+        self.addCleanup(os.close, writer)
+        process = self.supervise("ls -m /proc/self/fd; exec sleep 1000", pass_fds=(writer,))
+        self.assertEqual(process.stdout.readline(), "0, 1, 2, 3\n")  # 3 is the folder that ls reads
+        self.stop(process)
 
     def test_a_restart_leaves_nothing_of_the_old_pipeline(self):
         command = "sh -c 'echo $$; exec sleep 1000'; true"

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """The example timeout: the exit statuses of timeout(1), beside which it is held, and that nothing is left running."""
+import os
 import shutil
 import signal
 import subprocess
@@ -88,6 +89,20 @@ class TimeoutTest(examples_support.UsageTest, examples_support.ExampleTest):
     def test_a_signal_found_ignored_stays_ignored(self):
         hang_up = "kill -HUP $PPID; kill -HUP $$; exit 5"
         self.assertEqual(self.status("60", "sh", "-c", hang_up, before=ignoring("HUP")), 5)
+
+    def test_the_rest_of_a_pipeline_deaf_to_sigterm_ends_too(self):
+        deaf = r"trap '' TERM; echo \$\$; while :; do sleep 0.1; done"
+        process = self.start(IN_TIME, "sh", "-c", f'sh -c "{deaf}"; true')
+        pid = int(process.stdout.readline())
+        self.assertEqual(process.wait(PATIENCE), 124)
+        until(lambda: state_of(pid) in (None, "Z"), "the rest is killed")
+
+    def test_only_its_three_fds_are_inherited(self):
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, reader)
+        self.addCleanup(os.close, writer)
+        output = self.run_program("60", "ls", "/proc/self/fd", pass_fds=(writer,))[1]
+        self.assertEqual(output.split(), ["0", "1", "2", "3"])  # 3 is the folder that ls reads
 
     def test_nothing_is_left_running(self):
         process = self.start("3", "sh", "-c", "echo $$; exec sleep 1000")
