@@ -48,7 +48,6 @@ static void after_fork_in_parent(void)
     xfd_sigchld_unlock();
 }
 
-/* The locks as well: the thread that holds one is not in this process. */
 static void forget_parent(void)
 {
     xfd_sigchld_forked();
@@ -56,6 +55,13 @@ static void forget_parent(void)
     xfd_orphans_forked();
     xfd_stops_forked();
     xfd_foreign_reaps_forked();
+}
+
+/* After a fork that no pthread_atfork handler saw. The thread that holds the lock, if any does, is not in this process. */
+static void enter_new_process(void)
+{
+    xfd_sigchld_reset_lock();
+    forget_parent();
 }
 
 static void after_fork_in_child(void)
@@ -67,7 +73,7 @@ static void after_fork_in_child(void)
         own->in_child(own->argument);
     xfd_epoch_forked();
     forget_parent();
-    xfd_sigchld_restore_after_fork();
+    xfd_sigchld_unlock();
 }
 
 pid_t xfd_process_fork(const struct fork_hooks *of_this_fork)
@@ -92,7 +98,7 @@ int xfd_process_init(void)
     if (!atomic_load(&registered) && pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) != 0)
         return -ENOMEM;
     atomic_store(&registered, true);
-    int error = xfd_epoch_init(forget_parent);
+    int error = xfd_epoch_init(enter_new_process);
     if (error == 0)
         atomic_store(&initialized, true);
     return error;

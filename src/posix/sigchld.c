@@ -56,14 +56,13 @@ static void release_user_fd(void)
     user_fd = NULL;
 }
 
-void xfd_sigchld_restore_after_fork(void)
+void xfd_sigchld_reset_lock(void)
 {
-    restore_thread(&mask_before_lock, cancel_state_before_lock);
+    pthread_mutex_init(&lock, NULL);
 }
 
 void xfd_sigchld_forked(void)
 {
-    pthread_mutex_init(&lock, NULL);
     xfd_listeners_forked();
     release_user_fd();
 }

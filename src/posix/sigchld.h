@@ -23,10 +23,11 @@ int xfd_sigchld_replace_user_fd(int fd, int *old_fd);
 
 bool xfd_sigchld_is_blocked(void); /* in this thread */
 
-/* Around a fork. In the child, instead of unlocking: forked, which needs no lock, and then restore_after_fork. */
+/* Around a fork: locked before it, and unlocked after it. In between, in the child, forked. In the child of a fork that was
+   not seen coming, reset_lock comes first. */
 void xfd_sigchld_lock(void);
 void xfd_sigchld_unlock(void);
 void xfd_sigchld_forked(void);
-void xfd_sigchld_restore_after_fork(void);
+void xfd_sigchld_reset_lock(void);
 
 #endif
