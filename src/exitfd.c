@@ -143,7 +143,7 @@ int exitfd_add(struct exitfd *x, pid_t pid, unsigned flags, void *data)
 /* Its one event is due at once, from the kernel's record. */
 static int add_reaped(struct exitfd *x, int pidfd, unsigned flags, void *data)
 {
-    struct watch *w;
+    struct watch *w = NULL;
     int duplicate = fcntl(pidfd, F_DUPFD_CLOEXEC, 0);
     int error = duplicate < 0 ? -errno : xfd_watches_take(&x->watches, &w);
 

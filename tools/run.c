@@ -112,10 +112,11 @@ static bool read_size(const char *text, int64_t *ret)
     static const char units[] = "KMGT";
     char number[24];
     size_t length = strspn(text, "0123456789");
-    const char *unit = text[length] ? strchr(units, text[length]) : units - 1;
+    bool has_unit = text[length] != '\0';
+    const char *unit = has_unit ? strchr(units, text[length]) : NULL;
     int shift = unit ? 10 * (int)(unit - units + 1) : 0;
     snprintf(number, sizeof number, "%.*s", (int)(length < sizeof number ? length : 0), text);
-    if (!unit || (text[length] && text[length + 1]) || !parse_number(number, 0, INT64_MAX >> shift, ret)) {
+    if ((has_unit && (!unit || text[length + 1])) || !parse_number(number, 0, INT64_MAX >> shift, ret)) {
         usage_error("'%s' is not a size: give bytes, or 64K, 10M, 1G", text);
         return false;
     }

@@ -140,11 +140,13 @@ static int take_ready(struct exitfd *x, const struct epoll_event *ready, int rea
 static int take(struct exitfd *x, struct exitfd_event *events, int max)
 {
     struct epoll_event ready[BATCH];
-    int count = xfd_scan_one(x, events), found = 0, ready_count, room;
+    int count = xfd_scan_one(x, events), found, ready_count, room;
 
+    if (count == max)
+        return count;
     do {
         room = max - count < BATCH ? max - count : BATCH;
-        ready_count = room > 0 ? xfd_set_take(x, ready, room) : 0;
+        ready_count = xfd_set_take(x, ready, room);
         if (ready_count <= 0)
             return count > 0 ? count : ready_count;
         found = take_ready(x, ready, ready_count, events + count, max - count);
