@@ -572,6 +572,19 @@ class Asyncio(Clean):
             self.assertEqual((cancelled[1], cancelled[-1]), (True, False))
         self.run_loop(main())
 
+    def test_an_exception_just_after_the_start_leaves_nothing(self) -> None:
+        real = exitfd.ExitFd._start
+
+        def started(*arguments) -> None:
+            self.assertEqual(real(*arguments), 0)
+            raise Stop
+
+        async def main() -> None:
+            with mock.patch.object(exitfd.ExitFd, "_start", started), self.assertRaises(Stop):
+                await exitfd.create_subprocess_exec("sleep", "1000", stdin=subprocess.PIPE)
+            self.assert_no_child()
+        self.run_loop(main())
+
     def test_a_start_that_fails_leaves_nothing(self) -> None:
         async def main() -> None:
             for name in ("connect_write_pipe", "connect_read_pipe"):
