@@ -47,6 +47,10 @@ class Layout(unittest.TestCase):
             rusage = exitfd._rusage(raw.rusage)
             self.assertEqual((rusage.ru_stime, rusage.ru_maxrss, rusage.ru_nivcsw), (0.5, 123, 45))
 
+    def test_a_command_and_its_actions(self) -> None:
+        expected = {8: (56, 32), 4: (32, 24)}[ctypes.sizeof(ctypes.c_void_p)]
+        self.assertEqual((ctypes.sizeof(exitfd._Command), ctypes.sizeof(exitfd._Action)), expected)
+
     @unittest.skipUnless(sys.platform.startswith("linux"), "glibc and musl")
     def test_which_libc(self) -> None:
         with mock.patch.object(os, "confstr", return_value="glibc 2.36"):
@@ -312,6 +316,42 @@ class Watching(Leaks):
         self.assertEqual(ran, [1])
 
 
+    def test_start_does_its_actions(self) -> None:
+        read, write = os.pipe()
+        job = object()
+        pid = self.x.start(["sh", "-c", "pwd; ps -o sid= -p $$; echo $0; exit 4", "argument"], {"PATH": os.environ["PATH"]},
+                           data=job, file="/bin/sh", options=exitfd.NEW_SESSION,
+                           actions=[(exitfd.DUP2, write, 1), (exitfd.OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+                                    (exitfd.CHDIR, "/usr"), (exitfd.CLOSE_FROM, 3)])
+        os.close(write)
+        with open(read, "rb") as lines:
+            self.assertEqual(lines.read().split(), [b"/usr", str(pid).encode(), b"argument"])
+        event = self.only_event()
+        self.assertEqual((event.returncode, event.data, str(event), event.crash_signal), (4, job, "exited 4", 0))
+        self.assertEqual(os.WEXITSTATUS(event.wait_status), 4)
+
+    def test_a_start_that_fails_leaves_no_child_and_no_event(self) -> None:
+        for actions, argv, error in (
+                ([], ["/nonexistent"], errno.ENOENT), ([(exitfd.DUP2, 1000, 1)], ["true"], errno.EBADF),
+                ([(exitfd.CHDIR, "/etc/passwd")], ["true"], errno.ENOTDIR), ([], ["true", "x" * (8 << 20)], errno.E2BIG)):
+            with self.assertRaises(OSError) as caught:
+                self.x.start(argv, actions=actions)
+            self.assertEqual((caught.exception.errno, self.x.count()), (error, 0))
+            self.assert_nothing_is_kept()
+        for bad in ([(exitfd.DUP2, 1)], [(99, 1)], [()]):
+            with self.assertRaises(ValueError):
+                self.x.start(["true"], actions=bad)
+
+    def test_hold_and_the_group(self) -> None:
+        pid = self.x.start(["sh", "-c", "trap '' TERM; sleep 1000 & echo; exit 3"], flags=exitfd.HOLD,
+                           options=exitfd.NEW_GROUP, actions=[(exitfd.OPEN, 1, "/dev/null", os.O_WRONLY, 0)])
+        self.assertEqual([(event.origin, event.returncode) for event in self.x], [(exitfd.PEEKED, 3)])
+        self.assertEqual(self.x.count(), 1)
+        self.x.kill(-pid, signal.SIGKILL)
+        self.x.discard(pid)
+        self.assertEqual((self.x.wait(timeout=0), self.x.count()), ([], 0))
+
+
 class Handler(Leaks):
     """What Twisted's test_sigchld asks of _signals."""
 
@@ -427,6 +467,29 @@ class Asyncio(Leaks):
         (out, err), code, maxrss = self.run_loop(main())
         self.assertEqual((len(out), err, code), (100000, b"err\n", 3))
         self.assertGreater(maxrss, 0)
+
+    def test_keywords_of_popen(self) -> None:
+        read, write = os.pipe()
+
+        async def main():
+            create, pipe = exitfd.create_subprocess_exec, subprocess.PIPE
+            process = await create("sh", "-c", f"echo $0 >&{write}; pwd >&2; echo out", pass_fds=[write], cwd="/usr",
+                                   env={"PATH": "/nonexistent:/bin:/usr/bin"}, stdout=pipe, stderr=subprocess.STDOUT)
+            self.assertEqual(await process.communicate(), (b"/usr\nout\n", None))
+            process = await create("ls", "/proc/self/fd", stdin=subprocess.DEVNULL, stdout=pipe)
+            self.assertEqual(len((await process.communicate())[0].split()), 4)
+            for name, value in (("preexec_fn", print), ("user", 0), ("group", 0), ("extra_groups", [0]), ("umask", 0),
+                                ("process_group", 5)):
+                with self.assertRaisesRegex(ValueError, name):
+                    await create("true", **{name: value})
+            for name, error in (("/nonexistent", FileNotFoundError), ("/etc/passwd", NotADirectoryError)):
+                with self.assertRaises(error) as caught:
+                    await create("true", cwd=name)
+                self.assertEqual(caught.exception.filename, name)
+        self.run_loop(main())
+        os.close(write)
+        self.assertEqual(os.read(read, 9), b"sh\n")
+        os.close(read)
 
     def test_kill(self) -> None:
         async def main():

@@ -572,13 +572,26 @@ class Asyncio(Clean):
             self.assertEqual((cancelled[1], cancelled[-1]), (True, False))
         self.run_loop(main())
 
+    def test_an_exception_just_after_the_start_leaves_nothing(self) -> None:
+        real = exitfd.ExitFd._start
+
+        def started(*arguments) -> None:
+            self.assertEqual(real(*arguments), 0)
+            raise Stop
+
+        async def main() -> None:
+            with mock.patch.object(exitfd.ExitFd, "_start", started), self.assertRaises(Stop):
+                await exitfd.create_subprocess_exec("sleep", "1000", stdin=subprocess.PIPE)
+            self.assert_no_child()
+        self.run_loop(main())
+
     def test_a_start_that_fails_leaves_nothing(self) -> None:
         async def main() -> None:
             for name in ("connect_write_pipe", "connect_read_pipe"):
                 with mock.patch.object(asyncio.get_running_loop(), name, side_effect=Stop), self.assertRaises(Stop):
                     await exitfd.create_subprocess_exec("sleep", "1000", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
                 self.assert_no_child()
-            with mock.patch.object(exitfd.ExitFd, "add", side_effect=MemoryError), self.assertRaises(MemoryError):
+            with mock.patch.object(exitfd._library, "exitfd_start", side_effect=MemoryError), self.assertRaises(MemoryError):
                 await exitfd.create_subprocess_exec("sleep", "1000", stdin=subprocess.PIPE)
             self.assert_no_child()
         self.run_loop(main())
@@ -608,18 +621,18 @@ class Asyncio(Clean):
         self.run_loop(main())
 
     def test_beside_code_that_reaps_all(self) -> None:
-        real = subprocess.Popen
+        real = exitfd._library.exitfd_start
 
-        def started_and_reaped(*arguments, **keywords):
-            popen = real(*arguments, **keywords)
-            os.waitpid(popen.pid, 0)
-            return popen
+        def started_and_reaped(x, pid, *arguments):
+            result = real(x, pid, *arguments)
+            os.waitpid(pid._obj.value, 0)
+            return result
 
         async def main() -> tuple:
-            with mock.patch.object(exitfd.subprocess, "Popen", started_and_reaped):
-                process = await exitfd.create_subprocess_exec("true")
+            with mock.patch.object(exitfd._library, "exitfd_start", started_and_reaped):
+                process = await exitfd.create_subprocess_exec("sh", "-c", "exit 5")
             return await process.wait(), process.event.origin
-        self.assertEqual(self.run_loop(main()), (None, exitfd.UNKNOWN))
+        self.assertIn(self.run_loop(main()), [(None, exitfd.UNKNOWN), (5, exitfd.RECORDED)])
 
     def test_an_exit_that_a_cancel_met_is_for_the_next_wait(self) -> None:
         async def cancelled(wait_until_done: bool) -> None:
@@ -716,7 +729,6 @@ class Asyncio(Clean):
                 self.assertEqual(caught.exception.errno, errno.ENOTSUP)
             os.kill(process.pid, signal.SIGKILL)
             os.waitpid(process.pid, 0)
-            process._popen.returncode = 0
             self.assertEqual(await (await exitfd.create_subprocess_exec("false")).wait(), 1)
         self.run_loop(main())
 

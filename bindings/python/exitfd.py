@@ -48,20 +48,22 @@ import struct
 import subprocess
 import threading
 import time
-from typing import IO, Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple, Union
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 __all__ = [
     "ExitFd", "Event", "Process", "wait_pid", "create_subprocess_exec", "create_subprocess_shell",
     "close_of_closed_loops", "installHandler", "isDefaultHandler", "version",
-    "PIDFD", "URING", "SIGNALFD", "SELFPIPE", "NO_SIGNALS", "OBSERVE", "STOPPED", "CONTINUED",
+    "PIDFD", "URING", "SIGNALFD", "SELFPIPE", "NO_SIGNALS", "OBSERVE", "STOPPED", "CONTINUED", "HOLD",
     "REAPED", "PEEKED", "RECORDED", "UNKNOWN", "ANY_CHILD",
+    "DUP2", "OPEN", "CLOSE", "CLOSE_FROM", "CHDIR", "FCHDIR", "NEW_SESSION", "NEW_GROUP", "KEEP_SIGNALS",
 ]
 
 PIDFD, URING, SIGNALFD, SELFPIPE, NO_SIGNALS = (1 << bit for bit in range(5))
-OBSERVE, STOPPED, CONTINUED = (1 << bit for bit in range(8, 11))
+OBSERVE, STOPPED, CONTINUED, HOLD = (1 << bit for bit in range(8, 12))
 REAPED, PEEKED, RECORDED, UNKNOWN = range(4)
 ANY_CHILD = -1
-
+DUP2, OPEN, CLOSE, CLOSE_FROM, CHDIR, FCHDIR = range(6)
+NEW_SESSION, NEW_GROUP, KEEP_SIGNALS = (1 << bit for bit in range(16, 19))
 
 _COUNTS = ("maxrss", "ixrss", "idrss", "isrss", "minflt", "majflt", "nswap", "inblock", "oublock", "msgsnd", "msgrcv",
            "nsignals", "nvcsw", "nivcsw")
@@ -97,6 +99,21 @@ def _event_type(musl: bool, time64: bool = False) -> Any:
     return RawEvent
 
 
+class _Action(ctypes.Structure):
+    """struct exitfd_action."""
+
+    _fields_ = [("type", ctypes.c_int), ("fd", ctypes.c_int), ("target", ctypes.c_int), ("path", ctypes.c_char_p),
+                ("flags", ctypes.c_int), ("mode", ctypes.c_uint)]
+
+
+class _Command(ctypes.Structure):
+    """struct exitfd_command."""
+
+    _fields_ = [("size", ctypes.c_size_t), ("file", ctypes.c_char_p), ("argv", ctypes.POINTER(ctypes.c_char_p)),
+                ("envp", ctypes.POINTER(ctypes.c_char_p)), ("actions", ctypes.POINTER(_Action)),
+                ("action_count", ctypes.c_size_t), ("options", ctypes.c_uint), ("death_signal", ctypes.c_int)]
+
+
 class Event(NamedTuple):
     """What exitfd_wait reports. An event belongs to the program and may be kept.
 
@@ -108,6 +125,9 @@ class Event(NamedTuple):
     data     what was given with the watch; the same object
     rusage   a resource.struct_rusage, with times in seconds as floats and
              ru_maxrss in KiB; all zero unless origin is REAPED or PEEKED
+    crash_signal  as exitfd.h says; 0 in this version
+
+    str(event) is what exitfd_describe writes, for example "exited 3".
     """
 
     pid: int
@@ -116,6 +136,22 @@ class Event(NamedTuple):
     origin: int
     data: Any
     rusage: resource.struct_rusage
+    crash_signal: int = 0
+
+    def __str__(self) -> str:
+        raw = self._raw()
+        text = ctypes.create_string_buffer(_check(_exitfd_describe(ctypes.byref(raw), None, 0)) + 1)
+        _check(_exitfd_describe(ctypes.byref(raw), text, len(text)))
+        return str(text.value, "ascii")
+
+    def _raw(self) -> Any:
+        return _Event(pid=self.pid, code=self.code, status=self.status, origin=self.origin,
+                      crash_signal=self.crash_signal)
+
+    @property
+    def wait_status(self) -> Optional[int]:
+        """What waitpid would have given, for os.WIFEXITED and the like. None if it is not known."""
+        return None if self.origin == UNKNOWN else int(_exitfd_get_wait_status(ctypes.byref(self._raw())))
 
     @property
     def exited(self) -> bool:
@@ -142,8 +178,8 @@ _PROTOTYPES: Dict[str, Tuple[Any, ...]] = {
     "exitfd_discard": (_INT, _POINTER, _INT),
     "exitfd_kill": (_INT, _POINTER, _INT, _INT),
     "exitfd_get_pidfd": (_INT, _POINTER, _INT),
-    "exitfd_spawn": (_INT, _POINTER, ctypes.POINTER(_INT), ctypes.c_char_p, _POINTER, _POINTER,
-                     ctypes.POINTER(ctypes.c_char_p), ctypes.POINTER(ctypes.c_char_p), _UNSIGNED, _POINTER),
+    "exitfd_count": (_INT, _POINTER),
+    "exitfd_start": (_INT, _POINTER, ctypes.POINTER(_INT), ctypes.POINTER(_Command), _UNSIGNED, _POINTER),
     "exitfd_install_handler": (_INT, _INT, ctypes.POINTER(_INT)),
     "exitfd_is_default_handler": (_INT,),
     "exitfd_version": (ctypes.c_char_p,),
@@ -156,8 +192,8 @@ def _declare(library: ctypes.CDLL, name: str, result: Any, *arguments: Any) -> A
     return function
 
 
-def _load() -> Tuple[ctypes.CDLL, Any, Any]:
-    """The library, the layout of its events, and the function that fills them."""
+def _load() -> Tuple[Any, ...]:
+    """The library, the layout of its events, and the functions that take them."""
     name = os.environ.get("EXITFD_LIBRARY") or "libexitfd.so.0"
     try:
         library = ctypes.CDLL(name)
@@ -166,19 +202,21 @@ def _load() -> Tuple[ctypes.CDLL, Any, Any]:
         # On 32-bit glibc a library whose times have 64 bits has another name.
         time64 = hasattr(library, "exitfd_wait_time64")
         event = _event_type(_libc_is_musl(), time64)
-        wait = _declare(library, "exitfd_wait_time64" if time64 else "exitfd_wait",
-                        _INT, _POINTER, ctypes.POINTER(event), _INT, _INT)
+        pointer, suffix = ctypes.POINTER(event), "_time64" if time64 else ""
+        wait = _declare(library, "exitfd_wait" + suffix, _INT, _POINTER, pointer, _INT, _INT)
+        describe = _declare(library, "exitfd_describe" + suffix, _INT, pointer, ctypes.c_char_p, ctypes.c_size_t)
+        wait_status = _declare(library, "exitfd_get_wait_status" + suffix, _INT, pointer)
     except (OSError, AttributeError) as error:
         raise ImportError(f"cannot load the exitfd library {name!r}: {error}. Install it, or let EXITFD_LIBRARY "
                           "in the environment name the file libexitfd.so.0.") from error
-    return library, event, wait
+    return library, event, wait, describe, wait_status
 
 
-_library, _Event, _exitfd_wait = _load()
+_library, _Event, _exitfd_wait, _exitfd_describe, _exitfd_get_wait_status = _load()
 
 # errnos of a start that are about the file, so that the error names it.
 _OF_THE_FILE = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG,
-                errno.ENOEXEC, errno.ETXTBSY, errno.EIO)
+                errno.ENOEXEC, errno.ETXTBSY, errno.EIO, errno.E2BIG)
 
 
 def _check(result: int, file: Any = None) -> int:
@@ -228,6 +266,29 @@ def _arguments(argv: Iterable[_Text]) -> List[bytes]:
     if not arguments:
         raise ValueError("argv is empty")
     return arguments
+
+
+# What follows the type, in the order of os.posix_spawn.
+_ACTIONS = {DUP2: ("fd", "target"), OPEN: ("fd", "path", "flags", "mode"), CLOSE: ("fd",), CLOSE_FROM: ("fd",),
+            CHDIR: ("path",), FCHDIR: ("fd",)}
+
+
+def _action(action: Iterable[Any]) -> _Action:
+    kind, *values = action
+    names = _ACTIONS.get(kind)
+    if names is None or len(values) != len(names):
+        raise ValueError(f"an action is (type, {', '.join(names or ['...'])}), not {action!r}")
+    fields = {name: _bytes(value) if name == "path" else _int(value, name) for name, value in zip(names, values)}
+    return _Action(type=kind, **fields)
+
+
+def _command(file: _Text, argv: Iterable[_Text], env: Optional[Mapping[Any, Any]], actions: Iterable[Iterable[Any]],
+             options: int, death_signal: int) -> _Command:
+    """It keeps alive what it points to."""
+    done = [_action(action) for action in actions]
+    return _Command(size=ctypes.sizeof(_Command), file=_bytes(file), argv=_strings(_arguments(argv)),
+                    envp=_strings(_variables(env)), actions=(_Action * len(done))(*done), action_count=len(done),
+                    options=_int(options, "options", 0, 2**32 - 1), death_signal=_int(death_signal, "death_signal"))
 
 
 def _variables(env: Optional[Mapping[Any, Any]]) -> List[bytes]:
@@ -470,8 +531,10 @@ class ExitFd:
 
     def add(self, pid: int, flags: int = 0, data: Any = None) -> None:
         """Watch a process by pid. ANY_CHILD (-1) watches any other child. flags:
-        OBSERVE, STOPPED, CONTINUED. The object keeps data until the exit is
-        reported."""
+        OBSERVE, STOPPED, CONTINUED, HOLD. The object keeps data until the exit is
+        reported. With HOLD the child stays a zombie after that, until discard()
+        or remove(): its pid and its process group cannot be reused, and iterating
+        does not wait for it any more."""
         pid, flags = _int(pid, "pid"), _flags(flags)
         _check(self._watch(_INT(pid), data, _library.exitfd_add, pid, flags))
 
@@ -505,7 +568,9 @@ class ExitFd:
         self._end(_library.exitfd_discard, pid)
 
     def kill(self, pid: int, signum: int = signal.SIGTERM) -> None:
-        """Send a signal that cannot hit a recycled pid. 0 only asks."""
+        """Send a signal that cannot hit a recycled pid. 0 only asks. kill(-pid)
+        signals the process group that the watched child leads. With HOLD that
+        works after its exit, too."""
         self._ask(_library.exitfd_kill, _int(pid, "pid"), _int(signum, "signum"))
 
     def get_pidfd(self, pid: int) -> int:
@@ -513,24 +578,48 @@ class ExitFd:
         close() end its life. To keep it longer, os.dup it before."""
         return self._ask(_library.exitfd_get_pidfd, _int(pid, "pid"))
 
+    def count(self) -> int:
+        """How many watches there are. A held child counts until discard() or
+        remove(), a discarded one until it is reaped. ANY_CHILD does not count."""
+        return self._ask(_library.exitfd_count)
+
+    def start(self, argv: Iterable[_Text], env: Optional[Mapping[Any, Any]] = None, flags: int = 0, data: Any = None, *,
+              file: Optional[_Text] = None, actions: Iterable[Iterable[Any]] = (), options: int = 0,
+              death_signal: int = 0) -> int:
+        """Start a program, watched from its birth: exitfd_start(3). Returns its pid.
+
+        file (argv[0] if None) is looked for in the PATH of os.environ. argv and
+        env are str, bytes or paths, encoded as subprocess does it. env None
+        stands for os.environ. actions are tuples, which the child does in this
+        order:
+
+            (DUP2, fd, target)     (CLOSE, fd)         (CHDIR, path)
+            (OPEN, fd, path, flags, mode)              (FCHDIR, fd)
+            (CLOSE_FROM, fd)
+
+        options: NEW_SESSION, NEW_GROUP, KEEP_SIGNALS. A program that cannot be
+        started is an OSError, with its name where the errno is about a file. There
+        is no child then, and no event. If a signal handler raises, the child may
+        have been started. Then it is watched, and its event is reported."""
+        argv = _arguments(argv)
+        file = argv[0] if file is None else file
+        command, pid = _command(file, argv, env, actions, options, death_signal), _INT()
+        _check(self._start(pid, command, flags, data), os.fsdecode(file))
+        return pid.value
+
+    def _start(self, pid: ctypes.c_int, command: _Command, flags: int, data: Any) -> int:
+        """Returns what the library did. pid is not 0 if and only if there is a child."""
+        return self._watch(pid, data, _library.exitfd_start, ctypes.byref(pid), ctypes.byref(command), _flags(flags))
+
     def spawn(self, argv: Iterable[_Text], env: Optional[Mapping[Any, Any]] = None, flags: int = 0,
               data: Any = None) -> int:
-        """Start argv[0], looked for in PATH, already watched. Returns its pid.
-
-        argv and env are str, bytes or paths, encoded as subprocess does it. env
-        None stands for os.environ. A program that cannot be started is an OSError
-        with its name, and no child. If a signal handler raises, the child may have
-        been started. Then it is watched, and its event is reported."""
-        arguments = _arguments(argv)
-        flags, variables = _flags(flags), _strings(_variables(env))
-        pid = _INT()
-        _check(self._watch(pid, data, _library.exitfd_spawn, ctypes.byref(pid), arguments[0], None, None,
-                           _strings(arguments), variables, flags), os.fsdecode(arguments[0]))
-        return pid.value
+        """start() without actions and options."""
+        return self.start(argv, env, flags, data)
 
     def _event(self, raw: Any) -> Event:
         watch = self._data.get(raw.data or 0)
-        return Event(raw.pid, raw.code, raw.status, raw.origin, watch.data if watch else None, _rusage(raw.rusage))
+        return Event(raw.pid, raw.code, raw.status, raw.origin, watch.data if watch else None, _rusage(raw.rusage),
+                     raw.crash_signal)
 
     def _event_of(self, batch: _Batch, index: int) -> Event:
         """May be asked again, by any thread: the first answer stays."""
@@ -795,57 +884,59 @@ class Process:
     started it. pid is an int. stdin is a StreamWriter, stdout and stderr are
     StreamReaders, or None for what is no pipe."""
 
-    def __init__(self, popen: "subprocess.Popen[bytes]", exits: _LoopExitFd) -> None:
-        self.pid = popen.pid
+    def __init__(self, exits: _LoopExitFd) -> None:
         self.stdin: Optional[asyncio.StreamWriter] = None
         self.stdout: Optional[asyncio.StreamReader] = None
         self.stderr: Optional[asyncio.StreamReader] = None
-        self._popen = popen
+        self._pid = _INT()
         self._exits = exits
-        self._transports: Dict[Any, Any] = {}
+        self._pipes: Dict[str, io.FileIO] = {}  # by the name of the stream
+        self._transports: Dict[str, Any] = {}
         self._exit_event: "asyncio.Future[Event]" = asyncio.get_running_loop().create_future()
-        self._exit_event.add_done_callback(self._note_exit)
-        try:
-            exits.add(self.pid, 0, self._exit_event)
-        except (ProcessLookupError, ChildProcessError):
-            # Other code was faster and has reaped it.
-            unknown = Event(self.pid, 0, 0, UNKNOWN, None, resource.struct_rusage([0.0, 0.0] + [0] * len(_COUNTS)))
-            self._exit_event.set_result(unknown)
+
+    @property
+    def pid(self) -> int:
+        return self._pid.value
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.pid}>"
 
-    def _note_exit(self, future: "asyncio.Future[Event]") -> None:
-        # Tells Popen that there is nothing left to wait for. 255 stands for a status that is not known only there.
-        if not future.cancelled() and not future.exception():
-            code = future.result().returncode
-            self._popen.returncode = 255 if code is None else code
-
     async def _connect(self, limit: int) -> None:
         loop = asyncio.get_running_loop()
-        for name in ("stdin", "stdout", "stderr"):
-            pipe = getattr(self._popen, name)
-            if not pipe:
-                continue
+        for name, pipe in self._pipes.items():
             # For stdin a reader of nothing: its protocol is the public one that StreamWriter.wait_closed can ask.
             reader = asyncio.StreamReader(limit=limit, loop=loop)
             protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
             connect: Any = loop.connect_write_pipe if name == "stdin" else loop.connect_read_pipe
-            self._transports[pipe], _ = await connect(lambda: protocol, pipe)
+            self._transports[name], _ = await connect(lambda: protocol, pipe)
             if name == "stdin":
-                self.stdin = asyncio.StreamWriter(self._transports[pipe], protocol, reader, loop)
+                self.stdin = asyncio.StreamWriter(self._transports[name], protocol, reader, loop)
             else:
                 setattr(self, name, reader)
 
+    def _start(self, files: Iterable[bytes], name: _Text, cwd: Optional[_Text], command: _Command) -> None:
+        """The first file that is there, as execvp does it."""
+        error = -errno.ENOENT
+        for command.file in files:
+            result = self._exits._start(self._pid, command, 0, self._exit_event)
+            if result >= 0:
+                return
+            if error != -errno.EACCES:
+                error = result
+            if result not in (-errno.ENOENT, -errno.ENOTDIR, -errno.EACCES):
+                error = result
+                break
+        _check(error, _cannot_be_entered(cwd, error) or os.fsdecode(name))
+
     def _undo(self) -> None:
-        """Nobody will have it: end it, and close its pipes."""
-        with contextlib.suppress(OSError, ValueError):
-            self.kill()
-        for pipe in (self._popen.stdin, self._popen.stdout, self._popen.stderr):
-            if pipe in self._transports:
-                self._transports[pipe].close()
-            elif pipe:
-                pipe.close()
+        """Nobody will have it: close its pipes, and end it if it was started."""
+        for name, pipe in self._pipes.items():
+            self._transports.get(name, pipe).close()
+        if self.pid:
+            with contextlib.suppress(OSError, ValueError):
+                self._exits.kill(self.pid, signal.SIGKILL)
+                self._exits.remove(self.pid)
+                os.waitpid(self.pid, 0)
 
     @property
     def event(self) -> Optional[Event]:
@@ -891,39 +982,165 @@ class Process:
         return out, err
 
 
-async def _start(command: Any, shell: bool, limit: int, popen_arguments: Dict[str, Any]) -> Process:
-    if popen_arguments.pop("shell", shell) is not shell:
+def _cannot_be_entered(cwd: Optional[_Text], error: int) -> Optional[_Text]:
+    """cwd, if it is why a start failed so: the errno alone does not tell."""
+    if cwd is not None:
+        try:
+            os.stat(os.path.join(os.fsencode(cwd), b"."))
+        except OSError as of_cwd:
+            return cwd if of_cwd.errno == -error else None
+    return None
+
+
+def _is_absent(place: bytes) -> bool:
+    try:
+        os.stat(place)
+    except (FileNotFoundError, NotADirectoryError):
+        return os.path.isabs(place)  # else it depends on where the program starts
+    except OSError:
+        pass
+    return False
+
+
+def _files(file: _Text, env: Optional[Mapping[Any, Any]]) -> List[bytes]:
+    """Where to look for it: as subprocess, in the PATH that the program gets."""
+    name = _bytes(file)
+    if env is None or b"/" in name:
+        return [name]
+    places = [os.path.join(os.fsencode(folder) or b".", name) for folder in os.get_exec_path(env)]
+    return [place for place in places if not _is_absent(place)]
+
+
+class _Streams:
+    """What becomes of fds 0, 1 and 2, and the fds of this process for that."""
+
+    def __init__(self, theirs: contextlib.ExitStack, ours: Dict[str, io.FileIO]) -> None:
+        self.theirs = theirs  # the fds to close when the program runs, or never will
+        self.ours = ours
+        self.actions: List[Tuple[Any, ...]] = []
+
+    def add(self, name: str, target: int, value: Any) -> None:
+        if value is None:
+            return
+        if value == subprocess.STDOUT:
+            if name != "stderr":
+                raise ValueError(f"{name} cannot be STDOUT: only stderr can")
+            fd = 1
+        else:
+            fd = self._above_these(self._fd(name, value), target)
+        self.actions.append((DUP2, fd, target))
+
+    def _fd(self, name: str, value: Any) -> int:
+        if value == subprocess.PIPE:
+            return self._pipe(name)
+        if value == subprocess.DEVNULL:
+            return self._close_later(os.open(os.devnull, os.O_RDWR))
+        return _int(value.fileno() if hasattr(value, "fileno") else value, name)
+
+    def _pipe(self, name: str) -> int:
+        read, write = os.pipe()
+        theirs, our, mode = (read, write, "w") if name == "stdin" else (write, read, "r")
+        self._close_later(theirs)
+        self.ours[name] = io.FileIO(our, mode)
+        return theirs
+
+    def _close_later(self, fd: int) -> int:
+        self.theirs.callback(os.close, fd)
+        return fd
+
+    def _above_these(self, fd: int, target: int) -> int:
+        """An earlier action must not overwrite what a later one duplicates."""
+        if not 0 <= fd <= 2 or fd == target:
+            return fd
+        return self._close_later(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3))
+
+
+def _passed(fds: Iterable[int]) -> List[Tuple[Any, ...]]:
+    """Close all above 2 but these, which lose close-on-exec."""
+    keep = sorted({_int(fd, "pass_fds") for fd in fds})
+    if keep and keep[0] < 0:
+        raise ValueError(f"pass_fds has a negative number: {keep[0]}")
+    highest = max([2, *keep])
+    gaps = set(range(3, highest)).difference(keep)
+    return [*((DUP2, fd, fd) for fd in keep), *((CLOSE, fd) for fd in gaps), (CLOSE_FROM, highest + 1)]
+
+
+# What only code between fork and exec could do, its default, and what to do instead.
+_IMPOSSIBLE = {
+    "preexec_fn": (None, "put that code into a program that then executes the command"),
+    "user": (None, "start the command with setpriv(1) or runuser(1)"),
+    "group": (None, "start the command with setpriv(1) or runuser(1)"),
+    "extra_groups": (None, "start the command with setpriv(1)"),
+    "umask": (-1, "start it with sh -c 'umask 077; exec \"$@\"' sh, and then the command"),
+    "startupinfo": (None, "it is of Windows"),
+    "creationflags": (0, "it is of Windows"),
+}
+
+
+def _refuse(shell: bool, keywords: Dict[str, Any]) -> None:
+    """Take away what has no effect, raise for what cannot be."""
+    if keywords.pop("shell", shell) is not shell:
         raise ValueError(f"shell must be {shell}")
-    if popen_arguments.pop("bufsize", 0) != 0:
+    if keywords.pop("bufsize", 0) != 0:
         raise ValueError("bufsize must be 0")
     for name in ("universal_newlines", "text", "encoding", "errors"):
-        if popen_arguments.pop(name, None):
+        if keywords.pop(name, None):
             raise ValueError(f"{name} is not supported: the streams are of bytes")
-    exits = _of_running_loop()  # what can fail comes before the program
-    popen = subprocess.Popen(command, bufsize=0, shell=shell, **popen_arguments)
-    try:
-        process = Process(popen, exits)
-    except BaseException:
-        popen.kill()
-        with popen:  # closes the pipes, waits
+    for name, (default, instead) in _IMPOSSIBLE.items():
+        if keywords.pop(name, default) != default:
+            raise ValueError(f"{name} is not supported: {instead}")
+
+
+def _options(start_new_session: bool, process_group: Optional[int], restore_signals: bool) -> int:
+    if process_group not in (None, -1, 0):
+        raise ValueError("process_group must be 0: call os.setpgid(pid, group) for another one")
+    return (NEW_SESSION * bool(start_new_session) | NEW_GROUP * (process_group == 0)
+            | KEEP_SIGNALS * (not restore_signals))
+
+
+async def _start(
+        argv: List[_Text], limit: int, *, stdin: Any = None, stdout: Any = None, stderr: Any = None,
+        cwd: Optional[_Text] = None, env: Optional[Mapping[Any, Any]] = None, executable: Optional[_Text] = None,
+        close_fds: bool = True, pass_fds: Iterable[int] = (), start_new_session: bool = False,
+        process_group: Optional[int] = None, restore_signals: bool = True, pipesize: int = -1,
+        death_signal: int = 0) -> Process:
+    file = argv[0] if executable is None else executable
+    options, pass_fds = _options(start_new_session, process_group, restore_signals), list(pass_fds)
+    process = Process(_of_running_loop())  # what can fail comes before the program, and so does each await
+    with contextlib.ExitStack() as theirs:
+        try:
+            streams = _Streams(theirs, process._pipes)
+            for target, (name, value) in enumerate((("stdin", stdin), ("stdout", stdout), ("stderr", stderr))):
+                streams.add(name, target, value)
+            kept = _passed(pass_fds) if close_fds or pass_fds else []
+            folder = [(CHDIR, cwd)] if cwd is not None else []
+            command = _command(file, argv, env, [*streams.actions, *folder, *kept], options, death_signal)
+            if pipesize > 0 and hasattr(fcntl, "F_SETPIPE_SZ"):  # Python 3.10
+                for pipe in process._pipes.values():
+                    fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, pipesize)
+            await process._connect(limit)
+            sys.audit("subprocess.Popen", file, argv, cwd, env)
+            process._start(_files(file, env), file, cwd, command)
+        except BaseException:
+            process._undo()
             raise
-    try:
-        await process._connect(limit)
-    except BaseException as error:
-        process._undo()
-        if not isinstance(error, GeneratorExit):
-            await process.wait()
-        raise
     return process
 
 
 async def create_subprocess_exec(program: _Text, *args: _Text, limit: int = 2**16, **popen_arguments: Any) -> Process:
     """asyncio.create_subprocess_exec without a child watcher. limit is that of the
     StreamReaders, in bytes. The other keyword arguments are those of
-    subprocess.Popen. If it is cancelled or fails, no program is left."""
+    subprocess.Popen, and death_signal as in exitfd_start(3). If it is cancelled or
+    fails, no program is left.
+
+    exitfd_start starts the program, after the pipes are connected. preexec_fn,
+    user, group, extra_groups, umask, and a process_group other than 0 are a
+    ValueError that says what to do instead. restore_signals gives the program an
+    empty signal mask, which subprocess does not, and leaves SIGXFSZ as it is."""
     if not isinstance(program, (str, bytes, os.PathLike)):
         raise TypeError(f"program is one string, and each argument another one, not {type(program).__name__}")
-    return await _start([program, *args], False, limit, popen_arguments)
+    _refuse(False, popen_arguments)
+    return await _start([program, *args], limit, **popen_arguments)
 
 
 async def create_subprocess_shell(cmd: Union[str, bytes], *, limit: int = 2**16, **popen_arguments: Any) -> Process:
@@ -931,7 +1148,8 @@ async def create_subprocess_shell(cmd: Union[str, bytes], *, limit: int = 2**16,
     Whatever else, as create_subprocess_exec."""
     if not isinstance(cmd, (str, bytes)):
         raise ValueError("cmd must be a string")
-    return await _start(cmd, True, limit, popen_arguments)
+    _refuse(True, popen_arguments)
+    return await _start([popen_arguments.get("executable") or "/bin/sh", "-c", cmd], limit, **popen_arguments)
 
 
 # The names of Twisted's _signals, so that it can be replaced by one import.
