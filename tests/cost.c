@@ -33,16 +33,16 @@ struct cost {
     int sleep;   /* what it costs more without a time-out, where the event comes while it sleeps */
     int next;    /* each further event that the same exitfd_wait gives */
     int look;    /* an exitfd_wait that finds nothing */
-    int spawn;   /* exitfd_spawn, besides clone or posix_spawnp; with the child's own ones before its exec, where its memory is
+    int spawn; /* exitfd_spawn, besides clone or posix_spawnp; with the child's own ones before its exec, where its memory is
                     shared, and with the signal handler if the child is that quick */
 };
 
 static struct cost allowed(void)
 {
     if (backend_is("pidfd"))
-        return (struct cost){ .add = 3, .collect = 3, .sleep = 1, .next = 2, .look = 1, .spawn = 4 };
+        return (struct cost){ .add = 3, .collect = 3, .sleep = 1, .next = 2, .look = 1, .spawn = 6 };
     if (backend_is("io_uring"))
-        return (struct cost){ .add = 3, .collect = 4, .sleep = 1, .next = 2, .look = 2, .spawn = 4 };
+        return (struct cost){ .add = 3, .collect = 4, .sleep = 1, .next = 2, .look = 2, .spawn = 6 };
     if (backend_is("signalfd"))
         return (struct cost){ .add = 4, .collect = 11, .sleep = 1, .next = 2, .look = 5, .spawn = 4 };
     /* Without MADV_WIPEONFORK each function asks for the pid, to notice a fork; tgkill is Linux's. The signal handler costs
