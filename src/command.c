@@ -10,7 +10,8 @@
 #include <crt_externs.h>
 #define environ (*_NSGetEnviron())
 #else
-extern char **environ __attribute__((visibility("default"))); /* the one file is built hidden */
+/* Of the program, not of libc, on FreeBSD: weak, or no library could be linked. Not hidden: the one file is built so. */
+extern char **environ __attribute__((weak, visibility("default")));
 #endif
 
 #define ALL_OPTIONS (EXITFD_NEW_SESSION | EXITFD_NEW_GROUP | EXITFD_KEEP_SIGNALS)

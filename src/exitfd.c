@@ -143,20 +143,21 @@ int exitfd_add(struct exitfd *x, pid_t pid, unsigned flags, void *data)
 /* Its one event is due at once, from the kernel's record. */
 static int add_reaped(struct exitfd *x, int pidfd, unsigned flags, void *data)
 {
-    struct watch *w = NULL;
-    int duplicate = fcntl(pidfd, F_DUPFD_CLOEXEC, 0);
-    int error = duplicate < 0 ? -errno : xfd_watches_take(&x->watches, &w);
+    struct watch *w;
+    int error = xfd_watches_take(&x->watches, &w);
 
-    if (error == 0) {
-        w->flags = (flags & ~(unsigned)(STOP_FLAGS | EXITFD_HOLD)) | EXITFD_OBSERVE | WATCH_SHARED;
-        w->data = data;
-        xfd_watches_bind(&x->watches, w, PID_LOST);
-        error = x->backend->add(x, w, duplicate, false);
-        if (error < 0)
-            xfd_watches_drop(&x->watches, w);
+    if (error < 0)
+        return error;
+    w->flags = (flags & ~(unsigned)(STOP_FLAGS | EXITFD_HOLD)) | EXITFD_OBSERVE | WATCH_SHARED;
+    w->data = data;
+    xfd_watches_bind(&x->watches, w, PID_LOST);
+    int duplicate = fcntl(pidfd, F_DUPFD_CLOEXEC, 0);
+    error = duplicate < 0 ? -errno : x->backend->add(x, w, duplicate, false);
+    if (error < 0) {
+        xfd_watches_drop(&x->watches, w);
+        if (duplicate >= 0)
+            close(duplicate);
     }
-    if (error < 0 && duplicate >= 0)
-        close(duplicate);
     return error;
 }
 
