@@ -140,34 +140,29 @@ int exitfd_add(struct exitfd *x, pid_t pid, unsigned flags, void *data)
     return error;
 }
 
-/* Its one event is due at once, from the kernel's record. */
-static int add_reaped(struct exitfd *x, int pidfd, unsigned flags, void *data)
+/* Its one event is due at once, from the kernel's record. There is nothing to poll or to wait for any more. */
+static int add_reaped(struct exitfd *x, int wait_status, unsigned flags, void *data)
 {
     struct watch *w;
     int error = xfd_watches_take(&x->watches, &w);
 
     if (error < 0)
         return error;
-    w->flags = (flags & ~(unsigned)(STOP_FLAGS | EXITFD_HOLD)) | EXITFD_OBSERVE | WATCH_SHARED;
+    w->flags = (flags & ~(unsigned)(STOP_FLAGS | EXITFD_HOLD)) | WATCH_RECORDED;
     w->data = data;
+    w->recorded_status = wait_status;
     xfd_watches_bind(&x->watches, w, PID_LOST);
-    int duplicate = fcntl(pidfd, F_DUPFD_CLOEXEC, 0);
-    error = duplicate < 0 ? -errno : x->backend->add(x, w, duplicate, false);
-    if (error < 0) {
-        xfd_watches_drop(&x->watches, w);
-        if (duplicate >= 0)
-            close(duplicate);
-    }
-    return error;
+    return xfd_tracking_add(x, w, -ESRCH, true);
 }
 
 /* Where no fd is left for the duplicate, the process is tracked by its pid: its own if it is still there afterwards. */
 static int add_duplicate(struct exitfd *x, int pidfd, unsigned flags, void *data)
 {
     pid_t pid = xfd_platform_pid_of(pidfd);
+    int wait_status;
 
-    if (pid == -ESRCH && !x->backend->by_sigchld && xfd_platform_has_record(pidfd))
-        return add_reaped(x, pidfd, flags, data);
+    if (pid == -ESRCH && xfd_platform_get_record(pidfd, &wait_status))
+        return add_reaped(x, wait_status, flags, data);
     if (pid < 0)
         return pid;
     int duplicate = fcntl(pidfd, F_DUPFD_CLOEXEC, 0);

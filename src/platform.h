@@ -27,8 +27,8 @@ int xfd_platform_kill(int pidfd, int signum);
 /* The process group that it leads, or led. */
 int xfd_platform_kill_group(int pidfd, int signum);
 
-/* Whether it was reaped, and the kernel has kept its status. */
-bool xfd_platform_has_record(int pidfd);
+/* Whether it was reaped, and the kernel has kept its status: as waitpid gives it. */
+bool xfd_platform_get_record(int pidfd, int *wait_status);
 
 /* An attribute object of its own, alike, to be destroyed by the caller. attr may be NULL. 0 or a negative errno. */
 int xfd_platform_copy_attributes(posix_spawnattr_t *copy, const posix_spawnattr_t *attr);

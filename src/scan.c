@@ -20,6 +20,8 @@ static void finish(struct exitfd *x, struct watch *w, const struct wait_result *
         struct exitfd_event *event = &events[(*count)++];
         if (result)
             xfd_event_fill(event, w, result);
+        else if (w->flags & WATCH_RECORDED)
+            xfd_event_recorded(event, w, w->recorded_status);
         else
             xfd_event_unknown(event, w);
     }

@@ -15,7 +15,8 @@ enum {
     WATCH_PID_REUSED = 1 << 20, /* other code reaped it, and its pid names another child by now */
     WATCH_SHARED = 1 << 21,     /* its pidfd is a duplicate, whose entry in the epoll set our close does not end */
     WATCH_STARTED = 1 << 22,    /* bound by a start of ours, so no other start has the same child */
-    WATCH_HELD = 1 << 23        /* its event was given, and EXITFD_HOLD keeps it */
+    WATCH_HELD = 1 << 23,       /* its event was given, and EXITFD_HOLD keeps it */
+    WATCH_RECORDED = 1 << 24    /* reaped before it was added: recorded_status is its status */
 };
 
 #define PID_LOST ((pid_t)-1) /* of a watch whose process was reaped before: no call tells its pid any more */
@@ -28,6 +29,7 @@ struct watch {
     uint32_t generation; /* tells this use of the slot from earlier ones */
     uint32_t chain;      /* next of the same bucket, or next free slot */
     uint32_t next, prev; /* in the list of tracking.h; next == SLOT_NONE: not in it */
+    int recorded_status; /* as waitpid gives it, with WATCH_RECORDED */
     uint64_t bound_seq;  /* how many starts of children had begun when it was bound, registry.h */
 };
 

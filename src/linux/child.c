@@ -109,7 +109,7 @@ int xfd_child_add(struct exitfd *x, struct watch *w, int given, bool started_by_
             xfd_tracking_add_for_stops(x, w);
         return 0;
     }
-    if (!in_question && w->pid != PID_LOST)
+    if (!in_question)
         error = track(x, w, error, started_by_us);
     if (given < 0 || error == 0)
         close(pidfd);

@@ -123,8 +123,7 @@ int xfd_platform_kill_group(int pidfd, int signum)
     return errno == EINVAL || errno == ENOSYS ? -ENOTSUP : -errno;
 }
 
-bool xfd_platform_has_record(int pidfd)
+bool xfd_platform_get_record(int pidfd, int *wait_status)
 {
-    int ignored;
-    return xfd_record_get_status(pidfd, &ignored);
+    return xfd_record_get_status(pidfd, wait_status);
 }

@@ -50,9 +50,9 @@ int xfd_platform_kill_group(int pidfd, int signum)
     return -ENOTSUP;
 }
 
-bool xfd_platform_has_record(int pidfd)
+bool xfd_platform_get_record(int pidfd, int *wait_status)
 {
-    (void)pidfd;
+    (void)pidfd, (void)wait_status;
     return false;
 }
 
