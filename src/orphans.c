@@ -134,7 +134,7 @@ static int look(struct exitfd *x, struct exitfd_event *events, int max)
     return count;
 }
 
-/* 0, or a negative errno: it cannot be told from a later child with its pid. */
+/* 0, or a negative errno: it cannot be kept apart from a later child with its pid. */
 static int add_candidate(struct exitfd *x, pid_t pid)
 {
     struct watch zombie = { .pid = pid, .data = x->orphans.data };

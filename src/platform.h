@@ -16,7 +16,7 @@ pid_t xfd_platform_pid_of(int pidfd);
 /* Whether a pid is the id of a thread that is not its process's first: no process has it, but some calls take it. */
 bool xfd_platform_is_thread(pid_t pid);
 
-/* Whether two pidfds are of one process. Before Linux 6.9 none can tell, and they count as that. */
+/* Whether two pidfds are of one process. Before Linux 6.9 that cannot be seen, and they count as one. */
 bool xfd_platform_is_same(int pidfd, int other);
 
 /* fork(2), but a negative errno. *pidfd is the child's, opened before it can exit; -1: none can be had, or in the child. */

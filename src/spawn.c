@@ -224,7 +224,7 @@ int exitfd_spawn(struct exitfd *x, pid_t *pid, const char *file, const posix_spa
     if (error < 0)
         return error;
     xfd_start_plan(&plan, file, argv, envp);
-    /* No call tells what file actions hold. */
+    /* No function returns what file actions hold. */
     if (!actions && !x->backend->by_sigchld && xfd_platform_plan_attributes(&plan, &own_attr))
         error = start_plan(x, pid, &plan, flags, data);
     else

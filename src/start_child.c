@@ -2,7 +2,7 @@
 /*
  * What a child does between its birth and the exec, on every platform. It only
  * makes system calls (start.h). Each step gives 0 or a negative errno, and the
- * first that fails is what the parent is told.
+ * first that fails is reported to the parent.
  */
 #include "start.h"
 

@@ -19,7 +19,7 @@ enum {
     WATCH_RECORDED = 1 << 24    /* reaped before it was added: recorded_status is its status */
 };
 
-#define PID_LOST ((pid_t)-1) /* of a watch whose process was reaped before: no call tells its pid any more */
+#define PID_LOST ((pid_t)-1) /* of a watch whose process was reaped before: no call returns its pid any more */
 
 struct watch {
     void *data;

@@ -116,7 +116,7 @@ int xfd_child_add(struct exitfd *x, struct watch *w, int given, bool started_by_
     return error;
 }
 
-/* No child of ours, or reaped by other code, or (-EPERM) we may not wait. 1: the event; 0: the kernel has yet to tell. */
+/* No child of ours, or reaped by other code, or (-EPERM) we may not wait. 1: the event; 0: the kernel does not say so yet. */
 static int learn(const struct watch *w, int why, bool reaped, struct exitfd_event *event)
 {
     int wait_status;

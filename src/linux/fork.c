@@ -35,7 +35,7 @@ static int wait_readable(int fd)
     return poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, PATIENCE_MS);
 }
 
-/* It tells its pid, which fork has not returned yet. */
+/* The child sends its pid, which fork has not returned yet. */
 static void meet_child(void *pointer)
 {
     struct meeting *meeting = pointer;

@@ -9,7 +9,7 @@
 /* The wait status that the kernel recorded at the reap (Linux 6.15). False: not reaped yet, or no such record here. */
 bool xfd_record_get_status(int pidfd, int *wait_status);
 
-/* The parent's pid, 0 if it is in another pid namespace; -ESRCH: reaped; -ENOTSUP: this kernel does not tell. */
+/* The parent's pid, 0 if it is in another pid namespace; -ESRCH: reaped; -ENOTSUP: this kernel does not say. */
 pid_t xfd_record_get_parent(int pidfd);
 
 /* Whether a reap shows as POLLHUP (pidfs, Linux 6.9). */

@@ -31,7 +31,7 @@ struct birth {
 /* One is kept, as a mapping and its first fault cost as much as the rest. A second start meanwhile makes its own. */
 static void *_Atomic kept_stack;
 
-/* qemu-user and valgrind make a fork of it, and do not stop the parent: there a pipe has to tell. */
+/* qemu-user and valgrind make a fork of it, and do not stop the parent: there the child reports by a pipe. */
 static atomic_bool memory_is_shared;
 
 static void *take_stack(void)
@@ -100,7 +100,7 @@ static pid_t clone_child(struct birth *birth, void *stack, int *pidfd, bool insi
     return pid;
 }
 
-/* What the child could not do, as a negative errno. Of a child with a memory of its own the report tells. */
+/* What the child could not do, as a negative errno. A child with a memory of its own reports it by the pipe. */
 static int learn_failure(struct birth *birth)
 {
     if (atomic_load(&birth->entered)) {

@@ -88,7 +88,7 @@ IN_CHILD int xfd_call_set_attributes(const struct start_plan *plan)
     return error < 0 || !plan->reset_ids ? error : reset_ids();
 }
 
-/* The parent may have died before the call. Its pid is 0 where it is in a pid namespace above ours: nobody knows. */
+/* The parent may have died before the call. Its pid is 0 where it is in a pid namespace above ours, and this cannot be seen. */
 IN_CHILD int xfd_call_set_death_signal(int signum, pid_t parent)
 {
     int error = result_of(syscall(SYS_prctl, PR_SET_PDEATHSIG, (unsigned long)signum, 0, 0, 0));

@@ -235,7 +235,7 @@ static int take_waited(const struct watch *w, int answer, struct exitfd_event *e
 /* It was reported too soon. 0, or -EAGAIN: the kernel could not be asked. */
 static int ask_again(struct exitfd *x, struct watch *w, bool requested)
 {
-    /* A child that we trace ourselves has stopped: until its tracer takes that, waitid would tell it again at once. */
+    /* A child that we trace ourselves has stopped: until its tracer takes that, waitid would report it again at once. */
     if (w->pidfd < 0)
         return xfd_tracking_add(x, w, 0, true);
     /* Now for each change, beginning with what it is: nothing since the last look is missed. */

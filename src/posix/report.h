@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A pipe on which a child tells the errno of the step that failed. The exec closes it: then there is nothing to read. */
+/* A pipe on which a child reports the errno of the step that failed. The exec closes it: then there is nothing to read. */
 #ifndef EXITFD_REPORT_H
 #define EXITFD_REPORT_H
 

@@ -28,7 +28,7 @@ static void keep_read_end(void *pointer)
     xfd_report_close_write_end(&birth->report);
 }
 
-/* Without a report nobody could be told of a failure, and the start has failed already. */
+/* Without a report no failure could be reported. The start has failed already then. */
 static void run_program(void *pointer)
 {
     struct birth *birth = pointer;
