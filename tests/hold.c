@@ -119,6 +119,64 @@ TEST(hold, the_rest_of_the_group_is_reached_after_the_leaders_event)
     exitfd_close(x);
 }
 
+/* A group with a member that lives on, whose leader has ended with 5. The fd ends with the member. */
+static pid_t start_group(struct exitfd *x, int *alive)
+{
+    int ends[2];
+    char byte;
+    CHECK_EQ(pipe(ends), 0);
+    const struct exitfd_action action = { .type = EXITFD_DUP2, .fd = ends[1], .target = 9 };
+    struct exitfd_command command = shell_command("sh -c 'echo >&9; exec sleep 1000' & exit 5");
+    command.actions = &action;
+    command.action_count = 1;
+    command.options = EXITFD_NEW_GROUP;
+    pid_t pid;
+    CHECK_EQ(exitfd_start(x, &pid, &command, EXITFD_HOLD, x), 0);
+    close(ends[1]);
+    CHECK_EQ(read(ends[0], &byte, 1), 1, "the rest of the group runs");
+    *alive = ends[0];
+    return pid;
+}
+
+/* No zombie keeps the number any more. Only a pidfd can still name the group then (Linux 6.9). */
+static void expect_group_only_by_pidfd(struct exitfd *x, pid_t pid, int alive)
+{
+    bool by_pidfd = have_pidfs() && tracks_by_pidfd();
+    char byte;
+    CHECK_EQ(exitfd_kill(x, -pid, SIGKILL), by_pidfd ? 0 : -ESRCH);
+    if (!by_pidfd)
+        CHECK_EQ(kill(-pid, SIGKILL), 0);
+    CHECK_EQ(read(alive, &byte, 1), 0, "it has ended");
+    CHECK_EQ(exitfd_count(x), 1);
+    CHECK_EQ(exitfd_discard(x, pid), 0);
+    CHECK_EQ(exitfd_count(x), 0);
+    close(alive);
+}
+
+TEST(hold, a_group_whose_leader_other_code_has_reaped)
+{
+    struct exitfd *x = open_exitfd();
+    int alive;
+    pid_t pid = start_group(x, &alive);
+    expect_held(x, pid, 5);
+    reap(pid);
+    expect_group_only_by_pidfd(x, pid, alive);
+    exitfd_close(x);
+}
+
+TEST(hold, a_group_whose_leader_the_kernel_has_reaped)
+{
+    struct exitfd *x = open_exitfd();
+    int alive;
+    set_sigchld(SIG_IGN, 0);
+    pid_t pid = start_group(x, &alive);
+    struct exitfd_event event = call_until_event(x);
+    CHECK(event.pid == pid && event.origin != EXITFD_REAPED && event.data == x);
+    CHECK(!is_child(pid));
+    expect_group_only_by_pidfd(x, pid, alive);
+    exitfd_close(x);
+}
+
 TEST(hold, a_group_is_signalled_by_the_name_of_its_leader_alone)
 {
     struct exitfd *x = open_exitfd();
