@@ -99,6 +99,11 @@ class Shells(PseudoTerminal):
         self.expect("PROMPT> ")
         self.type(line + "\n")
         self.expect(r"ready\r\n")
+        # A key goes to the group that has the terminal, and a process that the shell starts later does not get it.
+        if not line.endswith("&"):
+            until(lambda: os.tcgetpgrp(self.master) != self.pid, "the job has the terminal")
+        if line.endswith("| cat"):
+            until(lambda: any(read(f"/proc/{pid}/comm") == b"cat\n" for pid in self.leftovers()), "the pipeline is whole")
 
     def states(self):
         """Of the job. The program itself need not stop where the script around it has, and its command."""

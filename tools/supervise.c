@@ -182,9 +182,17 @@ static void stop_job(int signo)
  * prompt. A program that restores the terminal first stops itself by SIGSTOP. The default action of the three others
  * knows when nobody would ever continue us, as PID 1 or in an orphaned process group. Then we go on at once, and so
  * must the child. Without a terminal a stop is nobody's affair but that of its sender.
+ *
+ * A job that is continued in the background, to end by a signal, may use the terminal before the signal reaches it. It
+ * would stop with that signal pending, so that stop is undone once.
  */
 static void stop_with(struct supervision *s, int signo)
 {
+    if (s->was_asked_to_end && (signo == SIGTTIN || signo == SIGTTOU)) {
+        s->was_asked_to_end = false;
+        continue_child(s);
+        return;
+    }
     int terminal = terminal_find();
     bool is_in_foreground =
         terminal_foreground_is(terminal, getpgrp()) || terminal_foreground_is(terminal, getpgid(s->child));
@@ -222,14 +230,14 @@ static bool note_event(struct supervision *s, const struct exitfd_event *event)
 
 /*
  * 1 if the child has ended, or a negative errno. What ended together with the child is reaped with it. Descendants that
- * fork and end for ever must not keep us from signals.
+ * fork and end for ever must not keep us from signals, and those that came during a stop are older than the next stop.
  */
 static int take_events(struct supervision *s)
 {
     const int rounds = 64;
     struct exitfd_event events[16];
     int has_ended = 0, n = 1;
-    for (int i = 0; i < rounds && n > 0; i++) {
+    for (int i = 0; i < rounds && n > 0 && !s->has_continued; i++) {
         n = exitfd_wait(s->x, events, 16, 0);
         for (int j = 0; j < n; j++) {
             has_ended |= note_event(s, &events[j]);
@@ -259,6 +267,7 @@ int supervise(struct supervision *s)
             return -errno;
         }
         bool is_asked_to_end = forward_signals(s);
+        s->was_asked_to_end |= is_asked_to_end;
         if (fds[2].revents) {
             is_asked_to_end |= asks_to_end(s->parent_death_signal);
             notice_end_of_parent(s);

@@ -22,6 +22,7 @@ struct supervision {
     bool is_stopped;            /* the child, and nothing has continued it that we know of */
     sigset_t before_fork;       /* signals that came before there was a child */
     bool has_continued;         /* we have sent SIGCONT since signals were last taken */
+    bool was_asked_to_end;      /* the child, by a signal, and no stop has been undone for that since */
     struct exitfd_event ending; /* of the child */
 };
 
