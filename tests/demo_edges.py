@@ -207,10 +207,14 @@ class Kill(EdgeTest):
     def test_job_whose_output_is_held_back_keeps_its_pid(self):
         """Else its client's end, or its kill, would hit the process that has the pid by then."""
         self.client.submit(*["head -c 60000 /dev/zero"] * 12)
-        until(lambda: [state_of(pid) for pid in self.daemon.children()].count("Z") > 3, "jobs end, unread")
-        held = [pid for pid in self.daemon.children() if state_of(pid) == "Z"]
-        self.assert_serves(self.connect())
-        self.assertTrue(set(held) <= set(self.daemon.children()))
+        neighbour = self.connect()
+        self.assert_serves(neighbour)  # the twelve have been started
+        until(lambda: all(state_of(pid) == "Z" for pid in self.daemon.children()), "jobs end, unread")
+        self.assert_serves(neighbour)  # what could be sent has been sent
+        held = self.daemon.children()
+        self.assertGreater(len(held), 3)
+        self.assert_serves(neighbour)
+        self.assertLessEqual(set(held), set(self.daemon.children()))
         self.client.close()
         until(lambda: not self.daemon.children(), "they are reaped")
 
