@@ -103,7 +103,7 @@ void become_subreaper(void)
 
 static void live_as_orphan(const struct gate *gate, int ending)
 {
-    alarm(120);
+    alarm(600); /* some hundreds are started first */
     if (gate != NULL)
         wait_behind(gate);
     if (ending < 0)

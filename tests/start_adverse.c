@@ -2,9 +2,11 @@
 /* exitfd_start where the world is against it: other code that reaps, no fds, no processes, many threads, cancellation. */
 #include "start_support.h"
 
+#include <fcntl.h>
 #include <grp.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 static char *const exit_7[] = { "sh", "-c", "exit 7", NULL };
 
@@ -96,6 +98,75 @@ static void start_beyond_the_process_limit(void)
 TEST(start_adverse, where_no_process_can_be_made_nothing_is_left)
 {
     run_in_process(start_beyond_the_process_limit, "this user cannot become another");
+}
+
+static char pids_cgroup[64];
+
+/* Where the controller is, in the first and in the second version of cgroups. */
+static bool make_pids_cgroup(void)
+{
+    static const char *const roots[] = { "/sys/fs/cgroup/pids", "/sys/fs/cgroup" };
+    char limit[96];
+    for (size_t i = 0; i < sizeof roots / sizeof *roots; i++) {
+        snprintf(pids_cgroup, sizeof pids_cgroup, "%s/exitfd-test-%d", roots[i], (int)getpid());
+        snprintf(limit, sizeof limit, "%s/pids.max", pids_cgroup);
+        if (mkdir(pids_cgroup, 0755) == 0 && access(limit, W_OK) == 0)
+            return true;
+        rmdir(pids_cgroup);
+    }
+    return false;
+}
+
+static void write_to_cgroup(const char *name, const char *text)
+{
+    char path[96];
+    snprintf(path, sizeof path, "%s/%s", pids_cgroup, name);
+    int fd = open(path, O_WRONLY);
+    CHECK(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+    close(fd);
+}
+
+struct fd_user {
+    atomic_bool stop;
+    int lost;
+};
+
+/* Uses an fd as any thread does, and counts those that somebody else has closed. */
+static void *use_fds(void *argument)
+{
+    struct fd_user *user = argument;
+    while (!atomic_load(&user->stop)) {
+        int fd = open("/dev/null", O_RDONLY);
+        user->lost += fcntl(fd, F_GETFD) < 0 || close(fd) < 0;
+    }
+    return NULL;
+}
+
+/* The kernel gives the number of a pidfd before it finds that the limit is reached, and then frees that number. */
+static void start_beyond_the_limit_of_a_cgroup(void)
+{
+    struct exitfd *x;
+    struct exitfd_command command = command_of(exit_7);
+    struct fd_user user = { .lost = 0 };
+    pthread_t thread;
+    CHECK(exitfd_open(&x, 0) == 0);
+    CHECK(pthread_create(&thread, NULL, use_fds, &user) == 0);
+    write_to_cgroup("cgroup.procs", "0");
+    write_to_cgroup("pids.max", "2");
+    for (int i = 0; i < 10000; i++)
+        CHECK(exitfd_start(x, NULL, &command, 0, NULL) == -EAGAIN);
+    atomic_store(&user.stop, true);
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK(user.lost == 0);
+    exitfd_close(x);
+}
+
+TEST(start_adverse, where_a_cgroup_forbids_it_no_fd_of_another_thread_is_closed)
+{
+    if (!make_pids_cgroup())
+        SKIP("no cgroup can be made here");
+    run_in_process(start_beyond_the_limit_of_a_cgroup, "no cgroup can be joined here");
+    CHECK_EQ(rmdir(pids_cgroup), 0);
 }
 
 struct starter {

@@ -80,6 +80,18 @@ static bool lacks_fd(pid_t pid)
     return pid == -EMFILE || pid == -ENFILE;
 }
 
+typedef pid_t clone_function(void (*run)(void *), void *argument, void *stack, size_t size, int *pidfd);
+
+/* A clone that fails late, as for a limit of a cgroup, has written a number that is nobody's fd, or by now another's. */
+static pid_t clone_by(clone_function *clone, struct birth *birth, void *stack, int *pidfd)
+{
+    pid_t pid = clone(run_child, birth, stack, STACK_SIZE, pidfd);
+
+    if (pid < 0 && pidfd)
+        *pidfd = -1;
+    return pid;
+}
+
 /*
  * Goes on without what this kernel, or its seccomp filter, does not have: first
  * the handlers cleared, then the pidfd. *pidfd stays -1 where the kernel takes
@@ -88,14 +100,14 @@ static bool lacks_fd(pid_t pid)
 static pid_t clone_child(struct birth *birth, void *stack, int *pidfd, bool insist)
 {
     birth->child.handlers_cleared = true;
-    pid_t pid = xfd_clone_clear(run_child, birth, stack, STACK_SIZE, pidfd);
+    pid_t pid = clone_by(xfd_clone_clear, birth, stack, pidfd);
     if (is_absent(pid)) {
         birth->child.handlers_cleared = false;
-        pid = xfd_clone(run_child, birth, stack, STACK_SIZE, pidfd);
+        pid = clone_by(xfd_clone, birth, stack, pidfd);
     }
     if (pidfd && (is_absent(pid) || (lacks_fd(pid) && !insist))) {
         birth->child.handlers_cleared = false;
-        pid = xfd_clone(run_child, birth, stack, STACK_SIZE, NULL);
+        pid = clone_by(xfd_clone, birth, stack, NULL);
     }
     return pid;
 }
@@ -128,28 +140,36 @@ static pid_t give_birth(struct birth *birth, int *pidfd, bool insist)
     return pid;
 }
 
+/* The child is dead, or will be at once. */
+static void bury(pid_t child, int *pidfd)
+{
+    bool has_pidfd = pidfd && *pidfd >= 0;
+
+    xfd_status_await(has_pidfd ? WAIT_PIDFD : P_PID, (id_t)(has_pidfd ? *pidfd : child));
+    if (has_pidfd)
+        close(*pidfd);
+    if (pidfd)
+        *pidfd = -1;
+}
+
 int xfd_platform_start(const struct start_plan *plan, pid_t *pid, int *pidfd, bool insist)
 {
     struct birth birth = { .child = { .plan = plan, .report = -1 }, .report = { -1, -1 } };
-    int born_fd = -1;
 
+    if (pidfd)
+        *pidfd = -1;
     if (plan->death_signal != 0)
         birth.child.parent = getpid();
     if (!atomic_load(&memory_is_shared) && xfd_report_open(&birth.report) == 0)
         birth.child.report = birth.report.write_end;
-    pid_t child = give_birth(&birth, pidfd ? &born_fd : NULL, insist);
+    pid_t child = give_birth(&birth, pidfd, insist);
     int error = child < 0 ? child : learn_failure(&birth);
     xfd_report_close(&birth.report);
     if (child > 0 && error < 0)
-        xfd_status_await(born_fd >= 0 ? WAIT_PIDFD : P_PID, (id_t)(born_fd >= 0 ? born_fd : child));
-    if (error < 0) {
-        if (born_fd >= 0)
-            close(born_fd);
+        bury(child, pidfd);
+    if (error < 0)
         return error;
-    }
     *pid = child;
-    if (pidfd)
-        *pidfd = born_fd;
     return 0;
 }
 
