@@ -173,12 +173,16 @@ enum exitfd_open_flags {
  * EXITFD_HOLD       Keep the zombie after its exit event, until exitfd_discard
  *                   or exitfd_remove. Its pid and process group cannot be
  *                   reused until then. Not with EXITFD_OBSERVE.
+ * EXITFD_AUTOKILL   Of exitfd_start alone. The kernel kills the child when this
+ *                   exitfd is closed, or this process ends, however it ends.
+ *                   The pidfd back end and Linux 7.1. Not with EXITFD_HOLD.
  */
 enum exitfd_watch_flags {
     EXITFD_OBSERVE = 1 << 8,
     EXITFD_STOPPED = 1 << 9,
     EXITFD_CONTINUED = 1 << 10,
-    EXITFD_HOLD = 1 << 11
+    EXITFD_HOLD = 1 << 11,
+    EXITFD_AUTOKILL = 1 << 12
 };
 
 /*
@@ -470,10 +474,13 @@ struct exitfd_command {
  *
  * -EINVAL   x, command, file, argv or a path of an action is NULL. Or there
  *           are unknown bits, an unknown action, a size that is too small, or
- *           a field that this version does not know.
+ *           a field that this version does not know. Or EXITFD_AUTOKILL is
+ *           together with EXITFD_HOLD.
  * -ENOTSUP  EXITFD_NO_SIGNALS forbids EXITFD_STOPPED and EXITFD_CONTINUED. Or
- *           this system has no death_signal.
- * -EMFILE   EXITFD_NO_SIGNALS, and this process has no fd left for the pidfd
+ *           this system has no death_signal, or no EXITFD_AUTOKILL.
+ * -EPERM    EXITFD_AUTOKILL, without no_new_privs and without CAP_SYS_ADMIN
+ * -EMFILE   EXITFD_NO_SIGNALS or EXITFD_AUTOKILL, and this process has no fd
+ *           left for the pidfd
  * -ENFILE   likewise, for the system
  * -EAGAIN   the limit of processes is reached
  * -ENOMEM   there is no memory

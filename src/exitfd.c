@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The public calls: check the arguments, the fork, the thread; lock; hand on to the back end. */
+#include "autokill.h"
 #include "backend.h"
 #include "dispatch.h"
 #include "object.h"
@@ -70,6 +71,7 @@ struct exitfd *exitfd_close(struct exitfd *x)
     else
         pthread_mutex_unlock(&x->lock);
     xfd_stops_close(x);
+    xfd_autokill_close(x);
     x->backend->close(x);
     xfd_watches_free(&x->watches);
     pthread_mutex_destroy(&x->lock);

@@ -5,6 +5,7 @@
  */
 #include "process.h"
 
+#include "autokill.h"
 #include "foreign_reaps.h"
 #include "orphans.h"
 #include "posix/sigchld.h"
@@ -55,6 +56,7 @@ static void forget_parent(void)
     xfd_orphans_forked();
     xfd_stops_forked();
     xfd_foreign_reaps_forked();
+    xfd_autokill_forked();
 }
 
 /* After a fork that no pthread_atfork handler saw. The thread that holds the lock, if any does, is not in this process. */

@@ -6,6 +6,7 @@
  */
 #include "scan.h"
 
+#include "autokill.h"
 #include "backend.h"
 #include "event.h"
 #include "posix/disposition.h"
@@ -26,6 +27,8 @@ static void finish(struct exitfd *x, struct watch *w, const struct wait_result *
             xfd_event_unknown(event, w);
     }
     xfd_tracking_remove(x, w);
+    if (w->flags & WATCH_AUTOKILL)
+        xfd_autokill_end(x, xfd_watches_token(&x->watches, w));
     if (w->flags & EXITFD_HOLD)
         w->flags |= WATCH_HELD;
     else

@@ -3,6 +3,7 @@
  * Starting a child in three steps: reserve its slot, start it, bind its pid. Only the first two can fail, and there is no
  * child then. registry.h holds off what looks for orphans in between.
  */
+#include "autokill.h"
 #include "command.h"
 #include "object.h"
 #include "platform.h"
@@ -84,7 +85,7 @@ static void bind(struct start *start, struct watch *w, pid_t pid)
 }
 
 /* pidfd: the child's from its birth, which we own from now on; -1: none. Whatever has its pid by now, that one is it. */
-static void started(struct start *start, pid_t pid, int pidfd)
+static void started(struct start *start, pid_t pid, int pidfd, uint32_t flags)
 {
     struct exitfd *x = start->x;
 
@@ -93,11 +94,29 @@ static void started(struct start *start, pid_t pid, int pidfd)
     give_up_newer(start, pid, pidfd);
     struct watch *w = xfd_watches_by_token(&x->watches, start->token);
     w->bound_seq = start->progress.seq;
-    w->flags |= WATCH_STARTED | (pid_reused ? WATCH_PID_REUSED : 0);
+    w->flags |= flags | WATCH_STARTED | (pid_reused ? WATCH_PID_REUSED : 0);
     bind(start, w, pid);
     x->backend->add(x, w, pidfd, true);
     xfd_subscription_sync(x);
     xfd_object_unlock(x, start->cancel_state);
+}
+
+/* *pidfd: the child's from birth, and afterwards one for its watch; -1: none. */
+static int give_birth(struct start *start, const struct start_plan *plan, pid_t *child, int *pidfd)
+{
+    struct exitfd *x = start->x;
+    struct autokill *autokill;
+
+    if (!plan->autokill) /* Without SIGCHLD there is no way to track a child for which no fd is left. */
+        return xfd_platform_start(plan, child, x->backend->by_sigchld ? NULL : pidfd, x->flags & EXITFD_NO_SIGNALS);
+    int error = xfd_autokill_begin(x, start->token, &autokill);
+    if (error < 0)
+        return error;
+    error = xfd_platform_start(plan, child, &autokill->fd, true);
+    if (error == 0)
+        return xfd_autokill_keep(autokill, *child, pidfd);
+    xfd_autokill_cancel(autokill);
+    return error;
 }
 
 /* By the system calls that give a pidfd at birth, where the platform has them. */
@@ -111,10 +130,9 @@ static int start_plan(struct exitfd *x, pid_t *pid, const struct start_plan *pla
         return error;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
     xfd_registry_begin_start(&start.progress);
-    /* Without SIGCHLD there is no way to track a child for which no fd is left. */
-    error = xfd_platform_start(plan, &child, x->backend->by_sigchld ? NULL : &pidfd, x->flags & EXITFD_NO_SIGNALS);
+    error = give_birth(&start, plan, &child, &pidfd);
     if (error == 0)
-        started(&start, child, pidfd);
+        started(&start, child, pidfd, plan->autokill ? WATCH_AUTOKILL : 0);
     xfd_registry_end_start(&start.progress);
     if (error < 0)
         cancel(&start);
@@ -131,7 +149,12 @@ int exitfd_start(struct exitfd *x, pid_t *pid, const struct exitfd_command *comm
 
     if (error == 0)
         error = xfd_command_read(command, &plan);
-    return error < 0 ? error : start_plan(x, pid, &plan, flags, data);
+    if (error == 0 && flags & EXITFD_AUTOKILL)
+        error = flags & EXITFD_HOLD ? -EINVAL : x->backend->flag != EXITFD_PIDFD ? -ENOTSUP : 0;
+    if (error < 0)
+        return error;
+    plan.autokill = flags & EXITFD_AUTOKILL;
+    return start_plan(x, pid, &plan, flags & ~(unsigned)EXITFD_AUTOKILL, data);
 }
 
 /* As exitfd_start: what a daemon blocks or ignores for itself does not concern a program. */
@@ -201,7 +224,7 @@ static int spawn_by_libc(struct exitfd *x, pid_t *pid, const char *file, const p
     xfd_registry_begin_start(&start.progress);
     error = -posix_spawnp(&child, file, actions, attr, argv, envp);
     if (error == 0)
-        started(&start, child, -1);
+        started(&start, child, -1, 0);
     xfd_registry_end_start(&start.progress);
     if (error < 0)
         cancel(&start);
@@ -253,7 +276,7 @@ pid_t exitfd_fork(struct exitfd *x, unsigned flags, void *data)
     if (pid == 0)
         return 0; /* the parent's locks and its start are forgotten here: process.c */
     if (pid > 0)
-        started(&start, pid, pidfd);
+        started(&start, pid, pidfd, 0);
     xfd_registry_end_start(&start.progress);
     if (pid < 0)
         cancel(&start);

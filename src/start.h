@@ -19,6 +19,7 @@ struct start_plan {
     const struct exitfd_action *actions;
     size_t action_count;
     int death_signal; /* 0: none */
+    bool autokill;    /* it lives as long as the open file of its pidfd from birth: Linux 7.1 */
 
     bool new_session, set_group;
     pid_t group;
@@ -44,9 +45,10 @@ const char *xfd_start_path(const char *file);
 
 /*
  * Starts the program, and returns once it runs. pidfd may be NULL. Else *pidfd
- * is the child's pidfd from birth, or -1 where the kernel gives none. With
- * `insist` no child is started for want of an fd. On failure there is no child:
- * the errno is that of the step that failed. Cancellation must be disabled.
+ * is the child's pidfd from birth, or -1 where the kernel gives none. The kernel
+ * writes it, so that no thread sees the child before its pidfd. With `insist` no
+ * child is started for want of an fd. On failure there is no child: the errno is
+ * that of the step that failed. Cancellation must be disabled.
  */
 int xfd_platform_start(const struct start_plan *plan, pid_t *pid, int *pidfd, bool insist);
 

@@ -53,13 +53,13 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Named
 __all__ = [
     "ExitFd", "Event", "Process", "wait_pid", "create_subprocess_exec", "create_subprocess_shell",
     "close_of_closed_loops", "installHandler", "isDefaultHandler", "version",
-    "PIDFD", "URING", "SIGNALFD", "SELFPIPE", "NO_SIGNALS", "OBSERVE", "STOPPED", "CONTINUED", "HOLD",
+    "PIDFD", "URING", "SIGNALFD", "SELFPIPE", "NO_SIGNALS", "OBSERVE", "STOPPED", "CONTINUED", "HOLD", "AUTOKILL",
     "REAPED", "PEEKED", "RECORDED", "UNKNOWN", "ANY_CHILD",
     "DUP2", "OPEN", "CLOSE", "CLOSE_FROM", "CHDIR", "FCHDIR", "NEW_SESSION", "NEW_GROUP", "KEEP_SIGNALS",
 ]
 
 PIDFD, URING, SIGNALFD, SELFPIPE, NO_SIGNALS = (1 << bit for bit in range(5))
-OBSERVE, STOPPED, CONTINUED, HOLD = (1 << bit for bit in range(8, 12))
+OBSERVE, STOPPED, CONTINUED, HOLD, AUTOKILL = (1 << bit for bit in range(8, 13))
 REAPED, PEEKED, RECORDED, UNKNOWN = range(4)
 ANY_CHILD = -1
 DUP2, OPEN, CLOSE, CLOSE_FROM, CHDIR, FCHDIR = range(6)

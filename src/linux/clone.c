@@ -13,6 +13,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
+#include <sys/prctl.h>
 
 #ifndef CLONE_PIDFD
 #define CLONE_PIDFD 0x1000
@@ -21,15 +22,23 @@
 #define SYS_clone3 435
 #endif
 #define CLONE_CLEAR_HANDLERS UINT64_C(0x100000000) /* CLONE_CLEAR_SIGHAND */
+#define CLONE_UNTIL_CLOSED UINT64_C(0x1400000000)  /* CLONE_AUTOREAP | CLONE_PIDFD_AUTOKILL, Linux 7.1 */
+#define CLONE_NO_PRIVILEGES UINT64_C(0x800000000)  /* CLONE_NNP, Linux 7.1 */
 
 #define IN_OUR_MEMORY (CLONE_VM | CLONE_VFORK)
-
-#if defined __x86_64__ && !defined __ILP32__
 
 /* linux/sched.h, struct clone_args in its first version (64 bytes), which every kernel with the call accepts. */
 struct clone_arguments {
     uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls;
 };
+
+/* Without privileges the kernel asks for the flag, also of a process whose children could not get any. */
+static uint64_t autokill_flags(void)
+{
+    return CLONE_UNTIL_CLOSED | (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 ? CLONE_NO_PRIVILEGES : 0);
+}
+
+#if defined __x86_64__ && !defined __ILP32__
 
 /* clone and clone3 differ in their arguments alone. */
 static long enter(long number, uint64_t first, uint64_t second, uint64_t third, void (*run)(void *), void *argument)
@@ -61,16 +70,28 @@ pid_t xfd_clone(void (*run)(void *), void *argument, void *stack, size_t size, i
     return (pid_t)enter(SYS_clone, flags, (uintptr_t)stack + size, (uintptr_t)pidfd, run, argument);
 }
 
-pid_t xfd_clone_clear(void (*run)(void *), void *argument, void *stack, size_t size, int *pidfd)
+static pid_t clone_cleared(void (*run)(void *), void *argument, void *stack, size_t size, int *pidfd, uint64_t flags,
+                           int exit_signal)
 {
     struct clone_arguments arguments = {
-        .flags = IN_OUR_MEMORY | CLONE_CLEAR_HANDLERS | (pidfd ? CLONE_PIDFD : 0),
+        .flags = IN_OUR_MEMORY | CLONE_CLEAR_HANDLERS | (pidfd ? CLONE_PIDFD : 0) | flags,
         .pidfd = (uintptr_t)pidfd,
-        .exit_signal = SIGCHLD,
+        .exit_signal = (uint64_t)exit_signal,
         .stack = (uintptr_t)stack,
         .stack_size = size,
     };
     return (pid_t)enter(SYS_clone3, (uintptr_t)&arguments, sizeof arguments, 0, run, argument);
+}
+
+pid_t xfd_clone_clear(void (*run)(void *), void *argument, void *stack, size_t size, int *pidfd)
+{
+    return clone_cleared(run, argument, stack, size, pidfd, 0, SIGCHLD);
+}
+
+/* The kernel wants it without an exit signal. */
+pid_t xfd_clone_autokill(void (*run)(void *), void *argument, void *stack, size_t size, int *pidfd)
+{
+    return clone_cleared(run, argument, stack, size, pidfd, autokill_flags(), 0);
 }
 
 #else
@@ -100,6 +121,20 @@ pid_t xfd_clone_clear(void (*run)(void *), void *argument, void *stack, size_t s
 {
     (void)run, (void)argument, (void)stack, (void)size, (void)pidfd;
     return -ENOSYS;
+}
+
+/* In a copy of our memory, where the child may come back from the call. */
+pid_t xfd_clone_autokill(void (*run)(void *), void *argument, void *stack, size_t size, int *pidfd)
+{
+    struct clone_arguments arguments = {
+        .flags = CLONE_CLEAR_HANDLERS | CLONE_PIDFD | autokill_flags(),
+        .pidfd = (uintptr_t)pidfd,
+    };
+    (void)stack, (void)size;
+    long pid = syscall(SYS_clone3, &arguments, sizeof arguments);
+    if (pid == 0)
+        run(argument);
+    return pid < 0 ? -errno : (pid_t)pid;
 }
 
 #endif

@@ -13,4 +13,12 @@ pid_t xfd_clone(void (*run)(void *), void *argument, void *stack, size_t size, i
 /* The same, with what has a handler set to its default (Linux 5.5). -ENOSYS also on other processors. */
 pid_t xfd_clone_clear(void (*run)(void *), void *argument, void *stack, size_t size, int *pidfd);
 
+/*
+ * The same, for a child that the kernel kills when the last reference to the
+ * open file of *pidfd goes, and reaps itself (Linux 7.1). -EINVAL before.
+ * -EPERM without no_new_privs and CAP_SYS_ADMIN. On other processors than
+ * x86-64 the child has a copy of the memory instead.
+ */
+pid_t xfd_clone_autokill(void (*run)(void *), void *argument, void *stack, size_t size, int *pidfd);
+
 #endif

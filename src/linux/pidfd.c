@@ -9,6 +9,7 @@
  * anything while a tracer holds the child, and a zombie that is not ours to reap stays readable for as long as its
  * parent likes.
  */
+#include "autokill.h"
 #include "linux/child.h"
 #include "linux/set.h"
 
@@ -109,6 +110,8 @@ static int finish_watch(struct exitfd *x, struct watch *w, uint32_t ready, struc
         hold(x, w);
         return count;
     }
+    if (w->flags & WATCH_AUTOKILL)
+        xfd_autokill_end(x, xfd_watches_token(&x->watches, w));
     end_watch(x, w, w->flags & (WATCH_REARMED | WATCH_SHARED));
     xfd_watches_drop(&x->watches, w);
     return count;

@@ -92,6 +92,13 @@ static pid_t clone_by(clone_function *clone, struct birth *birth, void *stack, i
     return pid;
 }
 
+/* Nothing takes its place. */
+static pid_t clone_for_life(struct birth *birth, void *stack, int *pidfd)
+{
+    pid_t pid = clone_by(xfd_clone_autokill, birth, stack, pidfd);
+    return pid == -EINVAL || pid == -ENOSYS ? -ENOTSUP : pid;
+}
+
 /*
  * Goes on without what this kernel, or its seccomp filter, does not have: first
  * the handlers cleared, then the pidfd. *pidfd stays -1 where the kernel takes
@@ -100,6 +107,8 @@ static pid_t clone_by(clone_function *clone, struct birth *birth, void *stack, i
 static pid_t clone_child(struct birth *birth, void *stack, int *pidfd, bool insist)
 {
     birth->child.handlers_cleared = true;
+    if (birth->child.plan->autokill)
+        return clone_for_life(birth, stack, pidfd);
     pid_t pid = clone_by(xfd_clone_clear, birth, stack, pidfd);
     if (is_absent(pid)) {
         birth->child.handlers_cleared = false;
@@ -160,7 +169,7 @@ int xfd_platform_start(const struct start_plan *plan, pid_t *pid, int *pidfd, bo
         *pidfd = -1;
     if (plan->death_signal != 0)
         birth.child.parent = getpid();
-    if (!atomic_load(&memory_is_shared) && xfd_report_open(&birth.report) == 0)
+    if ((plan->autokill || !atomic_load(&memory_is_shared)) && xfd_report_open(&birth.report) == 0)
         birth.child.report = birth.report.write_end;
     pid_t child = give_birth(&birth, pidfd, insist);
     int error = child < 0 ? child : learn_failure(&birth);
