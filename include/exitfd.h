@@ -192,7 +192,8 @@ enum exitfd_watch_flags {
  * -EINVAL   ret is NULL, unknown flag bits, two back ends, or EXITFD_BACKEND
  *           holds an unknown name
  * -ENOTSUP  the back end that was named does not work here, or none works that
- *           EXITFD_NO_SIGNALS allows, or waitid(2) is blocked by seccomp
+ *           EXITFD_NO_SIGNALS allows, or seccomp blocks waitid(2), poll(2) or
+ *           close(2)
  * -ENOMEM, -EMFILE, -ENFILE, -ENOSPC, -EAGAIN
  */
 int exitfd_open(struct exitfd **ret, unsigned flags);
@@ -325,9 +326,10 @@ int exitfd_discard(struct exitfd *x, pid_t pid);
 /*
  * exitfd_kill - send a signal that cannot hit a recycled pid
  *
- * Uses the pidfd if there is one. Otherwise it calls kill(2) while the child is
- * known to exist. One case is not safe then, see exitfd_kill(3). sig 0 sends
- * nothing and only checks. A zombie still exists, as for kill(2).
+ * Uses the pidfd if there is one. Without one, or if pidfd_send_signal(2) is
+ * blocked, it calls kill(2) while the child is known to exist. One case is not
+ * safe then, see exitfd_kill(3). sig 0 sends nothing and only checks. A zombie
+ * still exists, as for kill(2).
  *
  * A negative pid signals the process group that the watched child -pid leads.
  * To reach a group whose leader has exited, watch the leader with EXITFD_HOLD.

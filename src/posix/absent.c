@@ -44,6 +44,12 @@ int xfd_platform_kill(int pidfd, int signum)
     return -ENOTSUP;
 }
 
+bool xfd_platform_is_reaped(int pidfd)
+{
+    (void)pidfd;
+    return false;
+}
+
 int xfd_platform_kill_group(int pidfd, int signum)
 {
     (void)pidfd, (void)signum;
