@@ -241,7 +241,8 @@ const char *exitfd_get_backend(const struct exitfd *x);
  * Add a child before other code can reap it. exitfd_spawn and exitfd_fork do.
  *
  * pid -1 is the catch-all watch, for PID 1 and sub-reapers. It reports and
- * reaps every child that no exitfd of this process watches by pid. There is one
+ * reaps every child that no exitfd of this process watches by pid, also one
+ * that clone(2) gave another exit signal than SIGCHLD, or none. There is one
  * in a process, and flags must be 0. It uses SIGCHLD on every back end. If you
  * call fork() yourself, the new child may be reported by it before you add it.
  * To avoid this, fork and add in the thread that calls exitfd_wait, or use

@@ -43,11 +43,18 @@ static int add(struct exitfd *x, struct watch *w, int pidfd, bool started_by_us)
     return error;
 }
 
-/* Where SIGCHLD does not arrive nothing writes to the pipe, so every take is a scan, and one for orphans. */
+/* Some exits write nothing to the pipe: one child in turn, and the orphans, of which some have another exit signal. */
+static int take_without_sign(struct exitfd *x, struct exitfd_event *events)
+{
+    xfd_orphans_set_due(&x->orphans);
+    return xfd_scan_one(x, events);
+}
+
+/* Where SIGCHLD does not arrive nothing writes to the pipe, so every take is a scan. */
 static int take(struct exitfd *x, struct exitfd_event *events, int max)
 {
     bool lost = x->subscription.signal_lost, woken = wake_drain(x->fd);
-    int count = woken || lost ? xfd_scan_take(x, events, max, lost, 0) : xfd_scan_one(x, events);
+    int count = woken || lost ? xfd_scan_take(x, events, max, lost, 0) : take_without_sign(x, events);
 
     return count == 0 && lost && xfd_subscription_report_loss(x) ? -EPIPE : count;
 }
