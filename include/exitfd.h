@@ -131,8 +131,8 @@ struct exitfd_event {
 
 /*
  * Flags of exitfd_open. Name at most one back end. Without one, the best that
- * works here is used: pidfd, or signalfd if the calling thread blocks SIGCHLD,
- * or self-pipe. The environment variable EXITFD_BACKEND may name one as well.
+ * works here is used: pidfd, or signalfd if every thread blocks SIGCHLD, or
+ * self-pipe. The environment variable EXITFD_BACKEND may name one as well.
  * A flag overrides it, and a set-user-ID program ignores it.
  *
  * EXITFD_PIDFD       One pidfd per child, no signals. An exit costs the same
