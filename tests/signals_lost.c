@@ -33,7 +33,7 @@ int timerfd_settime(int fd, int flags, const struct itimerspec *time, struct iti
 {
     FIND_NEXT(timerfd_settime);
     struct itimerspec sooner = *time;
-    if (hurry && time->it_value.tv_sec == 1)
+    if (hurry && time->it_value.tv_nsec > 100000000)
         sooner.it_value = sooner.it_interval = (struct timespec){ .tv_nsec = 20000000 };
     return next(fd, flags, &sooner, old);
 }
@@ -226,7 +226,7 @@ TEST(signal_lost, a_pending_signal_that_is_discarded)
     let_through(&gate, 1);
     wait_until_zombie(pid);
     set_sigchld(SIG_DFL, 0);
-    if (!backend_is("self-pipe")) /* whose handler that was */
+    if (!build_is_posix()) /* a handler of ours is away, and there is no timer */
         wait_readable(exitfd_get_fd(x));
     struct exitfd_event event = wait_event_by_calling(x, &epipes);
     expect_exited(&event, pid, 9, x);

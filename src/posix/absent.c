@@ -2,6 +2,7 @@
 /* What there is no portable way to do. */
 #include "orphans.h"
 #include "platform.h"
+#include "ticker.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -66,4 +67,26 @@ int xfd_platform_list_children(pid_t **ret)
 {
     (void)ret;
     return -ENOTSUP;
+}
+
+int xfd_ticker_open(struct exitfd *x, int pipe_end)
+{
+    (void)x, (void)pipe_end;
+    return -ENOTSUP;
+}
+
+void xfd_ticker_set(struct exitfd *x, int period_ms)
+{
+    (void)x, (void)period_ms;
+}
+
+bool xfd_ticker_drain(struct exitfd *x)
+{
+    (void)x;
+    return false;
+}
+
+void xfd_ticker_close(struct exitfd *x)
+{
+    (void)x;
 }
