@@ -131,8 +131,8 @@ struct exitfd_event {
 
 /*
  * Flags of exitfd_open. Name at most one back end. Without one, the best that
- * works here is used: pidfd, or signalfd if the calling thread blocks SIGCHLD,
- * or self-pipe. The environment variable EXITFD_BACKEND may name one as well.
+ * works here is used: pidfd, or signalfd if every thread blocks SIGCHLD, or
+ * self-pipe. The environment variable EXITFD_BACKEND may name one as well.
  * A flag overrides it, and a set-user-ID program ignores it.
  *
  * EXITFD_PIDFD       One pidfd per child, no signals. An exit costs the same
@@ -196,7 +196,8 @@ enum exitfd_watch_flags {
  * -EINVAL   ret is NULL, unknown flag bits, two back ends, or EXITFD_BACKEND
  *           holds an unknown name
  * -ENOTSUP  the back end that was named does not work here, or none works that
- *           EXITFD_NO_SIGNALS allows, or waitid(2) is blocked by seccomp
+ *           EXITFD_NO_SIGNALS allows, or seccomp blocks waitid(2), poll(2) or
+ *           close(2)
  * -ENOMEM, -EMFILE, -ENFILE, -ENOSPC, -EAGAIN
  */
 int exitfd_open(struct exitfd **ret, unsigned flags);
@@ -244,7 +245,8 @@ const char *exitfd_get_backend(const struct exitfd *x);
  * Add a child before other code can reap it. exitfd_spawn and exitfd_fork do.
  *
  * pid -1 is the catch-all watch, for PID 1 and sub-reapers. It reports and
- * reaps every child that no exitfd of this process watches by pid. There is one
+ * reaps every child that no exitfd of this process watches by pid, also one
+ * that clone(2) gave another exit signal than SIGCHLD, or none. There is one
  * in a process, and flags must be 0. It uses SIGCHLD on every back end. If you
  * call fork() yourself, the new child may be reported by it before you add it.
  * To avoid this, fork and add in the thread that calls exitfd_wait, or use
@@ -329,9 +331,10 @@ int exitfd_discard(struct exitfd *x, pid_t pid);
 /*
  * exitfd_kill - send a signal that cannot hit a recycled pid
  *
- * Uses the pidfd if there is one. Otherwise it calls kill(2) while the child is
- * known to exist. One case is not safe then, see exitfd_kill(3). sig 0 sends
- * nothing and only checks. A zombie still exists, as for kill(2).
+ * Uses the pidfd if there is one. Without one, or if pidfd_send_signal(2) is
+ * blocked, it calls kill(2) while the child is known to exist. One case is not
+ * safe then, see exitfd_kill(3). sig 0 sends nothing and only checks. A zombie
+ * still exists, as for kill(2).
  *
  * A negative pid signals the process group that the watched child -pid leads.
  * To reach a group whose leader has exited, watch the leader with EXITFD_HOLD.

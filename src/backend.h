@@ -79,6 +79,7 @@ struct exitfd {
     struct exitfd *next_open; /* registry.c */
 
     int timer_fd, signal_fd; /* linux/set.c, linux/signalfd.c; the latter is polled beside fd */
+    int pipe_end;            /* posix/selfpipe.c */
     pthread_t opener;        /* linux/signalfd.c */
     struct uring *uring;
 };

@@ -10,7 +10,9 @@
 #include "status.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Of every build, so that a name that only this build lacks is -ENOTSUP and no typing error. */
 static const struct {
@@ -38,6 +40,24 @@ static int flag_from_environment(unsigned *flag)
     return -EINVAL;
 }
 
+static int forbidden(int error)
+{
+    return xfd_not_here(error) == -ENOTSUP ? -ENOTSUP : 0;
+}
+
+/*
+ * What every back end needs, whatever else it opens: to close what it holds,
+ * to sleep, to wait. Asked with arguments that change nothing.
+ */
+static int probe_calls(void)
+{
+    int error = close(-1) < 0 ? forbidden(errno) : 0;
+
+    if (error == 0 && poll(NULL, 0, 0) < 0)
+        error = forbidden(errno);
+    return error == 0 ? xfd_status_probe() : error;
+}
+
 /* What the probe has not asked for may be forbidden too: the timerfd, the eventfd, the epoll set. */
 static int open_with(struct exitfd *x, const struct backend *backend, int (*open)(struct exitfd *))
 {
@@ -54,7 +74,7 @@ int xfd_dispatch(struct exitfd *x, int (*open)(struct exitfd *))
         return -EINVAL;
     int error = forced ? 0 : flag_from_environment(&forced);
     if (error == 0)
-        error = xfd_status_probe();
+        error = probe_calls();
     if (error < 0)
         return error;
     for (const struct backend *const *backend = xfd_backends; *backend; backend++) {

@@ -3,6 +3,7 @@
 #include "autokill.h"
 #include "backend.h"
 #include "dispatch.h"
+#include "errnos.h"
 #include "object.h"
 #include "platform.h"
 #include "process.h"
@@ -95,7 +96,7 @@ const char *exitfd_get_backend(const struct exitfd *x)
 /* Its event is due, but the pid may be a new child's already, because other code has reaped the one that it is about. */
 static bool may_be_reused(const struct watch *w)
 {
-    return w->flags & WATCH_PID_REUSED || (w->pidfd >= 0 && xfd_platform_kill(w->pidfd, 0) == -ESRCH);
+    return w->flags & WATCH_PID_REUSED || (w->pidfd >= 0 && xfd_platform_is_reaped(w->pidfd));
 }
 
 static int add_locked(struct exitfd *x, pid_t pid, int pidfd, unsigned flags, void *data)
@@ -169,7 +170,7 @@ static int add_duplicate(struct exitfd *x, int pidfd, unsigned flags, void *data
         return pid;
     int duplicate = fcntl(pidfd, F_DUPFD_CLOEXEC, 0);
     int error = add_locked(x, pid, duplicate, flags, data);
-    if (error == 0 && duplicate < 0 && xfd_platform_kill(pidfd, 0) == -ESRCH) {
+    if (error == 0 && duplicate < 0 && xfd_platform_is_reaped(pidfd)) {
         xfd_object_remove(x, xfd_watches_find(&x->watches, pid));
         error = -ESRCH;
     }
@@ -246,33 +247,37 @@ int exitfd_discard(struct exitfd *x, pid_t pid)
     return with_watch(x, pid, discard_watch, 0);
 }
 
-static int kill_watch(struct exitfd *x, struct watch *w, int signum)
+/*
+ * Where there is no pidfd, or pidfd_send_signal(2) alone is missing or
+ * forbidden. x->lock keeps us from reaping the child meanwhile, and as long as
+ * no other code has, the pid is its own. That of another process may be reused
+ * at any time: why is returned for it.
+ */
+static int kill_by_pid(const struct watch *w, pid_t pid, int signum, int why)
 {
     struct wait_result ignored;
-
-    (void)x;
-    if (w->pidfd >= 0)
-        return xfd_platform_kill(w->pidfd, signum);
-    /* x->lock keeps us from reaping it meanwhile, and as long as no other code has, the pid is its own. */
     int found = xfd_status_wait_watch(w, WEXITED | WNOWAIT, &ignored);
+
+    if (found == -EPERM)
+        return found;
     if (found < 0)
-        return found == -EPERM ? found : -ESRCH;
-    return kill(w->pid, signum) < 0 ? -errno : 0;
+        return why == -ENOTSUP || xfd_platform_is_reaped(w->pidfd) ? -ESRCH : why;
+    return kill(pid, signum) < 0 ? -errno : 0;
+}
+
+static int kill_watch(struct exitfd *x, struct watch *w, int signum)
+{
+    (void)x;
+    int error = w->pidfd >= 0 ? xfd_platform_kill(w->pidfd, signum) : -ENOTSUP;
+    return xfd_not_here(-error) == -ENOTSUP ? kill_by_pid(w, w->pid, signum, error) : error;
 }
 
 /* The number of the group is the leader's pid, which is its own while the leader is a child of ours, if only a zombie. */
 static int kill_group(struct exitfd *x, struct watch *w, int signum)
 {
-    struct wait_result ignored;
-
     (void)x;
     int error = w->pidfd >= 0 ? xfd_platform_kill_group(w->pidfd, signum) : -ENOTSUP;
-    if (error != -ENOTSUP)
-        return error;
-    int found = xfd_status_wait_watch(w, WEXITED | WNOWAIT, &ignored);
-    if (found < 0)
-        return found == -EPERM ? found : -ESRCH;
-    return kill(-w->pid, signum) < 0 ? -errno : 0;
+    return xfd_not_here(-error) == -ENOTSUP ? kill_by_pid(w, -w->pid, signum, error) : error;
 }
 
 int exitfd_kill(struct exitfd *x, pid_t pid, int sig)

@@ -91,7 +91,7 @@ int xfd_orphans_give_up(struct exitfd *x)
 
 static int reap(struct exitfd *x, pid_t pid, struct exitfd_event *event)
 {
-    struct watch orphan = { .pid = pid, .pidfd = -1, .data = x->orphans.data };
+    struct watch orphan = { .pid = pid, .pidfd = -1, .flags = WATCH_ORPHAN, .data = x->orphans.data };
     struct wait_result result;
 
     int found = xfd_status_reap_exit(&orphan, &result);
@@ -114,12 +114,13 @@ static int look_behind(struct exitfd *x, struct exitfd_event *events, int max)
 
 static int look(struct exitfd *x, struct exitfd_event *events, int max)
 {
+    const int options = WEXITED | WNOWAIT | xfd_platform_any_exit_signal;
     struct wait_result result;
     int found = 1, count = 0;
 
     /* Set before the tables are asked, so that a watch that ends just after that is not missed. */
     atomic_store(&hidden, true);
-    while (count < max && (found = xfd_status_wait(P_ALL, 0, WEXITED | WNOWAIT, &result)) == 1) {
+    while (count < max && (found = xfd_status_wait(P_ALL, 0, options, &result)) == 1) {
         if (!xfd_status_is_exit(&result) || xfd_registry_is_watched(x, result.pid))
             return count + look_behind(x, events + count, max - count);
         found = reap(x, result.pid, &events[count]);

@@ -24,6 +24,9 @@ pid_t xfd_platform_fork(int *pidfd);
 
 int xfd_platform_kill(int pidfd, int signum);
 
+/* Whether its process was reaped, as far as the kernel says so. */
+bool xfd_platform_is_reaped(int pidfd);
+
 /* The process group that it leads, or led. */
 int xfd_platform_kill_group(int pidfd, int signum);
 

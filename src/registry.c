@@ -120,7 +120,7 @@ bool xfd_registry_is_older(const struct watch *w, uint64_t seq)
 static bool has_later_child(const struct watch *w, uint64_t seq)
 {
     bool is_later = w->flags & WATCH_STARTED && w->bound_seq > seq && !(w->flags & WATCH_PID_REUSED);
-    return is_later && (w->pidfd < 0 || xfd_platform_kill(w->pidfd, 0) != -ESRCH);
+    return is_later && (w->pidfd < 0 || !xfd_platform_is_reaped(w->pidfd));
 }
 
 /* Another thread may have learned the pid from the child itself and have added it by now. */

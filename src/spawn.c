@@ -57,7 +57,7 @@ static void cancel(struct start *start)
  */
 static bool is_of_ours(const struct watch *w, pid_t pid, int pidfd)
 {
-    if (pidfd < 0 || xfd_platform_kill(pidfd, 0) != -ESRCH)
+    if (pidfd < 0 || !xfd_platform_is_reaped(pidfd))
         return true;
     return w->pidfd >= 0 ? xfd_platform_is_same(w->pidfd, pidfd) : xfd_status_is_child(pid) < 0;
 }

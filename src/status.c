@@ -88,6 +88,8 @@ int xfd_status_wait_watch(const struct watch *w, int options, struct wait_result
 {
     if (w->flags & WATCH_PID_REUSED)
         return -ECHILD;
+    if (w->flags & WATCH_ORPHAN)
+        options |= xfd_platform_any_exit_signal;
     return w->pidfd >= 0 ? xfd_status_wait(WAIT_PIDFD, (id_t)w->pidfd, options, ret)
                          : xfd_status_wait(P_PID, (id_t)w->pid, options, ret);
 }

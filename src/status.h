@@ -55,6 +55,7 @@ int xfd_status_is_child(pid_t pid);
 
 /* For status.c: the platform's half, waitid.c. Like waitid(2), with rusage where it can be had, but never EINTR and
    si_pid 0 if there was nothing. */
+extern const int xfd_platform_any_exit_signal; /* the option that finds children of every exit signal, or 0 */
 int xfd_platform_waitid(idtype_t type, id_t id, int options, siginfo_t *info, struct rusage *rusage);
 
 #endif

@@ -13,7 +13,7 @@
 #include <errno.h>
 
 #define SCAN_MS 100
-#define CHECK_MS 1000
+#define CHECK_MS 900 /* found within one second, with what a look takes */
 
 bool xfd_subscription_is_allowed(const struct exitfd *x)
 {
@@ -68,11 +68,12 @@ void xfd_subscription_close(struct exitfd *x)
     x->subscription.listener = NULL;
 }
 
-/* The fd of a back end that does without SIGCHLD is to serve the few that need it whatever becomes of the handler. */
+/* The fd is to serve those that need SIGCHLD whatever becomes of it: other code may replace the handler, or make the kernel
+   discard a signal that waits for the signalfd. */
 static void sync_recheck(struct exitfd *x)
 {
-    bool for_few = xfd_subscription_is_needed(x) && !x->backend->by_sigchld;
-    int period = x->subscription.signal_lost ? SCAN_MS : for_few ? CHECK_MS : 0;
+    int unless_lost = xfd_subscription_is_needed(x) ? CHECK_MS : 0;
+    int period = x->subscription.signal_lost ? SCAN_MS : unless_lost;
 
     if (!x->backend->set_recheck || period == x->subscription.recheck_ms)
         return;

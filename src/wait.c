@@ -11,7 +11,10 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <time.h>
+
+#define SHORT_SLEEP_MS 50
 
 static int64_t now_ns(void)
 {
@@ -20,18 +23,43 @@ static int64_t now_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/* Rounded up: no time-out comes early. */
-static int64_t ms_until(int64_t deadline)
+/*
+ * What is left of a time-out, in milliseconds. libfaketime and the like can make
+ * the clock stand still, or go back. Then the time that poll(2) has slept counts.
+ * A wake-up before poll's own time-out shows nothing of that, and some come
+ * regularly. So poll sleeps for short times while the clock stands still.
+ */
+struct countdown {
+    int64_t deadline, seen, left; /* left -1: there is no time-out */
+    bool clock_stands;            /* or goes back */
+};
+
+static struct countdown start_countdown(int timeout_ms)
 {
-    int64_t left = deadline - now_ns();
-    return left > 0 ? (left + 999999) / 1000000 : 0;
+    int64_t now = timeout_ms > 0 ? now_ns() : 0;
+    return (struct countdown){ .deadline = now + (int64_t)timeout_ms * 1000000, .seen = now, .left = timeout_ms };
 }
 
-static int prepare(struct exitfd *x, int timeout_ms)
+/* Rounded up: no time-out comes early. */
+static void count_down(struct countdown *c, int slept_ms)
 {
+    if (c->left <= 0)
+        return;
+    int64_t now = now_ns(), left = (c->deadline - now + 999999) / 1000000;
+    c->clock_stands = now <= c->seen;
+    c->seen = now;
+    c->left = left < c->left - slept_ms ? left : c->left - slept_ms;
+    if (c->left < 0)
+        c->left = 0;
+}
+
+static int prepare(struct exitfd *x, const struct countdown *c)
+{
+    int64_t left = c->clock_stands && c->left > SHORT_SLEEP_MS ? SHORT_SLEEP_MS : c->left;
+
     pthread_mutex_lock(&x->lock);
     xfd_subscription_check(x);
-    int limit = xfd_subscription_sleep_limit(x, timeout_ms);
+    int limit = xfd_subscription_sleep_limit(x, (int)left);
     pthread_mutex_unlock(&x->lock);
     return limit;
 }
@@ -40,7 +68,7 @@ static int prepare(struct exitfd *x, int timeout_ms)
  * By poll(2): epoll_wait(2) gives EINTR also where no handler ran, as after SIGSTOP and SIGCONT. The signalfd as well, where
  * there is one: a forked child that polls an epoll set makes it forget that a signalfd in it is ready.
  *
- * 0; -EINTR; -ESTALE: a handler forked, and it is its child that comes back here.
+ * How many are readable; -EINTR; -ESTALE: a handler forked, and it is its child that comes back here.
  */
 static int sleep_until_readable(struct exitfd *x, int limit_ms)
 {
@@ -48,11 +76,13 @@ static int sleep_until_readable(struct exitfd *x, int limit_ms)
     nfds_t count = x->signal_fd < 0 ? 1 : 2; /* no more than there are: RLIMIT_NOFILE counts them */
 
     atomic_fetch_add(&x->sleepers, 1);
-    int error = poll(items, count, limit_ms) < 0 ? -errno : 0;
+    int readable = poll(items, count, limit_ms);
+    if (readable < 0)
+        readable = -errno;
     if (x->owner != xfd_process_id())
         return -ESTALE;
     atomic_fetch_sub(&x->sleepers, 1);
-    return error;
+    return readable;
 }
 
 static int take(struct exitfd *x, struct exitfd_event *events, int max)
@@ -87,20 +117,18 @@ static int take_or_blocked(struct exitfd *x, struct exitfd_event *events, int ma
 
 static int wait_until(struct exitfd *x, struct exitfd_event *events, int max, int timeout_ms)
 {
-    int64_t deadline = timeout_ms > 0 ? now_ns() + (int64_t)timeout_ms * 1000000 : 0;
-    int64_t left = timeout_ms < 0 ? -1 : timeout_ms;
+    struct countdown countdown = start_countdown(timeout_ms < 0 ? -1 : timeout_ms);
 
     for (;;) {
-        int limit = prepare(x, (int)left);
-        int error = limit == 0 ? 0 : sleep_until_readable(x, limit);
-        if (error < 0 && error != -EINTR)
-            return error;
+        int limit = prepare(x, &countdown);
+        int readable = limit == 0 ? 1 : sleep_until_readable(x, limit);
+        if (readable < 0 && readable != -EINTR)
+            return readable;
         /* What came in time is given before the interruption is reported. */
         int count = take_or_blocked(x, events, max);
-        if (count != 0 || error < 0 || left == 0)
-            return count != 0 ? count : error;
-        if (left > 0)
-            left = ms_until(deadline);
+        if (count != 0 || readable < 0 || countdown.left == 0)
+            return count != 0 || readable > 0 ? count : readable;
+        count_down(&countdown, readable == 0 ? limit : 0);
     }
 }
 

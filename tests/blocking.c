@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* exitfd_wait with a time-out, and what may and may not interrupt it. */
 #include "life_support.h"
+#include "stand_in.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -10,6 +11,24 @@
 #include <string.h>
 #include <sys/time.h>
 #include <unistd.h>
+
+/* The clock as libfaketime may show it. It shows the same to the library and to this file. */
+static enum {
+    CLOCK_RUNS,
+    CLOCK_STANDS,
+    CLOCK_GOES_BACK
+} false_clock;
+
+int clock_gettime(clockid_t id, struct timespec *ret)
+{
+    static atomic_int calls;
+    FIND_NEXT(clock_gettime);
+    if (false_clock == CLOCK_RUNS || id != CLOCK_MONOTONIC)
+        return next(id, ret);
+    int seconds_back = false_clock == CLOCK_GOES_BACK ? atomic_fetch_add(&calls, 1) : 0;
+    *ret = (struct timespec){ .tv_sec = 1000000 - seconds_back };
+    return 0;
+}
 
 static void do_nothing(int sig)
 {
@@ -49,6 +68,37 @@ TEST(blocking, timeout_lasts_that_long)
     long long start = now_ms();
     CHECK_EQ(exitfd_wait(x, &event, 1, timeout_ms), 0);
     CHECK(now_ms() - start >= timeout_ms - 1, "came back early");
+    exitfd_close(x);
+}
+
+static void expect_timeout_by_false_clocks(struct exitfd *x, int timeout_ms)
+{
+    struct exitfd_event event;
+    int found[2];
+    false_clock = CLOCK_STANDS;
+    found[0] = exitfd_wait(x, &event, 1, timeout_ms);
+    false_clock = CLOCK_GOES_BACK;
+    found[1] = exitfd_wait(x, &event, 1, timeout_ms);
+    false_clock = CLOCK_RUNS;
+    CHECK_EQ(found[0], 0);
+    CHECK_EQ(found[1], 0);
+}
+
+TEST(blocking, timeout_ends_where_the_clock_does_not_run)
+{
+    struct exitfd *x = open_exitfd();
+    expect_timeout_by_false_clocks(x, 20);
+    exitfd_close(x);
+}
+
+/* poll never comes to its time-out here: each 100 ms there is a look. */
+TEST(blocking, timeout_ends_where_the_clock_does_not_run_and_SIGCHLD_does_not_arrive)
+{
+    struct exitfd *x = open_exitfd();
+    CHECK_EQ(exitfd_add(x, -1, 0, NULL), 0);
+    backend_is("signalfd") ? unblock_sigchld() : block_sigchld();
+    expect_timeout_by_false_clocks(x, 120);
+    backend_is("signalfd") ? block_sigchld() : unblock_sigchld();
     exitfd_close(x);
 }
 

@@ -43,13 +43,15 @@ static struct cost allowed(void)
         return (struct cost){ .add = 3, .collect = 3, .sleep = 1, .next = 2, .look = 1, .spawn = 6 };
     if (backend_is("io_uring"))
         return (struct cost){ .add = 3, .collect = 4, .sleep = 1, .next = 2, .look = 2, .spawn = 6 };
+    /* The first and the last child start and stop the look of each second. */
     if (backend_is("signalfd"))
-        return (struct cost){ .add = 4, .collect = 11, .sleep = 1, .next = 2, .look = 5, .spawn = 4 };
+        return (struct cost){ .add = 5, .collect = 12, .sleep = 1, .next = 2, .look = 5, .spawn = 4 };
     /* Without MADV_WIPEONFORK each function asks for the pid, to notice a fork; tgkill is Linux's. The signal handler costs
        four, wherever it runs. */
     if (build_is_posix())
         return (struct cost){ .add = 4, .collect = 10, .sleep = 6, .next = 2, .look = 5, .spawn = 9 };
-    return (struct cost){ .add = 4, .collect = 9, .sleep = 5, .next = 2, .look = 4, .spawn = 8 };
+    /* The timer of the look each second is started and stopped, as above, and read. */
+    return (struct cost){ .add = 5, .collect = 11, .sleep = 5, .next = 2, .look = 5, .spawn = 8 };
 }
 
 /* Of the thread that counts only: Criterion has another one. */
@@ -91,11 +93,17 @@ STAND_IN(poll, int, (struct pollfd * fds, nfds_t n, int timeout), fds, n, timeou
 STAND_IN(pthread_sigmask, int, (int how, const sigset_t *set, sigset_t *old), how, set, old)
 STAND_IN(read, ssize_t, (int fd, void *buffer, size_t size), fd, buffer, size)
 STAND_IN(sigaction, int, (int signum, const struct sigaction *action, struct sigaction *old), signum, action, old)
-STAND_IN(timerfd_settime, int, (int fd, int flags, const struct itimerspec *time, struct itimerspec *old), fd, flags,
-         time, old)
 STAND_IN(wait4, pid_t, (pid_t pid, int *status, int options, struct rusage *usage), pid, status, options, usage)
 STAND_IN(waitid, int, (idtype_t type, id_t id, siginfo_t *info, int options), type, id, info, options)
 STAND_IN(write, ssize_t, (int fd, const void *buffer, size_t size), fd, buffer, size)
+
+/* Counted, but never armed: a look that the timer asks for would come into a count by chance. */
+int timerfd_settime(int fd, int flags, const struct itimerspec *time, struct itimerspec *old)
+{
+    static const struct itimerspec never = { 0 };
+    (void)time;
+    CALL_NEXT(timerfd_settime, -1, fd, flags, &never, old);
+}
 
 /* Where nothing is ready it may, and counts as if it did, enter the kernel. */
 STAND_IN(__io_uring_get_cqe, int,

@@ -42,6 +42,27 @@ TEST(orphans, a_child_of_plain_fork_is_reported_too)
     exitfd_close(x);
 }
 
+/* SIGCHLD does not tell of them: the look at the add finds them here, the one of each second otherwise. */
+TEST(orphans, those_with_another_exit_signal_are_reported)
+{
+    if (build_is_posix())
+        SKIP("only Linux has such children");
+    const int exit_signals[] = { 0, SIGCONT };
+    struct exitfd *x = open_exitfd();
+    for (int i = 0; i < 2; i++) {
+        pid_t pid = start_child_signalling(exit_signals[i], NULL, 35);
+        siginfo_t info;
+        CHECK_EQ(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT | __WALL), 0);
+        CHECK_EQ(exitfd_add(x, -1, 0, x), 0);
+        struct exitfd_event event = wait_event(x);
+        expect_exited(&event, pid, 35, x);
+        CHECK_EQ(waitpid(pid, NULL, __WALL | WNOHANG), -1, "it was not reaped");
+        expect_quiet(x);
+        CHECK_EQ(exitfd_remove(x, -1), 0);
+    }
+    exitfd_close(x);
+}
+
 TEST(orphans, those_that_were_zombies_before_the_add_are_reported)
 {
     enum {

@@ -6,6 +6,7 @@
 
 #include <stdatomic.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 
 static atomic_int wait_calls;
 
@@ -23,6 +24,18 @@ static long count(long number, const long a[6])
     if (number == SYS_waitid)
         atomic_fetch_add(&wait_calls, 1);
     return next_syscall(number, a);
+}
+
+/* The looks of each second come each 20 ms. */
+static bool hurry;
+
+int timerfd_settime(int fd, int flags, const struct itimerspec *time, struct itimerspec *old)
+{
+    FIND_NEXT(timerfd_settime);
+    struct itimerspec sooner = *time;
+    if (hurry && time->it_value.tv_nsec > 100000000)
+        sooner.it_value = sooner.it_interval = (struct timespec){ .tv_nsec = 20000000 };
+    return next(fd, flags, &sooner, old);
 }
 
 static void host_handler(int sig)
@@ -198,5 +211,25 @@ TEST(signal_lost, once_SIGCHLD_arrives_again_it_sleeps_through)
     expect_settled(x);
     int wakes = count_wakes(x, window_ms);
     CHECK(wakes <= most, "%d wake-ups in %d ms", wakes, window_ms);
+    exitfd_close(x);
+}
+
+/* As pam_unix, a JVM and libuv do. POSIX: setting it to SIG_DFL discards a SIGCHLD that is pending, also where it was that. */
+TEST(signal_lost, a_pending_signal_that_is_discarded)
+{
+    int epipes = 0;
+    hurry = true;
+    struct exitfd *x = open_exitfd();
+    struct gate gate = open_gate();
+    pid_t pid = start_child(&gate, 9);
+    CHECK_EQ(exitfd_add(x, pid, 0, x), 0);
+    let_through(&gate, 1);
+    wait_until_zombie(pid);
+    set_sigchld(SIG_DFL, 0);
+    if (!build_is_posix()) /* a handler of ours is away, and there is no timer */
+        wait_readable(exitfd_get_fd(x));
+    struct exitfd_event event = wait_event_by_calling(x, &epipes);
+    expect_exited(&event, pid, 9, x);
+    close_gate(&gate);
     exitfd_close(x);
 }

@@ -100,6 +100,8 @@ void wait_behind(const struct gate *gate); /* for a child's own code; async-sign
 pid_t start_child(const struct gate *gate, int ending);
 /* For thousands: where the system can, it shares our memory, as copying that is most of the cost of a fork. */
 pid_t start_light_child(const struct gate *gate, int status);
+/* One that clone(2) gives another exit signal than SIGCHLD, or none (0). It does not end with the test, but at the gate's end. */
+pid_t start_child_signalling(int exit_signal, const struct gate *gate, int status);
 pid_t start_child_exit(int status);
 pid_t start_child_killed(int sig);
 

@@ -125,6 +125,20 @@ pid_t start_light_child(const struct gate *gate, int status)
 }
 #endif
 
+#ifdef __linux__
+pid_t start_child_signalling(int exit_signal, const struct gate *gate, int status)
+{
+    pid_t pid = (pid_t)syscall(SYS_clone, exit_signal, NULL, NULL, NULL, NULL);
+    if (pid == 0) {
+        if (gate != NULL)
+            wait_behind(gate);
+        _exit(status);
+    }
+    CHECK(pid > 0, "clone: %s", strerror(errno));
+    return pid;
+}
+#endif
+
 pid_t start_child_exit(int status)
 {
     return start_child(NULL, status);

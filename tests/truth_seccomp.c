@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What truth_fallback.c injects, for real: filters that deny pidfds to this process. */
-#include "truth_support.h"
+#include "life_support.h"
 
 #include <seccomp.h>
 #include <stdlib.h>
@@ -167,4 +167,39 @@ TEST(seccomp, EPERM_for_what_a_back_end_needs_besides)
 TEST(seccomp, ENOSYS_for_what_a_back_end_needs_besides)
 {
     filter_timerfd(ENOSYS);
+}
+
+static void *do_nothing(void *argument)
+{
+    const struct gate *gate = argument;
+    unblock_sigchld();
+    wait_behind(gate);
+    return NULL;
+}
+
+/* The signal would go to that one, and the signalfd be silent. */
+TEST(seccomp, ENOSYS_for_every_pidfd_beside_a_thread_with_SIGCHLD_unblocked)
+{
+    if (getenv("EXITFD_BACKEND") != NULL || build_is_posix())
+        SKIP("this is about the automatic choice");
+    struct exitfd *x;
+    struct gate gate = open_gate();
+    deny_pidfds(ENOSYS);
+    block_sigchld();
+    x = open_exitfd();
+    CHECK_STR(exitfd_get_backend(x), "signalfd");
+    exitfd_close(x);
+    struct helper helper = start_helper(do_nothing, &gate);
+    CHECK(wait_until_asleep(helper.tid));
+    x = open_exitfd();
+    CHECK_STR(exitfd_get_backend(x), "self-pipe");
+    pid_t pid = start_child_exit(124);
+    CHECK_EQ(exitfd_add(x, pid, 0, x), 0);
+    struct exitfd_event event = wait_event(x);
+    expect_exited(&event, pid, 124, x);
+    let_through(&gate, 1);
+    join_helper(&helper);
+    close_gate(&gate);
+    exitfd_close(x);
+    unblock_sigchld();
 }

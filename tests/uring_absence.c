@@ -16,7 +16,7 @@
 
 /* Between the library and liburing. 0: not at all. */
 static int setup_error, eventfd_error;
-static bool no_waitid;
+static bool no_waitid, no_polls;
 
 int io_uring_queue_init(unsigned entries, struct io_uring *ring, unsigned flags)
 {
@@ -34,6 +34,30 @@ struct io_uring_probe *io_uring_get_probe_ring(struct io_uring *ring)
 {
     FIND_NEXT(io_uring_get_probe_ring);
     return no_waitid ? NULL : next(ring);
+}
+
+/* An operation that there is not: the kernel refuses it as one that a restriction forbids, at its submission. */
+static void refuse_polls(struct io_uring *ring)
+{
+    for (unsigned i = ring->sq.sqe_head; no_polls && i != ring->sq.sqe_tail; i++) {
+        struct io_uring_sqe *sqe = &ring->sq.sqes[i & *ring->sq.kring_mask];
+        if (sqe->opcode == IORING_OP_POLL_ADD)
+            sqe->opcode = UINT8_MAX;
+    }
+}
+
+int io_uring_submit(struct io_uring *ring)
+{
+    FIND_NEXT(io_uring_submit);
+    refuse_polls(ring);
+    return next(ring);
+}
+
+int io_uring_submit_and_get_events(struct io_uring *ring)
+{
+    FIND_NEXT(io_uring_submit_and_get_events);
+    refuse_polls(ring);
+    return next(ring);
 }
 
 static void expect_open(int wanted)
@@ -73,6 +97,32 @@ TEST(uring_absence, a_ring_that_registers_nothing_is_enotsup)
     exitfd_close(open_exitfd());
     eventfd_error = -ENOSYS;
     expect_open(-ENOTSUP);
+}
+
+/* As under restrictions of the whole task, which a sandbox sets (Linux 7.0). */
+TEST(uring_absence, a_ring_that_polls_nothing_is_enotsup)
+{
+    exitfd_close(open_exitfd());
+    no_polls = true;
+    expect_open(-ENOTSUP);
+}
+
+/* A wait with time-out 0 returns, and the exit is told without a poll. */
+TEST(uring_absence, a_poll_that_is_refused_after_the_open)
+{
+    struct exitfd *x = open_exitfd();
+    struct gate gate = open_gate();
+    struct exitfd_event event;
+    no_polls = true;
+    pid_t pid = start_child(&gate, 7);
+    CHECK_EQ(exitfd_add(x, pid, 0, &gate), 0);
+    CHECK_EQ(exitfd_wait(x, &event, 1, 0), 0);
+    CHECK_EQ(exitfd_get_pidfd(x, pid), -ENOTSUP);
+    let_through(&gate, 1);
+    event = wait_event(x);
+    expect_exited(&event, pid, 7, &gate);
+    close_gate(&gate);
+    exitfd_close(x);
 }
 
 TEST(uring_absence, no_fds_left)

@@ -225,6 +225,45 @@ TEST(uring_ring, one_child_stolen_after_the_completion)
     }
 }
 
+/* A ring for polled devices refuses each poll of anything else, as restrictions refuse any. */
+TEST(uring_ring, a_refused_poll_is_not_made_again)
+{
+    struct exitfd *x = open_exitfd();
+    struct io_uring ring = open_ring(IORING_SETUP_IOPOLL);
+    poll_exitfd(&ring, x);
+    struct completion done = next_completion(&ring);
+    const struct io_uring_cqe cqe = { .user_data = done.user_data, .res = done.res, .flags = done.flags };
+    CHECK(done.res < 0, "res %d", done.res);
+    CHECK_EQ(exitfd_uring_keep_polling(&ring, &cqe, x), done.res);
+    CHECK_EQ(io_uring_sq_ready(&ring), 0);
+    close_ring(&ring);
+    exitfd_close(x);
+}
+
+TEST(uring_ring, one_child_with_another_exit_signal)
+{
+    struct io_uring ring = open_ring(0);
+    if (!has_waitid_requests(&ring))
+        SKIP("no IORING_OP_WAITID in this kernel: Linux 6.7");
+    for (unsigned flags = 0; flags <= EXITFD_OBSERVE; flags += EXITFD_OBSERVE) {
+        struct gate gate = open_gate();
+        struct exitfd_event event;
+        pid_t pid = start_child_signalling(flags ? SIGCONT : 0, &gate, 8);
+        struct io_uring_sqe *sqe = get_sqe(&ring, 0);
+        exitfd_uring_prep_child(sqe, pid, flags);
+        submit(&ring);
+        CHECK_EQ(io_uring_cq_ready(&ring), 0, "it lives");
+        let_through(&gate, 1);
+        struct completion done = next_completion(&ring);
+        const struct io_uring_cqe cqe = { .res = done.res };
+        CHECK_EQ(exitfd_uring_take_child(&cqe, pid, flags, &gate, &event), 1);
+        expect_event(&event, pid, CLD_EXITED, 8, flags ? EXITFD_PEEKED : EXITFD_REAPED, &gate);
+        CHECK_EQ(waitpid(pid, NULL, __WALL | WNOHANG), flags ? pid : -1);
+        close_gate(&gate);
+    }
+    close_ring(&ring);
+}
+
 TEST(uring_ring, one_child_that_lives_on)
 {
     const struct io_uring_cqe early = { .res = 0 }, cancelled = { .res = -ECANCELED }, unknown = { .res = -EINVAL };

@@ -80,6 +80,8 @@ static inline int exitfd_uring_prep_poll(struct io_uring_sqe *sqe, const struct 
  *
  * -EAGAIN     no SQE is free. Submit, and call it again with the same cqe.
  * -ECANCELED  the poll was cancelled, and stays so
+ * and any other error that the kernel put into cqe->res, such as -EACCES from
+ * a ring with restrictions. The kernel refused the poll, and would do it again.
  */
 static inline int exitfd_uring_keep_polling(struct io_uring *ring, const struct io_uring_cqe *cqe,
                                             const struct exitfd *x)
@@ -89,8 +91,8 @@ static inline int exitfd_uring_keep_polling(struct io_uring *ring, const struct 
 
     if (cqe->flags & IORING_CQE_F_MORE)
         return 0;
-    if (cqe->res == -ECANCELED)
-        return -ECANCELED;
+    if (cqe->res < 0 && cqe->res != -EAGAIN && cqe->res != -EINTR)
+        return cqe->res;
     error = exitfd_get_fd(x);
     if (error < 0)
         return error;
@@ -118,7 +120,7 @@ static inline void exitfd_uring_prep_child(struct io_uring_sqe *sqe, pid_t pid, 
 
     (void)flags;
     io_uring_prep_rw((int)op_waitid, sqe, (int)pid, NULL, P_PID, 0);
-    sqe->file_index = WEXITED | WNOWAIT;
+    sqe->file_index = WEXITED | WNOWAIT | __WALL; /* whatever its exit signal is */
 }
 
 static inline int exitfd_uring_peek(pid_t pid, struct exitfd_event *event)
@@ -128,7 +130,7 @@ static inline int exitfd_uring_peek(pid_t pid, struct exitfd_event *event)
 
     memset(&info, 0, sizeof info);
     do
-        error = waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT);
+        error = waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL);
     while (error < 0 && errno == EINTR);
     if (error < 0)
         return -errno;
@@ -149,7 +151,7 @@ static inline int exitfd_uring_reap(pid_t pid, struct exitfd_event *event)
     if (found != 1)
         return found;
     do
-        found = wait4(pid, &status, WNOHANG, &event->rusage);
+        found = wait4(pid, &status, WNOHANG | __WALL, &event->rusage);
     while (found < 0 && errno == EINTR);
     if (found <= 0)
         return found < 0 ? -errno : 0;

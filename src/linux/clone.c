@@ -35,7 +35,7 @@ struct clone_arguments {
 /* Without privileges the kernel asks for the flag, also of a process whose children could not get any. */
 static uint64_t autokill_flags(void)
 {
-    return CLONE_UNTIL_CLOSED | (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 ? CLONE_NO_PRIVILEGES : 0);
+    return CLONE_UNTIL_CLOSED | (syscall(SYS_prctl, PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 ? CLONE_NO_PRIVILEGES : 0);
 }
 
 #if defined __x86_64__ && !defined __ILP32__

@@ -5,6 +5,7 @@
  */
 #include "linux/record.h"
 
+#include "errnos.h"
 #include "linux/sys.h"
 #include "platform.h"
 #include "status.h"
@@ -113,6 +114,16 @@ bool xfd_platform_is_same(int pidfd, int other)
 int xfd_platform_kill(int pidfd, int signum)
 {
     return syscall(SYS_pidfd_send_signal, pidfd, signum, NULL, 0) < 0 ? -errno : 0;
+}
+
+/* Where the signal cannot be sent, Linux 6.13 says it too. */
+bool xfd_platform_is_reaped(int pidfd)
+{
+    int error = xfd_platform_kill(pidfd, 0);
+
+    if (error != 0 && xfd_not_here(-error) == -ENOTSUP)
+        error = xfd_record_get_parent(pidfd);
+    return error == -ESRCH;
 }
 
 /* Linux 6.9. Older kernels say EINVAL, as they do for a signal that does not exist. */

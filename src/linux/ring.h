@@ -5,6 +5,9 @@
 
 #include <liburing.h>
 #include <stdbool.h>
+#include <stdint.h>
+
+#define COMPLETION_IGNORED UINT64_MAX /* no slot has this number (watches.h) */
 
 bool xfd_ring_may_lose_a_wake_up(void);
 

@@ -19,6 +19,17 @@ int xfd_set_add(struct exitfd *x, int fd, uint32_t events, uint64_t token)
     return epoll_ctl(x->fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
+/* A filter may allow what opens the three and forbid what uses them. */
+static int try_out(struct exitfd *x)
+{
+    struct epoll_event ready;
+
+    if (timerfd_settime(x->timer_fd, 0, &(struct itimerspec){ 0 }, NULL) < 0)
+        return -errno;
+    int count = xfd_set_take(x, &ready, 1);
+    return count < 0 ? count : 0;
+}
+
 static int open_all(struct exitfd *x)
 {
     x->fd = epoll_create1(EPOLL_CLOEXEC);
@@ -32,7 +43,9 @@ static int open_all(struct exitfd *x)
     if (x->timer_fd < 0)
         return -errno;
     int error = xfd_set_add(x, x->wake.fd, EPOLLIN, TOKEN_WAKE);
-    return error < 0 ? error : xfd_set_add(x, x->timer_fd, EPOLLIN, TOKEN_TIMER);
+    if (error == 0)
+        error = xfd_set_add(x, x->timer_fd, EPOLLIN, TOKEN_TIMER);
+    return error < 0 ? error : try_out(x);
 }
 
 int xfd_set_open(struct exitfd *x)

@@ -4,16 +4,18 @@
  * exitfd reads it wakes the others, its siblings, through their listeners.
  */
 #include "linux/set.h"
+#include "linux/threads.h"
 #include "posix/sigchld.h"
 
 #include <errno.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+/* Another thread that has SIGCHLD not blocked takes it away from the signalfd. Who named this back end may know better. */
 static int probe(unsigned flags, bool forced)
 {
     if (xfd_sigchld_is_blocked())
-        return 0;
+        return forced || !xfd_threads_one_takes(SIGCHLD) ? 0 : -ENOTSUP;
     return forced && !(flags & EXITFD_NO_SIGNALS) ? 0 : -ENOTSUP;
 }
 

@@ -9,6 +9,7 @@
  * the eventfd is read after the work. What came between the two is in the TASKRUN flag, which the kernel sets before it
  * signals. tests/uring_traps.c shows all of this.
  */
+#include "errnos.h"
 #include "event.h"
 #include "linux/child.h"
 #include "linux/ring.h"
@@ -26,8 +27,7 @@
 #define SINGLE_ADDS 16 /* so many between two waits are handed to the kernel one by one, further ones together */
 #define OP_WAITID 50   /* IORING_OP_WAITID, absent from liburing 2.3 */
 
-/* No slot has these numbers (watches.h). */
-#define COMPLETION_IGNORED UINT64_MAX
+/* As COMPLETION_IGNORED, no slot has this number (watches.h). */
 #define COMPLETION_TIMER (UINT64_MAX - 1)
 
 struct uring {
@@ -232,9 +232,17 @@ static int take_waited(const struct watch *w, int answer, struct exitfd_event *e
     return found != 0;
 }
 
-/* It was reported too soon. 0, or -EAGAIN: the kernel could not be asked. */
-static int ask_again(struct exitfd *x, struct watch *w, bool requested)
+/* The kernel has not polled, and never will. */
+static bool is_refused(const struct watch *w, int answer)
 {
+    return answer < 0 && xfd_not_here(-answer) == -ENOTSUP && !(w->flags & EXITFD_OBSERVE);
+}
+
+/* It was reported too soon. 0, or -EAGAIN: the kernel could not be asked. */
+static int ask_again(struct exitfd *x, struct watch *w, bool requested, int answer)
+{
+    if (is_refused(w, answer))
+        xfd_close_fd(&w->pidfd);
     /* A child that we trace ourselves has stopped: until its tracer takes that, waitid would report it again at once. */
     if (w->pidfd < 0)
         return xfd_tracking_add(x, w, 0, true);
@@ -254,7 +262,7 @@ static int finish_watch(struct exitfd *x, struct watch *w, const struct io_uring
     if (taken < 0)
         return -EAGAIN;
     if (taken == 0)
-        return ask_again(x, w, requested);
+        return ask_again(x, w, requested, cqe->res);
     if (w->flags & EXITFD_HOLD) {
         hold(x, w, requested);
         return count;

@@ -8,6 +8,9 @@
 
 #include <errno.h>
 
+/* clone(2) may give a child another one than SIGCHLD, or none. */
+const int xfd_platform_any_exit_signal = __WALL;
+
 /* The kernel's struct rusage: what the libc's is laid out like wherever its time_t is a long. */
 struct kernel_rusage {
     long utime_sec, utime_usec, stime_sec, stime_usec;

@@ -2,6 +2,7 @@
 /* What there is no portable way to do. */
 #include "orphans.h"
 #include "platform.h"
+#include "ticker.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -44,6 +45,12 @@ int xfd_platform_kill(int pidfd, int signum)
     return -ENOTSUP;
 }
 
+bool xfd_platform_is_reaped(int pidfd)
+{
+    (void)pidfd;
+    return false;
+}
+
 int xfd_platform_kill_group(int pidfd, int signum)
 {
     (void)pidfd, (void)signum;
@@ -60,4 +67,26 @@ int xfd_platform_list_children(pid_t **ret)
 {
     (void)ret;
     return -ENOTSUP;
+}
+
+int xfd_ticker_open(struct exitfd *x, int pipe_end)
+{
+    (void)x, (void)pipe_end;
+    return -ENOTSUP;
+}
+
+void xfd_ticker_set(struct exitfd *x, int period_ms)
+{
+    (void)x, (void)period_ms;
+}
+
+bool xfd_ticker_drain(struct exitfd *x)
+{
+    (void)x;
+    return false;
+}
+
+void xfd_ticker_close(struct exitfd *x)
+{
+    (void)x;
 }

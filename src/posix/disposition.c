@@ -228,7 +228,8 @@ int xfd_disposition_install(bool stops, bool newcomer)
 {
     struct sigaction current;
 
-    sigaction(SIGCHLD, NULL, &current);
+    if (sigaction(SIGCHLD, NULL, &current) < 0)
+        return -errno;
     struct trampoline *t = ours(&current);
     if (t)
         update(t, &current, stops);
