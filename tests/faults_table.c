@@ -82,7 +82,8 @@ const struct call fault_calls[] = {
 
     { "mmap", NULL, { ENOMEM, EAGAIN }, NULL },
     { "madvise", NULL, { EINVAL, ENOMEM, EPERM }, NULL }, /* EINVAL: before Linux 4.14; EPERM: seccomp */
-    { "mprotect", NULL, { ENOMEM }, NULL },               /* ignored: the guard of a stack that is large enough */
+    { "mremap", NULL, { ENOMEM, EAGAIN }, NULL },
+    { "mprotect", NULL, { ENOMEM }, NULL }, /* ignored: the guard of a stack that is large enough */
     { "munmap", NULL, { 0 }, "fails for want of memory only where it splits a mapping" },
     { "uname", NULL, { 0 }, ONLY_BAD_ARGUMENTS },
     { "pthread_atfork", NULL, { ENOMEM }, NULL },
