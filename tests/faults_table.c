@@ -106,6 +106,7 @@ const struct call fault_calls[] = {
     { "sigismember", NULL, { 0 }, ONLY_BAD_ARGUMENTS },
     { "sigtimedwait", NULL, { EAGAIN, EINTR }, NULL }, /* ignored: it only sleeps */
 
+    { "open", NULL, { 0 }, "a forked child's, which then keeps its copies of the pidfds" },
     { "opendir", NULL, { EMFILE, ENFILE, ENOMEM, ENOENT, EACCES }, NULL },
     { "readdir", NULL, { 0 }, ONLY_BAD_ARGUMENTS },
     { "closedir", NULL, { 0 }, CLOSES },
