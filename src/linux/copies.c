@@ -65,11 +65,11 @@ void xfd_copies_close(const struct exitfd *x)
     if (file < 0)
         return;
     while (asked < MOST && (got = read(file, text + used, sizeof text - 1 - used)) > 0) {
-        char *line = text, *end;
-        text[used + (size_t)got] = '\0';
+        char *line = text, *end, *rest = text + used + got;
+        *rest = '\0';
         for (; (end = strchr(line, '\n')); line = end + 1)
             asked += close_copy(x, line);
-        used = strlen(line);
+        used = (size_t)(rest - line);
         memmove(text, line, used);
     }
     close(file);
