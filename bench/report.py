@@ -195,8 +195,8 @@ def marks(results):
         yield f"{PIDFD}, wakes while idle, N = {size:,}", results.median("calls", size, PIDFD, "idle_wakes"), 0, False, \
             results.median("calls", size, LIMIT, "idle_wakes")
     for size in results.sizes["memory"]:
-        yield f"{PIDFD}, bytes for each of {size:,} watched children", \
-            results.median("memory", size, PIDFD, "allocated"), 64, False, results.median("memory", size, LIMIT, "allocated")
+        yield f"{PIDFD}, bytes of resident memory for each of {size:,} watched children", \
+            results.median("memory", size, PIDFD, "resident"), 64, False, results.median("memory", size, LIMIT, "resident")
 
 
 def growth(results, name):

@@ -16,6 +16,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 struct uring;
 
@@ -33,7 +34,8 @@ struct backend {
     /* Makes x->fd and what else it needs; x is zeroed but for flags, and its fds are -1. On failure all is undone. */
     int (*open)(struct exitfd *x);
 
-    /* Also called in a forked child: then the epoll sets are shared with the parent and must not be changed. */
+    /* Also called in a forked child: then the epoll sets are shared with the parent and must not be changed, and of x
+       only what is kept there can be read. */
     void (*close)(struct exitfd *x);
 
     /* Watches the process of w (bound, flags set). With pidfd >= 0 that names it, and is owned by the back end after 0.
@@ -59,17 +61,26 @@ struct backend {
 
 extern const struct backend *const xfd_backends[]; /* of this build, in order of preference, NULL at the end */
 
-/* Each struct in it is written by the files of its header alone. */
+/*
+ * Each struct in it is written by the files of its header alone. What comes first is written at open, and when the table
+ * grows: a forked child keeps it. The rest is as private.h says.
+ */
 struct exitfd {
     const struct backend *backend;
     unsigned flags;
     uint64_t owner; /* the process that opened it, process.h */
     int fd;
-    atomic_uint sleepers; /* threads that sleep in exitfd_wait */
-
-    pthread_mutex_t lock; /* guards all that follows; never held while blocked */
-    struct watches watches;
+    int timer_fd, signal_fd; /* linux/set.c, linux/signalfd.c; the latter is polled beside fd */
+    int pipe_end;            /* posix/selfpipe.c */
     struct wake wake;
+    struct listener *listener; /* subscription.h: reserved from open to close */
+    pthread_t opener;          /* linux/signalfd.c */
+    struct uring *uring;
+
+    struct watches watches; /* of its first half a forked child frees what lies elsewhere */
+
+    pthread_mutex_t lock; /* guards the watches and all that follows but sleepers; never held while blocked */
+    atomic_uint sleepers; /* threads that sleep in exitfd_wait */
     struct tracking tracking;
     struct subscription subscription;
     struct scan scan;
@@ -77,11 +88,8 @@ struct exitfd {
     struct foreign_reaps foreign_reaps;
     struct orphan_watch orphans;
     struct exitfd *next_open; /* registry.c */
-
-    int timer_fd, signal_fd; /* linux/set.c, linux/signalfd.c; the latter is polled beside fd */
-    int pipe_end;            /* posix/selfpipe.c */
-    pthread_t opener;        /* linux/signalfd.c */
-    struct uring *uring;
 };
+
+#define KEPT_OF_EXITFD offsetof(struct exitfd, watches.free_slot)
 
 #endif

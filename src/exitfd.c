@@ -6,6 +6,7 @@
 #include "errnos.h"
 #include "object.h"
 #include "platform.h"
+#include "private.h"
 #include "process.h"
 #include "registry.h"
 #include "status.h"
@@ -14,7 +15,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #define ANY_CHILD ((pid_t)-1)
@@ -40,7 +40,7 @@ int exitfd_open(struct exitfd **ret, unsigned flags)
     int error = xfd_process_init();
     if (error < 0)
         return error;
-    struct exitfd *x = calloc(1, sizeof *x);
+    struct exitfd *x = xfd_private_alloc(KEPT_OF_EXITFD, sizeof *x);
     if (!x)
         return -ENOMEM;
     x->flags = flags;
@@ -48,7 +48,7 @@ int exitfd_open(struct exitfd **ret, unsigned flags)
     error = xfd_dispatch(x, open_backend);
     pthread_setcancelstate(cancel_state, &cancel_state);
     if (error < 0) {
-        free(x);
+        xfd_private_free(x, KEPT_OF_EXITFD, sizeof *x);
         return error;
     }
     xfd_registry_add(x);
@@ -66,17 +66,13 @@ struct exitfd *exitfd_close(struct exitfd *x)
     xfd_process_id(); /* forgets the parent's locks, in a child of _Fork */
     xfd_orphans_close(x);
     xfd_registry_remove(x); /* first, because a look for orphans holds the lock now and then */
-    /* Locked, in a forked child, for ever: another thread was changing the table, which cannot be trusted here. */
-    if (pthread_mutex_trylock(&x->lock) != 0)
-        xfd_watches_abandon(&x->watches);
-    else
-        pthread_mutex_unlock(&x->lock);
     xfd_stops_close(x);
     xfd_autokill_close(x);
     x->backend->close(x);
     xfd_watches_free(&x->watches);
-    pthread_mutex_destroy(&x->lock);
-    free(x);
+    if (!xfd_object_is_stale(x)) /* another thread of the parent may hold the lock */
+        pthread_mutex_destroy(&x->lock);
+    xfd_private_free(x, KEPT_OF_EXITFD, sizeof *x);
     xfd_orphans_look_again();
     pthread_setcancelstate(cancel_state, &cancel_state);
     return NULL;

@@ -7,48 +7,68 @@
  */
 #include "foreign_reaps.h"
 
+#include "private.h"
+
+#include <errno.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
 
 #define REAPS_KEPT 256
 
-static _Atomic unsigned long own_faults;
-static _Atomic unsigned reaping;                      /* threads between their wait and their note of it */
-static _Atomic uint64_t own_reaps, reaps[REAPS_KEPT]; /* each the number of the reap, and the pid in the lower half */
+struct own_reaps {
+    _Atomic unsigned long faults;
+    _Atomic unsigned reaping;               /* threads between their wait and their note of it */
+    _Atomic uint64_t count, of[REAPS_KEPT]; /* each the number of the reap, and the pid in the lower half */
+};
+
+static void *_Atomic memory; /* private.h: each reap writes to it */
+
+static struct own_reaps *own(void)
+{
+    return atomic_load_explicit(&memory, memory_order_acquire);
+}
+
+int xfd_foreign_reaps_init(void)
+{
+    return xfd_private_alloc_once(&memory, sizeof(struct own_reaps)) ? 0 : -ENOMEM;
+}
 
 void xfd_own_reap_begin(void)
 {
-    atomic_fetch_add(&reaping, 1);
+    atomic_fetch_add(&own()->reaping, 1);
 }
 
 /* The faults go last: a thread that finds them counted also finds the reap. */
 void xfd_own_reap_end(pid_t pid, long faults)
 {
+    struct own_reaps *reaps = own();
+
     if (pid > 0) {
-        uint64_t number = atomic_fetch_add(&own_reaps, 1);
-        atomic_store(&reaps[number % REAPS_KEPT], number << 32 | (uint32_t)pid);
-        atomic_fetch_add(&own_faults, (unsigned long)faults);
+        uint64_t number = atomic_fetch_add(&reaps->count, 1);
+        atomic_store(&reaps->of[number % REAPS_KEPT], number << 32 | (uint32_t)pid);
+        atomic_fetch_add(&reaps->faults, (unsigned long)faults);
     }
-    atomic_fetch_sub(&reaping, 1);
+    atomic_fetch_sub(&reaps->reaping, 1);
 }
 
 /* False, and *faults as it was, where it cannot be known. */
 static bool count_foreign_faults(unsigned long *faults)
 {
     struct rusage children = { 0 };
-    unsigned long own = atomic_load(&own_faults);
+    struct own_reaps *reaps = own();
+    unsigned long own_faults = atomic_load(&reaps->faults);
 
     getrusage(RUSAGE_CHILDREN, &children);
-    if (children.ru_minflt == 0 || atomic_load(&reaping) > 0 || atomic_load(&own_faults) != own)
+    if (children.ru_minflt == 0 || atomic_load(&reaps->reaping) > 0 || atomic_load(&reaps->faults) != own_faults)
         return false;
-    *faults = (unsigned long)children.ru_minflt - own;
+    *faults = (unsigned long)children.ru_minflt - own_faults;
     return true;
 }
 
 void xfd_foreign_reaps_open(struct foreign_reaps *r)
 {
     count_foreign_faults(&r->faults);
-    r->own_seen = atomic_load(&own_reaps);
+    r->own_seen = atomic_load(&own()->count);
 }
 
 bool xfd_foreign_reaps_since(struct foreign_reaps *r)
@@ -60,11 +80,12 @@ bool xfd_foreign_reaps_since(struct foreign_reaps *r)
 
 int xfd_foreign_reaps_next_own(struct foreign_reaps *r, pid_t *pid)
 {
-    uint64_t now = atomic_load(&own_reaps);
+    struct own_reaps *reaps = own();
+    uint64_t now = atomic_load(&reaps->count);
 
     if (r->own_seen == now)
         return 0;
-    uint64_t reap = atomic_load(&reaps[r->own_seen % REAPS_KEPT]);
+    uint64_t reap = atomic_load(&reaps->of[r->own_seen % REAPS_KEPT]);
     if (reap >> 32 != (uint32_t)r->own_seen || (uint32_t)reap == 0) {
         r->own_seen = now;
         return -1;
@@ -76,5 +97,5 @@ int xfd_foreign_reaps_next_own(struct foreign_reaps *r, pid_t *pid)
 
 void xfd_foreign_reaps_forked(void)
 {
-    atomic_store(&reaping, 0);
+    atomic_store(&own()->reaping, 0);
 }

@@ -12,6 +12,8 @@ struct foreign_reaps {
     uint64_t own_seen;    /* how many reaps of this library have been looked at */
 };
 
+int xfd_foreign_reaps_init(void); /* before all others; 0 or -ENOMEM */
+
 void xfd_foreign_reaps_open(struct foreign_reaps *r);
 
 /* Whether other code has reaped a child since the last time. True as well where that cannot be known: gVisor counts no

@@ -5,11 +5,16 @@
 
 #include <errno.h>
 
+bool xfd_object_is_stale(const struct exitfd *x)
+{
+    return x->owner != xfd_process_id();
+}
+
 int xfd_object_check(const struct exitfd *x)
 {
     if (!x)
         return -EINVAL;
-    if (x->owner != xfd_process_id())
+    if (xfd_object_is_stale(x))
         return -ESTALE;
     return x->backend->check ? x->backend->check(x) : 0;
 }

@@ -5,6 +5,7 @@
 
 #include "backend.h"
 
+bool xfd_object_is_stale(const struct exitfd *x); /* this is a forked child of the process that opened it */
 int xfd_object_check(const struct exitfd *x);
 int xfd_object_check_flags(const struct exitfd *x, unsigned flags); /* those of a watch */
 

@@ -97,6 +97,8 @@ int xfd_process_init(void)
         xfd_process_id();
         return 0;
     }
+    if (xfd_foreign_reaps_init() < 0 || xfd_registry_init() < 0)
+        return -ENOMEM;
     if (!atomic_load(&registered) && pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) != 0)
         return -ENOMEM;
     atomic_store(&registered, true);

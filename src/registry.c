@@ -7,108 +7,155 @@
 
 #include "object.h"
 #include "platform.h"
+#include "private.h"
 #include "process.h"
 
 #include <errno.h>
 #include <stdatomic.h>
 
-static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct exitfd *first_open, *catch_all;
-static struct start_in_progress *oldest_start, *newest_start;
-static _Atomic uint64_t start_seq;
-static uint64_t wake_after; /* the holder waits for the starts up to this one; 0: for none */
+struct registry {
+    pthread_mutex_t lock;
+    struct exitfd *first_open, *catch_all;
+    struct start_in_progress *oldest_start, *newest_start;
+    _Atomic uint64_t start_seq;
+    uint64_t wake_after; /* the holder waits for the starts up to this one; 0: for none */
+};
+
+static void *_Atomic memory; /* private.h: each start writes to it */
+
+static struct registry *registry(void)
+{
+    return atomic_load_explicit(&memory, memory_order_acquire);
+}
+
+static void discard(struct registry *r)
+{
+    pthread_mutex_destroy(&r->lock);
+    xfd_private_free(r, 0, sizeof *r);
+}
+
+int xfd_registry_init(void)
+{
+    void *none = NULL;
+
+    if (registry())
+        return 0;
+    struct registry *r = xfd_private_alloc(0, sizeof *r);
+    if (!r)
+        return -ENOMEM;
+    if (pthread_mutex_init(&r->lock, NULL) != 0) {
+        xfd_private_free(r, 0, sizeof *r);
+        return -ENOMEM;
+    }
+    if (!atomic_compare_exchange_strong(&memory, &none, r)) /* another thread was faster */
+        discard(r);
+    return 0;
+}
 
 void xfd_registry_lock(void)
 {
-    pthread_mutex_lock(&registry_lock);
+    pthread_mutex_lock(&registry()->lock);
 }
 
 void xfd_registry_unlock(void)
 {
-    pthread_mutex_unlock(&registry_lock);
+    pthread_mutex_unlock(&registry()->lock);
 }
 
 void xfd_registry_add(struct exitfd *x)
 {
-    pthread_mutex_lock(&registry_lock);
-    x->next_open = first_open;
-    first_open = x;
-    pthread_mutex_unlock(&registry_lock);
+    struct registry *r = registry();
+
+    pthread_mutex_lock(&r->lock);
+    x->next_open = r->first_open;
+    r->first_open = x;
+    pthread_mutex_unlock(&r->lock);
 }
 
 void xfd_registry_remove(struct exitfd *x)
 {
-    pthread_mutex_lock(&registry_lock);
-    struct exitfd **link = &first_open;
+    struct registry *r = registry();
+
+    pthread_mutex_lock(&r->lock);
+    struct exitfd **link = &r->first_open;
     while (*link && *link != x)
         link = &(*link)->next_open;
     if (*link)
         *link = x->next_open;
-    if (catch_all == x)
-        catch_all = NULL;
-    pthread_mutex_unlock(&registry_lock);
+    if (r->catch_all == x)
+        r->catch_all = NULL;
+    pthread_mutex_unlock(&r->lock);
 }
 
 void xfd_registry_forked(void)
 {
-    pthread_mutex_init(&registry_lock, NULL);
-    first_open = catch_all = NULL;
-    oldest_start = newest_start = NULL;
-    wake_after = 0;
+    struct registry *r = registry();
+
+    pthread_mutex_init(&r->lock, NULL);
+    r->first_open = r->catch_all = NULL;
+    r->oldest_start = r->newest_start = NULL;
+    r->wake_after = 0;
 }
 
 void xfd_registry_wake_catch_all(void)
 {
+    struct registry *r = registry();
     int cancel_state;
 
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-    pthread_mutex_lock(&registry_lock);
-    if (catch_all)
-        wake_up(&catch_all->wake);
-    pthread_mutex_unlock(&registry_lock);
+    pthread_mutex_lock(&r->lock);
+    if (r->catch_all)
+        wake_up(&r->catch_all->wake);
+    pthread_mutex_unlock(&r->lock);
     pthread_setcancelstate(cancel_state, &cancel_state);
 }
 
 void xfd_registry_begin_start(struct start_in_progress *start)
 {
-    pthread_mutex_lock(&registry_lock);
-    *start = (struct start_in_progress){ .seq = atomic_fetch_add(&start_seq, 1) + 1, .previous = newest_start };
-    *(newest_start ? &newest_start->next : &oldest_start) = start;
-    newest_start = start;
-    pthread_mutex_unlock(&registry_lock);
+    struct registry *r = registry();
+
+    pthread_mutex_lock(&r->lock);
+    *start = (struct start_in_progress){ .seq = atomic_fetch_add(&r->start_seq, 1) + 1, .previous = r->newest_start };
+    *(r->newest_start ? &r->newest_start->next : &r->oldest_start) = start;
+    r->newest_start = start;
+    pthread_mutex_unlock(&r->lock);
 }
 
 uint64_t xfd_registry_oldest_start(void)
 {
-    return oldest_start ? oldest_start->seq : NO_START;
+    const struct registry *r = registry();
+    return r->oldest_start ? r->oldest_start->seq : NO_START;
 }
 
 void xfd_registry_wake_after_starts(uint64_t seq)
 {
-    wake_after = seq;
+    registry()->wake_after = seq;
 }
 
 static bool is_wake_due(void)
 {
-    bool due = wake_after != 0 && xfd_registry_oldest_start() > wake_after;
-    wake_after = due ? 0 : wake_after;
+    struct registry *r = registry();
+    bool due = r->wake_after != 0 && xfd_registry_oldest_start() > r->wake_after;
+    r->wake_after = due ? 0 : r->wake_after;
     return due;
 }
 
 void xfd_registry_end_start(struct start_in_progress *start)
 {
-    pthread_mutex_lock(&registry_lock);
-    *(start->previous ? &start->previous->next : &oldest_start) = start->next;
-    *(start->next ? &start->next->previous : &newest_start) = start->previous;
+    struct registry *r = registry();
+
+    pthread_mutex_lock(&r->lock);
+    *(start->previous ? &start->previous->next : &r->oldest_start) = start->next;
+    *(start->next ? &start->next->previous : &r->newest_start) = start->previous;
     bool due = is_wake_due();
-    pthread_mutex_unlock(&registry_lock);
+    pthread_mutex_unlock(&r->lock);
     if (due)
         xfd_registry_wake_catch_all();
 }
 
 uint64_t xfd_registry_start_seq(void)
 {
-    return atomic_load(&start_seq);
+    return atomic_load(&registry()->start_seq);
 }
 
 bool xfd_registry_is_older(const struct watch *w, uint64_t seq)
@@ -126,11 +173,12 @@ static bool has_later_child(const struct watch *w, uint64_t seq)
 /* Another thread may have learned the pid from the child itself and have added it by now. */
 bool xfd_registry_is_pid_reused(const struct exitfd *x, pid_t pid, uint64_t seq)
 {
+    struct registry *r = registry();
     int cancel_state;
     bool reused = false;
 
-    pthread_mutex_lock(&registry_lock);
-    for (struct exitfd *other = first_open; other; other = other->next_open) {
+    pthread_mutex_lock(&r->lock);
+    for (struct exitfd *other = r->first_open; other; other = other->next_open) {
         if (other->owner != x->owner)
             continue;
         xfd_object_lock(other, &cancel_state);
@@ -140,16 +188,17 @@ bool xfd_registry_is_pid_reused(const struct exitfd *x, pid_t pid, uint64_t seq)
         reused |= found && has_later_child(found, seq);
         xfd_object_unlock(other, cancel_state);
     }
-    pthread_mutex_unlock(&registry_lock);
+    pthread_mutex_unlock(&r->lock);
     return reused;
 }
 
 /* The lock of x is held. No other function holds two. */
 bool xfd_registry_is_watched(struct exitfd *x, pid_t pid)
 {
+    struct registry *r = registry();
     bool watched = false;
 
-    for (struct exitfd *other = first_open; other && !watched; other = other->next_open) {
+    for (struct exitfd *other = r->first_open; other && !watched; other = other->next_open) {
         if (other->owner != x->owner)
             continue;
         if (other != x)
@@ -163,25 +212,29 @@ bool xfd_registry_is_watched(struct exitfd *x, pid_t pid)
 
 int xfd_registry_claim_catch_all(struct exitfd *x, void (*set)(struct exitfd *, void *), void *data)
 {
-    pthread_mutex_lock(&registry_lock);
+    struct registry *r = registry();
+
+    pthread_mutex_lock(&r->lock);
     /* One of another process is a copy, made by a fork that no pthread_atfork handler saw. */
-    int error = catch_all && catch_all->owner == x->owner ? -EBUSY : 0;
+    int error = r->catch_all && r->catch_all->owner == x->owner ? -EBUSY : 0;
     if (error == 0) {
-        catch_all = x;
+        r->catch_all = x;
         set(x, data);
     }
-    pthread_mutex_unlock(&registry_lock);
+    pthread_mutex_unlock(&r->lock);
     return error;
 }
 
 int xfd_registry_give_up_catch_all(struct exitfd *x, void (*set)(struct exitfd *, void *))
 {
-    pthread_mutex_lock(&registry_lock);
-    int error = catch_all == x ? 0 : -ENOENT;
+    struct registry *r = registry();
+
+    pthread_mutex_lock(&r->lock);
+    int error = r->catch_all == x ? 0 : -ENOENT;
     if (error == 0) {
-        catch_all = NULL;
+        r->catch_all = NULL;
         set(x, NULL);
     }
-    pthread_mutex_unlock(&registry_lock);
+    pthread_mutex_unlock(&r->lock);
     return error;
 }

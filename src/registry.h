@@ -8,6 +8,8 @@
 
 #include "backend.h"
 
+int xfd_registry_init(void); /* before all others; 0 or -ENOMEM */
+
 void xfd_registry_add(struct exitfd *x);
 void xfd_registry_remove(struct exitfd *x);
 

@@ -35,12 +35,12 @@ static int sync_listening(struct exitfd *x)
     if (wanted == s->listening && to_stops == s->to_stops)
         return 0;
     if (wanted)
-        error = xfd_sigchld_listen(s->listener, x->wake.fd, x->wake.size,
+        error = xfd_sigchld_listen(x->listener, x->wake.fd, x->wake.size,
                                    x->backend->by_signalfd ? LISTEN_TO_SIBLINGS
                                    : to_stops              ? LISTEN_STOPS
                                                            : LISTEN_EXITS);
     else if (s->listening)
-        xfd_sigchld_unlisten(s->listener);
+        xfd_sigchld_unlisten(x->listener);
     s->listening = wanted && error == 0;
     s->to_stops = to_stops;
     return error;
@@ -48,8 +48,8 @@ static int sync_listening(struct exitfd *x)
 
 int xfd_subscription_open(struct exitfd *x)
 {
-    x->subscription.listener = xfd_sigchld_reserve();
-    if (!x->subscription.listener)
+    x->listener = xfd_sigchld_reserve();
+    if (!x->listener)
         return -ENOMEM;
     int error = x->backend->by_sigchld ? sync_listening(x) : 0;
     if (error < 0)
@@ -59,13 +59,13 @@ int xfd_subscription_open(struct exitfd *x)
 
 void xfd_subscription_close(struct exitfd *x)
 {
-    struct listener *listener = x->subscription.listener;
+    struct listener *listener = x->listener;
 
     if (!listener)
         return;
     xfd_sigchld_unlisten(listener);
     xfd_sigchld_release(listener);
-    x->subscription.listener = NULL;
+    x->listener = NULL;
 }
 
 /* The fd is to serve those that need SIGCHLD whatever becomes of it: other code may replace the handler, or make the kernel

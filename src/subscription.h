@@ -8,7 +8,6 @@
 struct exitfd;
 
 struct subscription {
-    struct listener *listener; /* reserved from open to close */
     bool listening, to_stops;
     bool signal_lost;    /* SIGCHLD does not arrive, as far as the last check tells */
     bool epipe_reported; /* that other code replaced the handler, for this time */

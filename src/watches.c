@@ -5,9 +5,9 @@
  */
 #include "watches.h"
 
+#include "private.h"
+
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
 static uint32_t slot_number(const struct watches *ws, const struct watch *w)
 {
@@ -27,7 +27,7 @@ uint64_t xfd_watches_token(const struct watches *ws, const struct watch *w)
 struct watch *xfd_watches_by_token(const struct watches *ws, uint64_t token)
 {
     uint32_t slot = (uint32_t)token;
-    if (slot >= ws->fresh || ws->slots[slot].generation != token >> 32)
+    if (slot == SLOT_NONE || slot >= ws->fresh || ws->slots[slot].generation != token >> 32)
         return NULL;
     return &ws->slots[slot];
 }
@@ -65,7 +65,6 @@ static uint32_t reversed(struct watches *ws, uint32_t slot)
 /* Oldest first, so that of two watches of one pid the newer stays in front. */
 static void rehash(struct watches *ws, const uint32_t *old_buckets, uint32_t old_count)
 {
-    memset(ws->buckets, 0xff, ws->bucket_count * sizeof *ws->buckets);
     for (uint32_t i = 0; i < old_count; i++) {
         uint32_t slot = reversed(ws, old_buckets[i]);
         while (slot != SLOT_NONE) {
@@ -76,39 +75,58 @@ static void rehash(struct watches *ws, const uint32_t *old_buckets, uint32_t old
     }
 }
 
-static int grow(struct watches *ws)
+static int grow_slots(struct watches *ws, uint32_t capacity)
 {
-    /* By a quarter once it is large: 50,000 children should not pay for 100,000. */
-    uint32_t capacity = ws->capacity < 1024 ? 16 + 2 * ws->capacity : ws->capacity + ws->capacity / 4;
-    uint32_t bucket_count = ws->bucket_count ? ws->bucket_count : 16;
-    while (bucket_count < capacity)
-        bucket_count *= 2;
+    struct watch *slots = xfd_private_resize(ws->slots, ws->capacity * sizeof *slots, capacity * sizeof *slots);
 
-    struct watch *slots = realloc(ws->slots, capacity * sizeof *slots);
     if (!slots)
         return -ENOMEM;
-    ws->slots = slots;
-    if (bucket_count != ws->bucket_count) {
-        uint32_t *buckets = malloc(bucket_count * sizeof *buckets);
-        if (!buckets)
-            return -ENOMEM;
-        uint32_t *old_buckets = ws->buckets, old_count = ws->bucket_count;
-        ws->buckets = buckets;
-        ws->bucket_count = bucket_count;
-        rehash(ws, old_buckets, old_count);
-        free(old_buckets);
+    if (ws->capacity == 0) {
+        slots[SLOT_NONE] = (struct watch){ 0 };
+        ws->fresh = SLOT_NONE + 1;
     }
-    if (!ws->capacity)
-        ws->free_slot = SLOT_NONE;
+    ws->slots = slots;
     ws->capacity = capacity;
     return 0;
+}
+
+static int grow_buckets(struct watches *ws, uint32_t bucket_count)
+{
+    uint32_t *old_buckets = ws->buckets, old_count = ws->bucket_count;
+    uint32_t *buckets = xfd_private_alloc(0, bucket_count * sizeof *buckets);
+
+    if (!buckets)
+        return -ENOMEM;
+    ws->buckets = buckets;
+    ws->bucket_count = bucket_count;
+    rehash(ws, old_buckets, old_count);
+    xfd_private_free(old_buckets, 0, old_count * sizeof *old_buckets);
+    return 0;
+}
+
+/* By a quarter once it is large: 50,000 children should not pay for 100,000. */
+static int grow(struct watches *ws)
+{
+    uint32_t capacity = ws->capacity < 1024 ? 16 + 2 * ws->capacity : ws->capacity + ws->capacity / 4;
+    uint32_t bucket_count = ws->bucket_count ? ws->bucket_count : 16;
+    int error = 0;
+
+    while (bucket_count < capacity)
+        bucket_count *= 2;
+    atomic_store(&ws->growing, true);
+    if (bucket_count != ws->bucket_count)
+        error = grow_buckets(ws, bucket_count);
+    if (error == 0)
+        error = grow_slots(ws, capacity);
+    atomic_store(&ws->growing, false);
+    return error;
 }
 
 int xfd_watches_take(struct watches *ws, struct watch **ret)
 {
     struct watch *w;
 
-    if (ws->capacity && ws->free_slot != SLOT_NONE) {
+    if (ws->free_slot != SLOT_NONE) {
         w = &ws->slots[ws->free_slot];
         ws->free_slot = w->chain;
     } else {
@@ -151,7 +169,7 @@ void xfd_watches_drop(struct watches *ws, struct watch *w)
     if (w->pid != 0) {
         ws->bound--;
         uint32_t *link = bucket_of(ws, w->pid);
-        while (*link != slot)
+        while (*link != slot && *link != SLOT_NONE)
             link = &ws->slots[*link].chain;
         *link = w->chain;
         ws->ended = true;
@@ -179,14 +197,11 @@ bool xfd_watches_take_ended(struct watches *ws)
     return ended;
 }
 
-void xfd_watches_abandon(struct watches *ws)
-{
-    *ws = (struct watches){ 0 };
-}
-
 void xfd_watches_free(struct watches *ws)
 {
-    free(ws->slots);
-    free(ws->buckets);
+    if (!atomic_load(&ws->growing)) {
+        xfd_private_free(ws->slots, 0, ws->capacity * sizeof *ws->slots);
+        xfd_private_free(ws->buckets, 0, ws->bucket_count * sizeof *ws->buckets);
+    }
     *ws = (struct watches){ 0 };
 }

@@ -3,6 +3,7 @@
 #ifndef EXITFD_WATCHES_H
 #define EXITFD_WATCHES_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -35,16 +36,20 @@ struct watch {
     uint64_t bound_seq;  /* how many starts of children had begun when it was bound, registry.h */
 };
 
-#define SLOT_NONE UINT32_MAX
+#define SLOT_NONE 0 /* the first slot is never used: memory that a fork has wiped holds empty lists */
 
+/* A forked child needs the first half, to free what lies elsewhere. The second half, and all that lies elsewhere, is as
+   private.h says. */
 struct watches {
     struct watch *slots;
     uint32_t *buckets;
     uint32_t capacity, bucket_count;
-    uint32_t free_slot; /* head of the free list through chain */
-    uint32_t fresh;     /* slots from here on were never used */
-    uint32_t bound;     /* how many name a process */
-    bool ended;         /* a watch has ended since xfd_watches_take_ended */
+    atomic_bool growing; /* another thread may fork meanwhile: all of these are about to change */
+
+    _Alignas(16) uint32_t free_slot; /* head of the free list through chain */
+    uint32_t fresh;                  /* slots from here on were never used */
+    uint32_t bound;                  /* how many name a process */
+    bool ended;                      /* a watch has ended since xfd_watches_take_ended */
 };
 
 /* A token names one use of one slot, for ever: a stale one finds nothing. */
@@ -66,9 +71,7 @@ bool xfd_watches_take_ended(struct watches *ws);
 /* The first bound watch in a slot not before *slot, which moves on; NULL at the end. */
 struct watch *xfd_watches_iterate(const struct watches *ws, uint32_t *slot);
 
+/* In a forked child as well. There the memory stays if another thread of the parent was about to move it. */
 void xfd_watches_free(struct watches *ws);
-
-/* In a forked child whose copy cannot be trusted: another thread of the parent was changing it. The memory stays. */
-void xfd_watches_abandon(struct watches *ws);
 
 #endif

@@ -19,10 +19,25 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/vfs.h>
 #include <unistd.h>
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define IS_INSTRUMENTED true
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define IS_INSTRUMENTED true
+#endif
+#endif
+#ifndef IS_INSTRUMENTED
+#define IS_INSTRUMENTED false
+#endif
+
+extern void __gcov_dump(void) __attribute__((weak)); /* with ci/coverage */
 
 struct io_uring;
 struct io_uring_cqe;
@@ -274,6 +289,103 @@ TEST(cost, looking_while_nothing_happened)
     let_through(&gate, 1);
     wait_event(x);
     close_gate(&gate);
+    exitfd_close(x);
+}
+
+/*
+ * After a fork the first write to a page costs a page fault, for as long as the child lives. None of that is for a page
+ * of the library's own. The stack and what libc keeps of a thread any code writes to: so the test does it first.
+ */
+static __attribute__((noinline)) void write_to_what_any_code_writes_to(struct exitfd_event *event)
+{
+    volatile char stack[65536];
+    int state;
+
+    for (size_t i = 0; i < sizeof(stack); i += 1024)
+        stack[i] = 0;
+    memset(event, 0, sizeof(*event));
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    pthread_setcancelstate(state, &state);
+    start_counting();
+    stop_counting();
+}
+
+static long page_faults(void)
+{
+    struct rusage usage;
+
+    getrusage(RUSAGE_THREAD, &usage);
+    return usage.ru_minflt;
+}
+
+static long faults_of_add(struct exitfd *x, pid_t forked, struct exitfd_event *event)
+{
+    write_to_what_any_code_writes_to(event);
+    long before = page_faults();
+    int error = exitfd_add(x, forked, 0, NULL);
+    long faults = page_faults() - before;
+    CHECK_EQ(error, 0);
+    return faults;
+}
+
+static long faults_of_wait(struct exitfd *x, pid_t dead, struct exitfd_event *event)
+{
+    write_to_what_any_code_writes_to(event);
+    long before = page_faults();
+    int found = exitfd_wait(x, event, 1, 0);
+    long faults = page_faults() - before;
+    CHECK_EQ(found, 1);
+    CHECK_EQ(event->pid, dead);
+    return faults;
+}
+
+/* Valgrind, gVisor and qemu-user may not wipe it. A sanitizer and gcov write to memory of their own at each turn. */
+static bool faults_can_be_told(void)
+{
+    size_t size = (size_t)sysconf(_SC_PAGESIZE);
+    char *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    bool advised = page != MAP_FAILED && madvise(page, size, MADV_WIPEONFORK) == 0;
+
+    CHECK(page != MAP_FAILED, "mmap: %s", strerror(errno));
+    *page = 1;
+    pid_t pid = fork_guarded();
+    if (pid == 0)
+        _exit(*page);
+    int status = reap(pid);
+    munmap(page, size);
+    return advised && status == 0 && !IS_INSTRUMENTED && &__gcov_dump == NULL;
+}
+
+TEST(cost, no_page_of_ours_is_shared_with_a_forked_child)
+{
+    enum {
+        CHILDREN = 20
+    };
+    struct exitfd_event event;
+    long adds = 0, waits = 0;
+
+    if (build_is_posix() || !(backend_is("pidfd") || backend_is("io_uring")))
+        SKIP("SIGCHLD is for a handler, whose memory a forked child shares");
+    if (!faults_can_be_told())
+        SKIP("page faults of the library's own cannot be told from others here");
+    struct exitfd *x = open_exitfd();
+    for (int i = 0; i <= CHILDREN; i++) {
+        struct gate gate = open_gate(), bystanders = open_gate();
+        pid_t pid = start_child(&gate, 0);
+        long add = faults_of_add(x, pid, &event);
+        let_through(&gate, 1);
+        wait_until_zombie(pid);
+        pid_t bystander = start_child(&bystanders, 0); /* the fork that counts for the wait */
+        long wait = faults_of_wait(x, pid, &event);
+        let_through(&bystanders, 1);
+        reap(bystander);
+        close_gate(&gate);
+        close_gate(&bystanders);
+        adds += i > 0 ? add : 0; /* the first child finds memory that was never written to */
+        waits += i > 0 ? wait : 0;
+    }
+    CHECK_EQ(adds, 0, "%ld page faults in %d adds", adds, CHILDREN);
+    CHECK_EQ(waits, 0, "%ld page faults in %d waits", waits, CHILDREN);
     exitfd_close(x);
 }
 

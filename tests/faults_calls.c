@@ -111,6 +111,17 @@ STAND_IN(kill, "kill", int, -1, (pid_t pid, int signum), pid, signum)
 STAND_IN(fork, "fork", pid_t, -1, (void), )
 STAND_IN(mmap64, "mmap", void *, MAP_FAILED, (void *at, size_t size, int prot, int flags, int fd, off_t offset), at,
          size, prot, flags, fd, offset)
+REAL(mremap, void *, (void *at, size_t size, size_t new_size, int flags, ...));
+void *__wrap_mremap(void *at, size_t size, size_t new_size, int flags, ...);
+void *__wrap_mremap(void *at, size_t size, size_t new_size, int flags, ...)
+{
+    int error = fault_due("mremap", NULL);
+    if (error == 0)
+        return __real_mremap(at, size, new_size, flags);
+    errno = error;
+    return MAP_FAILED;
+}
+
 STAND_IN(madvise, "madvise", int, -1, (void *at, size_t size, int advice), at, size, advice)
 STAND_IN(sigtimedwait, "sigtimedwait", int, -1, (const sigset_t *set, siginfo_t *info, const struct timespec *limit),
          set, info, limit)

@@ -82,7 +82,8 @@ const struct call fault_calls[] = {
 
     { "mmap", NULL, { ENOMEM, EAGAIN }, NULL },
     { "madvise", NULL, { EINVAL, ENOMEM, EPERM }, NULL }, /* EINVAL: before Linux 4.14; EPERM: seccomp */
-    { "mprotect", NULL, { ENOMEM }, NULL },               /* ignored: the guard of a stack that is large enough */
+    { "mremap", NULL, { ENOMEM, EAGAIN }, NULL },
+    { "mprotect", NULL, { ENOMEM }, NULL }, /* ignored: the guard of a stack that is large enough */
     { "munmap", NULL, { 0 }, "fails for want of memory only where it splits a mapping" },
     { "uname", NULL, { 0 }, ONLY_BAD_ARGUMENTS },
     { "pthread_atfork", NULL, { ENOMEM }, NULL },
@@ -105,6 +106,7 @@ const struct call fault_calls[] = {
     { "sigismember", NULL, { 0 }, ONLY_BAD_ARGUMENTS },
     { "sigtimedwait", NULL, { EAGAIN, EINTR }, NULL }, /* ignored: it only sleeps */
 
+    { "open", NULL, { 0 }, "a forked child's, which then keeps its copies of the pidfds" },
     { "opendir", NULL, { EMFILE, ENFILE, ENOMEM, ENOENT, EACCES }, NULL },
     { "readdir", NULL, { 0 }, ONLY_BAD_ARGUMENTS },
     { "closedir", NULL, { 0 }, CLOSES },

@@ -183,6 +183,79 @@ TEST(fork, a_close_in_the_child_harms_nothing_in_the_parent)
     exitfd_close(x);
 }
 
+/* -1: the kernel does not tell here which file an epoll set polls. */
+static int compare_with_epoll_slot(int set, int fd)
+{
+    struct {
+        uint32_t set, fd, index;
+    } slot = { (uint32_t)set, (uint32_t)fd, 0 };
+    return (int)syscall(SYS_kcmp, getpid(), getpid(), 7 /* KCMP_EPOLL_TFD */, fd, &slot);
+}
+
+/* io_uring has no epoll set that lists them. */
+static void expect_copies_to_be_told(struct exitfd *x, pid_t pid)
+{
+    int pidfd = exitfd_get_pidfd(x, pid);
+    if (pidfd < 0 || !backend_is("pidfd"))
+        SKIP("there is no pidfd in an epoll set");
+    if (compare_with_epoll_slot(exitfd_get_fd(x), pidfd) != 0)
+        SKIP("no kcmp(2) here");
+}
+
+TEST(fork, a_close_in_the_child_closes_its_copies_of_the_pidfds)
+{
+    enum {
+        WATCHED = 20
+    };
+    struct exitfd *x = open_exitfd();
+    struct gate gate = open_gate();
+    struct exitfd_event events[WATCHED];
+    int pidfds[WATCHED];
+    for (int i = 0; i < WATCHED; i++) {
+        pid_t pid = start_child(&gate, 3);
+        CHECK_EQ(exitfd_add(x, pid, 0, x), 0);
+        expect_copies_to_be_told(x, pid);
+        pidfds[i] = exitfd_get_pidfd(x, pid);
+    }
+    pid_t pid = fork_guarded();
+    if (pid == 0) {
+        int left = 0;
+        for (int i = 0; i < WATCHED; i++)
+            left += fcntl(pidfds[i], F_GETFD) < 0 ? WATCHED + 1 : 0;
+        exitfd_close(x);
+        for (int i = 0; i < WATCHED; i++)
+            left += fcntl(pidfds[i], F_GETFD) >= 0;
+        _exit(left);
+    }
+    expect_success(pid);
+    let_through(&gate, WATCHED);
+    wait_events(x, events, WATCHED);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
+/* By the inode, and by /proc alone, it is the same as the parent's. */
+TEST(fork, a_close_in_the_child_spares_a_pidfd_of_its_own_with_the_same_number)
+{
+    struct exitfd *x = open_exitfd();
+    pid_t watched = start_paused();
+    CHECK_EQ(exitfd_add(x, watched, 0, x), 0);
+    expect_copies_to_be_told(x, watched);
+    int pidfd = exitfd_get_pidfd(x, watched);
+    pid_t pid = fork_guarded();
+    if (pid == 0) {
+        int own = (int)syscall(SYS_pidfd_open, watched, 0);
+        if (own < 0 || dup2(own, pidfd) != pidfd)
+            _exit(2);
+        exitfd_close(x);
+        _exit(fcntl(pidfd, F_GETFD) < 0);
+    }
+    expect_success(pid);
+    expect_works(x);
+    exitfd_close(x);
+    kill_and_reap(watched);
+}
+
 TEST(fork, a_close_in_the_child_leaves_the_any_other_child_watch)
 {
     struct exitfd *x = open_exitfd(), *y = open_exitfd();

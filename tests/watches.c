@@ -2,14 +2,12 @@
 /* The pid table alone: no system calls, so no back ends. */
 #include "support.h"
 
+#include "private.h"
 #include "watches.h"
 
 #include <errno.h>
 #include <stdlib.h>
-
-/* src/watches.c is built here with these in place of malloc and realloc. */
-void *watches_malloc(size_t size);
-void *watches_realloc(void *block, size_t size);
+#include <string.h>
 
 static int allocations_left = -1; /* -1: no limit */
 
@@ -22,14 +20,23 @@ static bool allocation_fails(void)
     return false;
 }
 
-void *watches_malloc(size_t size)
+/* In place of those of the library, which src/watches.c is built here without. */
+void *xfd_private_alloc(size_t kept, size_t size)
 {
-    return allocation_fails() ? NULL : malloc(size);
+    (void)kept;
+    return allocation_fails() ? NULL : calloc(1, size);
 }
 
-void *watches_realloc(void *block, size_t size)
+void xfd_private_free(void *memory, size_t kept, size_t size)
 {
-    return allocation_fails() ? NULL : realloc(block, size);
+    (void)kept, (void)size;
+    free(memory);
+}
+
+void *xfd_private_resize(void *memory, size_t old_size, size_t size)
+{
+    (void)old_size;
+    return allocation_fails() ? NULL : realloc(memory, size);
 }
 
 static struct watch *take(struct watches *ws)
@@ -217,6 +224,25 @@ TEST(watches, anything_in_any_order_as_a_plain_array_has_it)
         live += w == NULL ? 1 : -1;
     }
     CHECK_EQ(count(&ws), live);
+    xfd_watches_free(&ws);
+}
+
+/* A handler that forks may have interrupted any call, which its child goes on with. */
+TEST(watches, memory_that_a_fork_has_wiped_holds_no_watch_and_no_endless_list)
+{
+    struct watches ws = { 0 };
+    uint64_t token = 0;
+    for (pid_t pid = 1; pid <= 50; pid++)
+        token = watch_pid(&ws, pid);
+    struct watch *last = xfd_watches_by_token(&ws, token);
+    memset(ws.slots, 0, ws.capacity * sizeof(*ws.slots));
+    memset(ws.buckets, 0, ws.bucket_count * sizeof(*ws.buckets));
+    memset(&ws.free_slot, 0, sizeof(ws) - offsetof(struct watches, free_slot));
+    CHECK(xfd_watches_find(&ws, 50) == NULL);
+    CHECK(xfd_watches_by_token(&ws, token) == NULL);
+    CHECK_EQ(count(&ws), 0);
+    last->pid = 50;
+    xfd_watches_drop(&ws, last);
     xfd_watches_free(&ws);
 }
 

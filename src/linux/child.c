@@ -7,9 +7,11 @@
 
 #include "errnos.h"
 #include "event.h"
+#include "linux/copies.h"
 #include "linux/record.h"
 #include "linux/set.h"
 #include "linux/sys.h"
+#include "object.h"
 #include "status.h"
 
 #include <errno.h>
@@ -149,6 +151,10 @@ void xfd_child_close_all(struct exitfd *x)
 {
     struct watch *w;
 
+    if (xfd_object_is_stale(x)) {
+        xfd_copies_close(x);
+        return;
+    }
     for (uint32_t slot = 0; (w = xfd_watches_iterate(&x->watches, &slot));)
         xfd_close_fd(&w->pidfd);
 }

@@ -103,7 +103,7 @@ static bool read_signal(struct exitfd *x, pid_t *sender)
 
     if (read(x->signal_fd, &info, sizeof info) != (ssize_t)sizeof info)
         return false;
-    xfd_listeners_write(x->subscription.listener);
+    xfd_listeners_write(x->listener);
     *sender = (pid_t)info.ssi_pid;
     return true;
 }

@@ -16,12 +16,12 @@
 #include "linux/set.h"
 #include "object.h"
 #include "platform.h"
+#include "private.h"
 #include "status.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <sys/eventfd.h>
 
 #define SINGLE_ADDS 16 /* so many between two waits are handed to the kernel one by one, further ones together */
@@ -31,7 +31,8 @@
 #define COMPLETION_TIMER (UINT64_MAX - 1)
 
 struct uring {
-    struct io_uring ring;
+    struct io_uring opened; /* private.h: what a forked child closes. Each request writes to the other one */
+    _Alignas(16) struct io_uring ring;
     uint64_t thread; /* the only one that the kernel lets near the ring */
     unsigned adds;   /* since the last wait */
     bool has_waitid;
@@ -40,6 +41,8 @@ struct uring {
     bool fd_is_readable; /* the fd was made readable for what is held back */
     bool scan_first;     /* the last call had no room for children without a pidfd, stops and orphans */
 };
+
+#define KEPT_OF_URING offsetof(struct uring, ring)
 
 /* Neither a pthread_t nor a thread id will do: both are used again. */
 static uint64_t this_thread(void)
@@ -80,6 +83,7 @@ static int set_up(struct exitfd *x)
 
     if (error < 0)
         return error;
+    u->opened = u->ring;
     error = start(x);
     if (error < 0)
         xfd_ring_close(&u->ring);
@@ -95,10 +99,10 @@ static int open_uring(struct exitfd *x)
     if (x->wake.fd < 0)
         return -errno;
     x->fd = x->wake.fd;
-    x->uring = calloc(1, sizeof *x->uring);
+    x->uring = xfd_private_alloc(KEPT_OF_URING, sizeof *x->uring);
     error = x->uring ? set_up(x) : -ENOMEM;
     if (error < 0) {
-        free(x->uring);
+        xfd_private_free(x->uring, KEPT_OF_URING, sizeof *x->uring);
         xfd_close_fd(&x->wake.fd);
     }
     return error;
@@ -113,8 +117,8 @@ static void close_uring(struct exitfd *x)
     if (xfd_object_check(x) == 0)
         xfd_ring_close(&u->ring);
     else
-        io_uring_queue_exit(&u->ring);
-    free(u);
+        io_uring_queue_exit(&u->opened);
+    xfd_private_free(u, KEPT_OF_URING, sizeof *u);
     xfd_close_fd(&x->wake.fd);
 }
 

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Memory that this process does not share with its forked children. A fork makes every other page copy-on-write, and the
+ * first write to each costs a page fault: a daemon that forks for itself would pay for each page that a child's life
+ * touches. A forked child finds zeros here where the kernel can do that (MADV_WIPEONFORK, Linux 4.14), and elsewhere a
+ * copy that may be torn. So it reads none of it, and asks process.h whether it is one.
+ */
+#ifndef EXITFD_PRIVATE_H
+#define EXITFD_PRIVATE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/*
+ * Zeroed. The first so many bytes are ordinary memory, for what a forked child needs and no life of a child changes; a
+ * multiple of 16. NULL: no memory.
+ */
+void *xfd_private_alloc(size_t kept, size_t size);
+void xfd_private_free(void *memory, size_t kept, size_t size);
+
+/* For what a process has once: allocates it, unless it is there. Several threads may be here at once. */
+static inline bool xfd_private_alloc_once(void *_Atomic *memory, size_t size)
+{
+    void *none = NULL, *block = atomic_load(memory) ? NULL : xfd_private_alloc(0, size);
+
+    if (block && !atomic_compare_exchange_strong(memory, &none, block))
+        xfd_private_free(block, 0, size);
+    return atomic_load(memory) != NULL;
+}
+
+/* What nothing is kept of, and NULL with a size of 0. It may move. NULL: no memory, and it is as it was. */
+void *xfd_private_resize(void *memory, size_t old_size, size_t size);
+
+#endif
