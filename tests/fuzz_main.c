@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define HANGS_SECONDS 30
+#define HANGS_SECONDS 20
 
 struct child children[CHILDREN];
 struct exitfd *exitfds[2];

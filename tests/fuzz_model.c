@@ -116,7 +116,10 @@ static int count_watches(int x)
     return count;
 }
 
-/* After a wait: each of its events has ended what was due, and that child is young again. */
+/*
+ * After a wait for which the fd was readable: a continued child makes no sign before it runs, and that may be long after
+ * waitid has told of it.
+ */
 static void grow_old(int x)
 {
     int limit = CALLS_PER_WATCH * count_watches(x);
@@ -240,13 +243,16 @@ static void take_all(const struct waiting *w, int origin)
 
 static int wait_as(struct waiting w)
 {
+    bool was_readable = is_readable(w.x, 0);
+
     do_wait(&w);
     say("wait %d: %d of %d", w.x, w.count, w.max);
     CHECK(w.count >= 0 || (w.count == -EPIPE && may_be_epipe(w.x)), "exitfd_wait: %d", w.count);
     for (int i = 0; i < w.count; i++)
         take(w.x, &w.events[i]);
     look_at_zombies();
-    grow_old(w.x);
+    if (was_readable)
+        grow_old(w.x);
     return w.count;
 }
 
