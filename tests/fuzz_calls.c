@@ -73,8 +73,8 @@ void check_counts(void)
             least += c->watching[x] && c->watching[x] != DISCARDED;
             discarded += c->watching[x] == DISCARDED;
         }
-        CHECK(count >= least && count <= least + discarded, "exitfd_count %d, and there are %d to %d", count, least,
-              least + discarded);
+        CHECK(count >= least && count <= least + discarded, "exitfd_count of %d: %d, and there are %d to %d", x, count,
+              least, least + discarded);
     }
 }
 

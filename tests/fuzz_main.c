@@ -47,6 +47,9 @@ void say(const char *format, ...)
 void report_failure(const char *message)
 {
     snprintf(done->failure, sizeof(done->failure), "%s", message);
+    for (const struct child *c = children; c < children + CHILDREN; c++)
+        say("  %d: pid %d, state %d, watching %d %d, pidfd %d %d, jobs 0x%x 0x%x", number(c), (int)c->pid, c->state,
+            c->watching[0], c->watching[1], c->has_pidfd[0], c->has_pidfd[1], c->jobs[0], c->jobs[1]);
     for (int i = 0; i < CHILDREN; i++)
         if (children[i].state == ALIVE || children[i].state == STOPPED)
             kill(children[i].pid, SIGKILL);

@@ -328,7 +328,7 @@ static void expect_discarded_reaped(struct child *c, int x)
             is_readable(x, 5);
     }
     if (c->state == GONE)
-        if (named(c, x) == c)
+        if (named(c, x) == c && !is_watched_by_pid(c, x))
             exitfd_remove(exitfds[x], c->pid); /* where other code reaped it, it may be noticed later */
     c->watching[x] = c->state == GONE ? NO : DISCARDED;
 }

@@ -209,6 +209,9 @@ static void end_watch(struct child *c, bool discard)
     if (c->state == NONE || c->pid == 0)
         return;
     c = named(c, x);
+    if (c->watching[x] == DISCARDED &&
+        is_watched_by_pid(c, x)) /* it may have been reaped, and the pid names the other */
+        return;
     say("%s %d of %d", discard ? "discard" : "remove", number(c), x);
     int error = discard ? exitfd_discard(exitfds[x], c->pid) : exitfd_remove(exitfds[x], c->pid);
     /* A discarded one may have been taken off by any wait since. */
