@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Random operations on two exitfds and their children against a model of what must be reported: for each watch exactly one
- * exit event, with the true status or EXITFD_UNKNOWN, and EXITFD_RECORDED where there is a record; nothing for what was
- * removed or discarded; nothing reaped that is not watched, unless for pid -1; no stop or continuation twice, nor one that is
- * no more; and the fd readable whenever an event is due.
+ * Random operations on two exitfds and their children against a model of what must be reported:
+ *
+ *   - for each watch exactly one exit event, with the true status or EXITFD_UNKNOWN, and EXITFD_RECORDED where there is
+ *     a record
+ *   - nothing for what was removed or discarded, and nothing reaped that is not watched, unless for pid -1
+ *   - no stop or continuation twice, nor one that is no more
+ *   - the fd readable whenever an event is due, and no event due for more calls than exitfd_wait(3) says
+ *   - the host's own SIGCHLD handlers run once for each signal, as they asked the kernel
  *
  * Children do what a pipe or a signal tells them, and each change is waited for, so the model knows their states. An
- * episode is a process of its own, with a seed of its own.
+ * episode is a process of its own, with a seed of its own. fuzz_table.c lists the operations.
  */
 #ifndef EXITFD_TESTS_FUZZ_H
 #define EXITFD_TESTS_FUZZ_H
@@ -34,15 +38,19 @@ enum watching {
     NO,
     OWNED,
     OBSERVED,
-    DISCARDED
+    DISCARDED,
+    HELD /* its event was told, EXITFD_HOLD keeps it */
 };
 
 struct child {
     enum state state;
-    pid_t pid;
+    pid_t pid; /* of two the later one may have it, when the first is GONE. 0: no call tells it */
+    unsigned born;
+    bool leads_group;
     int go, code, status;
     enum watching watching[2];
-    bool has_pidfd[2];
+    bool has_pidfd[2], holds[2];
+    unsigned age[2];              /* how many waits have not told what was due */
     unsigned jobs[2];             /* EXITFD_STOPPED and EXITFD_CONTINUED, as asked for */
     bool job_may[2], job_must[2]; /* its last stop or continuation can still be told, and has to be */
 };
@@ -60,19 +68,90 @@ unsigned below(unsigned limit); /* random, from the seed */
 int number(const struct child *c);
 
 /* What is done, for who must repeat it; the first thing that is not so ends the episode. */
-extern char operations[EPISODE * 2][80];
-extern unsigned operation_count;
-#define SAY(...) snprintf(operations[operation_count++ % (EPISODE * 2)], sizeof(operations[0]), __VA_ARGS__)
+#define LINES (EPISODE * 2)
+struct log {
+    char lines[LINES][80];
+    unsigned count;
+    unsigned long steps; /* without the lines that begin with a space: they are about what a step gave */
+    char failure[1600];
+};
+extern struct log *done; /* shared with the process that starts episodes */
+__attribute__((format(printf, 1, 2))) void say(const char *format, ...);
 
-/* fuzz_operations.c */
+/* fuzz_table.c */
+bool choose_kinds(const char *names); /* separated by commas; false if one is none */
+void skip_kind(const char *name, const char *reason);
+bool has_kind(const char *name);
+void print_kinds(FILE *output);
 void operate(void); /* one of all, on something, at random */
+
+/* fuzz_operations.c: children, and the exitfds themselves */
+struct child *named(struct child *c, int x); /* the one that its pid names in this exitfd */
+void started(struct child *c, int go);
+void watched(struct child *c, int x, enum watching how, unsigned jobs);
+void be_child(int go);
+void start(struct child *c);
+#define FORKED_BY_EXITFD 3
+#define FORKED 7 /* with fork, and watched by nothing */
+void start_as(struct child *c, unsigned how, int x);
+void add(struct child *c);
 void end(struct child *c);
+void let_go(struct child *c);
+void discard(struct child *c);
+void kill_child(struct child *c);
 void steal(struct child *c);
+void stop_or_continue(struct child *c);
+void stop_watching_stops(struct child *c, int x);
+void wait_until_dead(struct child *c);
 void ignore_or_restore(void);
+void set_aside_or_restore(void (*disposition)(int));
+void close_for_reopening(int x);
+void open_again(int x);
+void now_and_then_ignore(void);
+void now_and_then_reopen(void);
+void wait_for_either(void);
+void wait_beside_a_thread(void);
+void watch_any_or_no_other_child(void);
+
+/* fuzz_calls.c: EXITFD_HOLD, groups, counts, pidfds of the reaped, children without a pidfd */
+void start_held(struct child *c);
+void add_held(struct child *c);
+void kill_group(struct child *c);
+void add_reaped(struct child *c);
+void add_without_fds(struct child *c);
+void check_counts(void);
+
+/* fuzz_pids.c: pids that are used again */
+bool enter_pid_namespace(void); /* the next fork makes its first process */
+void mount_proc(void);
+struct child *find_free(void);
+void reuse_pid(struct child *c);
+void reuse_pid_during_a_start(struct child *c);
+
+/* fuzz_busy.c: children that change all the time */
+void be_busy(void);
+void loop_crashes(void);
+
+/* fuzz_handlers.c: the host's own use of SIGCHLD */
+void install_or_remove_host_handler(void);
+void save_and_put_back(void);
+void use_user_fd(void);
+void reopen_both(void);
+void raise_sigchld(void);
+bool sigchld_reaches_us(void);
+extern bool host_was_on_top; /* so exitfd_wait may say that our handler was replaced */
+
+/* fuzz_forks.c: what a forked child does with the copies */
+void fork_and_close(void);
+void fork_and_close_in_a_storm(void);
+void fork_beside_a_lock(void);
 
 /* fuzz_model.c */
-int wait_once(int x); /* one exitfd_wait, and what it gave */
+bool is_watched_by_pid(const struct child *c, int x);
+int wait_for(int x, int max); /* one exitfd_wait, and what it gave */
+int wait_once(int x);         /* likewise, with any max */
 void wait_in_two_threads(void (*meanwhile)(void));
+void forget_gone(void);            /* the place of what is no more, and was told, is free again */
 void clear(void);                  /* until all that is due was told, and no more than that */
 void job_changed(struct child *c); /* stopped or continued */
 void no_job_must(void);            /* be told: who watches has changed, or SIGCHLD is ignored */

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #define EVENTS 8
+#define CALLS_PER_WATCH 3 /* exitfd_wait(3) */
 
 struct waiting {
     int x, max, count;
@@ -54,6 +55,20 @@ static bool is_due_of(const struct child *c, int x)
     return (c->watching[x] == OWNED || c->watching[x] == OBSERVED) && (c->state == ZOMBIE || c->state == GONE);
 }
 
+/* Another child that had its pid has its event yet to come. */
+bool is_watched_by_pid(const struct child *c, int x)
+{
+    for (const struct child *other = children; other < children + CHILDREN; other++)
+        if (other != c && other->state != NONE && other->pid == c->pid && other->watching[x])
+            return true;
+    return false;
+}
+
+static bool is_orphan_due(const struct child *c)
+{
+    return is_orphan(c) && !is_watched_by_pid(c, 0) && !is_watched_by_pid(c, 1);
+}
+
 static bool are_orphans_seen(void)
 {
     for (const struct child *c = children; c < children + CHILDREN && !lists_children; c++)
@@ -67,7 +82,7 @@ static bool is_due(int x)
     bool may_tell_orphans = any_child == x && are_orphans_seen();
 
     for (const struct child *c = children; c < children + CHILDREN; c++)
-        if (is_due_of(c, x) || c->job_must[x] || (may_tell_orphans && is_orphan(c)))
+        if (is_due_of(c, x) || c->job_must[x] || (may_tell_orphans && is_orphan_due(c)))
             return true;
     return false;
 }
@@ -81,6 +96,39 @@ static bool must_be_readable(int x)
             return !signal_lost[x];
     }
     return false;
+}
+
+/* What other code reaped, and has no pidfd here, is found some time. */
+static bool must_be_told(const struct child *c, int x)
+{
+    if (signal_lost[x])
+        return false;
+    if (any_child == x && are_orphans_seen() && is_orphan_due(c))
+        return true;
+    return c->job_must[x] || (is_due_of(c, x) && (c->state == ZOMBIE || c->has_pidfd[x]));
+}
+
+static int count_watches(int x)
+{
+    int count = any_child == x;
+    for (const struct child *c = children; c < children + CHILDREN; c++)
+        count += c->watching[x] != NO;
+    return count;
+}
+
+/*
+ * After a wait for which the fd was readable: a continued child makes no sign before it runs, and that may be long after
+ * waitid has told of it.
+ */
+static void grow_old(int x)
+{
+    int limit = CALLS_PER_WATCH * count_watches(x);
+
+    for (struct child *c = children; c < children + CHILDREN; c++) {
+        c->age[x] = must_be_told(c, x) ? c->age[x] + 1 : 0;
+        CHECK((int)c->age[x] <= limit + 1, "what became of %d was not told in %u calls, max %d", number(c), c->age[x],
+              limit);
+    }
 }
 
 static bool is_readable(int x, int timeout)
@@ -100,6 +148,7 @@ static void take_job(struct child *c, int x, const struct exitfd_event *event)
     CHECK(c->state == (stop ? STOPPED : ALIVE), "it is in state %d", c->state);
     CHECK(event->status == (stop ? SIGSTOP : SIGCONT) && event->origin == EXITFD_PEEKED, "a job event that is not so");
     c->job_may[x] = c->job_must[x] = false;
+    c->age[x] = 0;
 }
 
 static void take_orphan(int x, const struct exitfd_event *event)
@@ -108,7 +157,7 @@ static void take_orphan(int x, const struct exitfd_event *event)
 
     while (c < children + CHILDREN && !(c->pid == event->pid && is_orphan(c)))
         c++;
-    SAY("  event of an orphan: pid %d code %d status %d", (int)event->pid, event->code, event->status);
+    say("  event of an orphan: pid %d code %d status %d", (int)event->pid, event->code, event->status);
     CHECK(any_child == x, "nobody asked");
     CHECK(c < children + CHILDREN, "there is no such orphan");
     CHECK(event->origin == EXITFD_REAPED && event->code == c->code && event->status == c->status,
@@ -124,7 +173,7 @@ static void take(int x, const struct exitfd_event *event)
         take_orphan(x, event);
         return;
     }
-    SAY("  event of %d: pid %d code %d status %d origin %d", number(c), (int)event->pid, event->code, event->status,
+    say("  event of %d: pid %d code %d status %d origin %d", number(c), (int)event->pid, event->code, event->status,
         event->origin);
     CHECK(c->watching[x] == OWNED || c->watching[x] == OBSERVED, "nobody asked, or it is told twice");
     CHECK(event->pid == c->pid, "pid %d instead of %d", (int)event->pid, (int)c->pid);
@@ -139,12 +188,13 @@ static void take(int x, const struct exitfd_event *event)
     else
         CHECK(is_true, "code %d status %d instead of %d %d", event->code, event->status, c->code, c->status);
     if (c->state == ZOMBIE)
-        CHECK(event->origin == (c->watching[x] == OWNED ? EXITFD_REAPED : EXITFD_PEEKED), "origin %d", event->origin);
+        CHECK(event->origin == (c->watching[x] == OWNED && !c->holds[x] ? EXITFD_REAPED : EXITFD_PEEKED), "origin %d",
+              event->origin);
     else
         CHECK(event->origin == EXITFD_RECORDED || event->origin == EXITFD_UNKNOWN, "origin %d", event->origin);
     if (event->origin == EXITFD_REAPED)
         c->state = GONE;
-    c->watching[x] = NO;
+    c->watching[x] = c->holds[x] ? HELD : NO;
     c->jobs[x] = 0;
 }
 
@@ -160,10 +210,20 @@ static void look_at_zombies(void)
     }
 }
 
-static struct waiting choose_wait(int x)
+static struct waiting prepare(int x, int max)
 {
     CHECK(!must_be_readable(x) || is_readable(x, 0), "an event is due in %d and its fd is not readable", x);
-    return (struct waiting){ .x = x, .max = 1 + (int)below(EVENTS) };
+    return (struct waiting){ .x = x, .max = max };
+}
+
+static struct waiting choose_wait(int x)
+{
+    return prepare(x, 1 + (int)below(EVENTS));
+}
+
+static bool may_be_epipe(int x)
+{
+    return signal_lost[x] || host_was_on_top;
 }
 
 static void *do_wait(void *argument)
@@ -181,17 +241,29 @@ static void take_all(const struct waiting *w, int origin)
             take(w->x, &w->events[i]);
 }
 
-int wait_once(int x)
+static int wait_as(struct waiting w)
 {
-    struct waiting w = choose_wait(x);
+    bool was_readable = is_readable(w.x, 0);
 
     do_wait(&w);
-    SAY("wait %d: %d of %d", x, w.count, w.max);
-    CHECK(w.count >= 0 || (w.count == -EPIPE && signal_lost[x]), "exitfd_wait: %d", w.count);
+    say("wait %d: %d of %d", w.x, w.count, w.max);
+    CHECK(w.count >= 0 || (w.count == -EPIPE && may_be_epipe(w.x)), "exitfd_wait: %d", w.count);
     for (int i = 0; i < w.count; i++)
-        take(x, &w.events[i]);
+        take(w.x, &w.events[i]);
     look_at_zombies();
+    if (was_readable)
+        grow_old(w.x);
     return w.count;
+}
+
+int wait_for(int x, int max)
+{
+    return wait_as(prepare(x, max));
+}
+
+int wait_once(int x)
+{
+    return wait_as(choose_wait(x));
 }
 
 void wait_in_two_threads(void (*meanwhile)(void))
@@ -209,11 +281,11 @@ void wait_in_two_threads(void (*meanwhile)(void))
     meanwhile();
     do_wait(&here);
     pthread_join(thread, NULL);
-    SAY("wait %d: %d of %d, and in a thread %d: %d of %d", here.x, here.count, here.max, there.x, there.count,
+    say("wait %d: %d of %d, and in a thread %d: %d of %d", here.x, here.count, here.max, there.x, there.count,
         there.max);
-    CHECK(here.count >= 0 || (here.count == -EPIPE && signal_lost[here.x]), "exitfd_wait: %d", here.count);
+    CHECK(here.count >= 0 || (here.count == -EPIPE && may_be_epipe(here.x)), "exitfd_wait: %d", here.count);
     CHECK(is_of_one_thread ? there.count == -EXDEV
-                           : there.count >= 0 || (there.count == -EPIPE && signal_lost[there.x]),
+                           : there.count >= 0 || (there.count == -EPIPE && may_be_epipe(there.x)),
           "exitfd_wait in a thread: %d", there.count);
     for (size_t i = 0; i < sizeof(in_order) / sizeof(*in_order); i++) {
         if (in_order[i] == EXITFD_RECORDED)
@@ -221,6 +293,14 @@ void wait_in_two_threads(void (*meanwhile)(void))
         take_all(&here, in_order[i]);
         take_all(&there, in_order[i]);
     }
+}
+
+static bool needs_sigchld(int x)
+{
+    bool needs = any_child == x;
+    for (const struct child *c = children; c < children + CHILDREN; c++)
+        needs |= c->watching[x] && (!c->has_pidfd[x] || c->jobs[x]);
+    return needs;
 }
 
 /* Until all is told; then the fd is quiet. */
@@ -237,7 +317,7 @@ static void settle(int x)
         if (rounds > 20)
             poll(NULL, 0, 10);
     }
-    signal_lost[x] = signal_lost[x] && ignored;
+    signal_lost[x] = signal_lost[x] && (ignored || (needs_sigchld(x) && !sigchld_reaches_us()));
 }
 
 static void expect_discarded_reaped(struct child *c, int x)
@@ -248,8 +328,16 @@ static void expect_discarded_reaped(struct child *c, int x)
             is_readable(x, 5);
     }
     if (c->state == GONE)
-        exitfd_remove(exitfds[x], c->pid); /* where somebody else reaped it, it may be noticed later */
+        if (named(c, x) == c && !is_watched_by_pid(c, x))
+            exitfd_remove(exitfds[x], c->pid); /* where other code reaped it, it may be noticed later */
     c->watching[x] = c->state == GONE ? NO : DISCARDED;
+}
+
+void forget_gone(void)
+{
+    for (struct child *c = children; c < children + CHILDREN; c++)
+        if (c->state == GONE && !c->watching[0] && !c->watching[1])
+            c->state = NONE;
 }
 
 void clear(void)
@@ -262,7 +350,5 @@ void clear(void)
         for (int x = 0; x < 2; x++)
             if (c->watching[x] == DISCARDED)
                 expect_discarded_reaped(c, x);
-    for (struct child *c = children; c < children + CHILDREN; c++)
-        if (c->state == GONE && !c->watching[0] && !c->watching[1])
-            c->state = NONE;
+    forget_gone();
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What may be done to children and to exitfds, and what it must give. */
+/* What may be done to children and to exitfds, and what each call must return. */
 #include "fuzz.h"
 
 #include <errno.h>
@@ -10,14 +10,22 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static struct sigaction before_ignored;
+static struct sigaction set_aside;
+static unsigned births;
 
-static struct child *some_child(void)
+/* Of those that have had its pid, the latest that this exitfd watches. */
+struct child *named(struct child *c, int x)
 {
-    return &children[below(CHILDREN)];
+    struct child *found = NULL;
+
+    for (struct child *other = children; other < children + CHILDREN; other++)
+        if (other->state != NONE && other->pid == c->pid && other->watching[x])
+            if (!found || found->born < other->born)
+                found = other;
+    return found ? found : c;
 }
 
-static void be_child(int go)
+void be_child(int go)
 {
     char status;
     alarm(300);
@@ -32,26 +40,38 @@ static unsigned some_jobs(int x)
     return without_signals[x] ? 0 : jobs[below(sizeof(jobs) / sizeof(*jobs))];
 }
 
-static void watched(struct child *c, int x, enum watching how, unsigned jobs)
+/* A child of ours that has not run a program yet may be made to lead a group. */
+void started(struct child *c, int go)
+{
+    c->state = ALIVE;
+    c->go = go;
+    c->born = ++births;
+    c->leads_group = setpgid(c->pid, c->pid) == 0;
+}
+
+void watched(struct child *c, int x, enum watching how, unsigned jobs)
 {
     c->watching[x] = how;
+    c->holds[x] = false;
+    c->age[x] = 0;
     c->jobs[x] = jobs;
     c->job_must[x] = false;
     c->job_may[x] = jobs != 0; /* it may be stopped, or have been continued, already */
-    c->has_pidfd[x] = exitfd_get_pidfd(exitfds[x], c->pid) >= 0;
+    c->has_pidfd[x] = named(c, x) == c && exitfd_get_pidfd(exitfds[x], c->pid) >= 0;
     if (jobs)
         no_job_must();
 }
 
-static void start(struct child *c)
+/* How: by exitfd_spawn, exitfd_fork and observed, exitfd_start, exitfd_fork; any other number: by fork. */
+void start_as(struct child *c, unsigned how, int x)
 {
-    int ends[2], how = (int)below(8), x = (int)below(2);
+    int ends[2];
     char *argv[] = { "sh", "-c", "read s; exit $s", NULL };
     unsigned jobs = some_jobs(x);
 
     if (c->state != NONE)
         return;
-    *c = (struct child){ .state = ALIVE };
+    *c = (struct child){ 0 };
     CHECK(pipe2(ends, O_CLOEXEC) == 0, "pipe2");
     if (how == 0) {
         posix_spawn_file_actions_t actions;
@@ -74,11 +94,18 @@ static void start(struct child *c)
         CHECK(c->pid > 0, "fork: %d", (int)c->pid);
     }
     close(ends[0]);
-    c->go = ends[1];
+    started(c, ends[1]);
     c->code = how == 0 || how == 2; /* a shell reads a line */
-    SAY("start %d: pid %d, how %d, exitfd %d, jobs 0x%x", number(c), (int)c->pid, how, x, jobs);
+    say("start %d: pid %d, how %u, exitfd %d, jobs 0x%x", number(c), (int)c->pid, how, x, jobs);
     if (how < 4)
         watched(c, x, how == 1 ? OBSERVED : OWNED, jobs);
+}
+
+void start(struct child *c)
+{
+    unsigned how = below(8);
+
+    start_as(c, how, (int)below(2));
 }
 
 /* By an exitfd that watches it, if one does. */
@@ -91,7 +118,7 @@ static void send_signal(const struct child *c, int sig)
         CHECK(exitfd_kill(exitfds[x], c->pid, sig) == 0, "exitfd_kill");
 }
 
-static void wait_until_dead(struct child *c)
+void wait_until_dead(struct child *c)
 {
     siginfo_t info;
     int ret;
@@ -117,7 +144,7 @@ void end(struct child *c)
 
     if (c->state != ALIVE && c->state != STOPPED)
         return;
-    SAY("end %d%s%s%s", number(c), by_signal ? " by SIGKILL" : "", stolen ? " before a reaper" : "",
+    say("end %d%s%s%s", number(c), by_signal ? " by SIGKILL" : "", stolen ? " before a reaper" : "",
         ignored ? ", ignored" : "");
     c->job_may[0] = c->job_may[1] = c->job_must[0] = c->job_must[1] = false;
     c->code = by_signal ? CLD_KILLED : CLD_EXITED;
@@ -146,7 +173,7 @@ void end(struct child *c)
         signal_lost[0] = signal_lost[1] = true;
 }
 
-static void add(struct child *c)
+void add(struct child *c)
 {
     int x = (int)below(2), error;
     bool observe = below(3) == 0, by_pidfd = below(4) == 0;
@@ -155,13 +182,14 @@ static void add(struct child *c)
     if (c->state == NONE || c->state == GONE)
         return;
     int pidfd = by_pidfd ? (int)syscall(SYS_pidfd_open, c->pid, 0) : -1;
-    SAY("add %d to %d%s%s, jobs 0x%x", number(c), x, observe ? ", observed" : "", pidfd >= 0 ? ", by pidfd" : "", jobs);
+    say("add %d to %d%s%s, jobs 0x%x", number(c), x, observe ? ", observed" : "", pidfd >= 0 ? ", by pidfd" : "", jobs);
     error = pidfd >= 0 ? exitfd_add_pidfd(exitfds[x], pidfd, flags, c) : -ENOTSUP;
     if (pidfd < 0 || error == -ENOTSUP)
         error = exitfd_add(exitfds[x], c->pid, flags, c);
     if (pidfd >= 0)
         close(pidfd);
-    CHECK(error == (c->watching[x] ? -EEXIST : 0), "exitfd_add: %d", error);
+    CHECK(error == (c->watching[x] ? -EEXIST : 0) || (error == -EEXIST && is_watched_by_pid(c, x)), "exitfd_add: %d",
+          error);
     if (error == 0)
         watched(c, x, observe ? OBSERVED : OWNED, jobs);
 }
@@ -169,18 +197,22 @@ static void add(struct child *c)
 /* Not one that may be told of at the same time, nor one that a thread may take for an orphan. */
 static void add_a_living_one(void)
 {
-    struct child *c = some_child();
+    struct child *c = &children[below(CHILDREN)];
     if (c->state == ALIVE || c->state == STOPPED)
         add(c);
 }
 
-static void let_go(struct child *c, bool discard)
+static void end_watch(struct child *c, bool discard)
 {
     int x = (int)below(2);
 
-    if (c->state == NONE)
+    if (c->state == NONE || c->pid == 0)
         return;
-    SAY("%s %d of %d", discard ? "discard" : "remove", number(c), x);
+    c = named(c, x);
+    if (c->watching[x] == DISCARDED &&
+        is_watched_by_pid(c, x)) /* it may have been reaped, and the pid names the other */
+        return;
+    say("%s %d of %d", discard ? "discard" : "remove", number(c), x);
     int error = discard ? exitfd_discard(exitfds[x], c->pid) : exitfd_remove(exitfds[x], c->pid);
     /* A discarded one may have been taken off by any wait since. */
     CHECK(error == (c->watching[x] ? 0 : -ENOENT) || (error == -ENOENT && c->watching[x] == DISCARDED),
@@ -188,19 +220,33 @@ static void let_go(struct child *c, bool discard)
     c->jobs[x] = 0;
     c->job_may[x] = c->job_must[x] = false;
     bool reaps = discard && c->watching[x] != OBSERVED && c->watching[x] != NO && error == 0;
-    c->watching[x] = reaps ? DISCARDED : NO;
+    bool is_held = c->watching[x] == HELD;
+    c->watching[x] = reaps && !is_held ? DISCARDED : NO;
     if (reaps && c->state == ZOMBIE) {
         c->state = GONE;
         c->watching[x] = NO;
     }
 }
 
-static void kill_child(struct child *c)
+void let_go(struct child *c)
+{
+    end_watch(c, false);
+}
+
+void discard(struct child *c)
+{
+    end_watch(c, true);
+}
+
+void kill_child(struct child *c)
 {
     int x = (int)below(2);
-    if (c->state == NONE || c->watching[x] == DISCARDED)
+    if (c->state == NONE || c->pid == 0)
         return;
-    SAY("kill %d by %d", number(c), x);
+    c = named(c, x);
+    if (c->watching[x] == DISCARDED)
+        return;
+    say("kill %d by %d", number(c), x);
     int error = exitfd_kill(exitfds[x], c->pid, 0);
     CHECK(error == (!c->watching[x] ? -ENOENT : c->state == GONE ? -ESRCH : 0), "exitfd_kill: %d", error);
 }
@@ -209,19 +255,19 @@ void steal(struct child *c)
 {
     if (c->state != ZOMBIE)
         return;
-    SAY("steal %d", number(c));
+    say("steal %d", number(c));
     CHECK(waitpid(c->pid, NULL, WNOHANG) == c->pid, "a zombie was reaped that nobody watches, or too early");
     c->state = GONE;
 }
 
-static void stop_or_continue(struct child *c)
+void stop_or_continue(struct child *c)
 {
     siginfo_t info;
     bool stop = c->state == ALIVE;
 
     if (c->state != ALIVE && c->state != STOPPED)
         return;
-    SAY("%s %d", stop ? "stop" : "continue", number(c));
+    say("%s %d", stop ? "stop" : "continue", number(c));
     send_signal(c, stop ? SIGSTOP : SIGCONT);
     while (waitid(P_PID, (id_t)c->pid, &info, (stop ? WSTOPPED : WCONTINUED) | WNOWAIT) < 0 && errno == EINTR)
         ;
@@ -229,43 +275,43 @@ static void stop_or_continue(struct child *c)
     job_changed(c);
 }
 
-void ignore_or_restore(void)
+/* Or SIG_DFL, as code does around system(3): until it is put back no handler runs. */
+void set_aside_or_restore(void (*disposition)(int))
 {
-    struct sigaction ignore = { .sa_handler = SIG_IGN };
+    struct sigaction aside = { .sa_handler = disposition };
 
-    SAY(ignored ? "restore SIGCHLD" : "ignore SIGCHLD");
-    sigaction(SIGCHLD, ignored ? &before_ignored : &ignore, ignored ? NULL : &before_ignored);
+    say(ignored ? "restore SIGCHLD" : disposition == SIG_IGN ? "ignore SIGCHLD" : "SIGCHLD is SIG_DFL for a while");
+    sigaction(SIGCHLD, ignored ? &set_aside : &aside, ignored ? NULL : &set_aside);
     ignored = !ignored;
     no_job_must();
     signal_lost[0] = signal_lost[1] = true;
 }
 
-static void fork_and_close(void)
+void stop_watching_stops(struct child *c, int x)
 {
-    int ends[2];
-    char answer = 'x';
-
-    SAY("fork, and close the copies");
-    CHECK(pipe2(ends, O_CLOEXEC) == 0, "pipe2");
-    pid_t pid = fork();
-    if (pid == 0) {
-        struct exitfd_event event;
-        answer = exitfd_wait(exitfds[0], &event, 1, 0) == -ESTALE ? 'y' : 'n';
-        exitfd_close(exitfds[0]);
-        exitfd_close(exitfds[1]);
-        _exit(write(ends[1], &answer, 1) != 1);
-    }
-    close(ends[1]);
-    CHECK(read(ends[0], &answer, 1) == 1 && answer == 'y', "the copy is not stale: %c", answer);
-    close(ends[0]);
-    waitpid(pid, NULL, 0);
+    if (!c->watching[x] || !c->jobs[x])
+        return;
+    say("remove %d of %d", number(c), x);
+    CHECK(exitfd_remove(exitfds[x], c->pid) == 0, "exitfd_remove");
+    c->watching[x] = NO;
+    c->jobs[x] = 0;
+    c->job_may[x] = c->job_must[x] = false;
 }
 
-static void reopen(int x)
+void ignore_or_restore(void)
 {
-    SAY("close %d and open it again", x);
-    if (ignored)
+    set_aside_or_restore(SIG_IGN);
+}
+
+void now_and_then_ignore(void)
+{
+    if (below(6) == 0)
         ignore_or_restore();
+}
+
+void close_for_reopening(int x)
+{
+    say("close %d and open it again", x);
     exitfd_close(exitfds[x]);
     for (struct child *c = children; c < children + CHILDREN; c++) {
         c->watching[x] = NO;
@@ -274,16 +320,34 @@ static void reopen(int x)
     no_job_must();
     if (any_child == x)
         any_child = -1;
+}
+
+void open_again(int x)
+{
     without_signals[x] = below(2) == 0 && exitfd_open(&exitfds[x], EXITFD_NO_SIGNALS) == 0;
     CHECK(without_signals[x] || exitfd_open(&exitfds[x], 0) == 0, "exitfd_open");
     signal_lost[x] = true;
+}
+
+static void reopen(int x)
+{
+    if (ignored)
+        ignore_or_restore();
+    close_for_reopening(x);
+    open_again(x);
+}
+
+void now_and_then_reopen(void)
+{
+    if (below(10) == 0)
+        reopen((int)below(2));
 }
 
 static void watch_any_child(int x)
 {
     int error = exitfd_add(exitfds[x], -1, 0, &any_child);
 
-    SAY("add -1 to %d: %d", x, error);
+    say("add -1 to %d: %d", x, error);
     CHECK(error == (without_signals[x] ? -ENOTSUP : any_child >= 0 ? -EBUSY : 0), "exitfd_add of -1: %d", error);
     if (error == 0)
         any_child = x;
@@ -293,72 +357,26 @@ static void watch_no_other_child(int x)
 {
     int error = exitfd_remove(exitfds[x], -1);
 
-    SAY("remove -1 of %d: %d", x, error);
+    say("remove -1 of %d: %d", x, error);
     CHECK(error == (any_child == x ? 0 : -ENOENT), "exitfd_remove of -1: %d", error);
     if (error == 0)
         any_child = -1;
 }
 
-void operate(void)
+void watch_any_or_no_other_child(void)
 {
-    switch (below(26)) {
-    case 0:
-    case 1:
-    case 2:
-    case 3:
-        start(some_child());
-        break;
-    case 4:
-    case 5:
-    case 6:
-    case 7:
-        add(some_child());
-        break;
-    case 8:
-    case 9:
-    case 10:
-        end(some_child());
-        break;
-    case 11:
-        let_go(some_child(), false);
-        break;
-    case 12:
-        let_go(some_child(), true);
-        break;
-    case 13:
-        kill_child(some_child());
-        break;
-    case 14:
-        steal(some_child());
-        break;
-    case 15:
-        stop_or_continue(some_child());
-        break;
-    case 16:
-        if (below(6) == 0)
-            ignore_or_restore();
-        break;
-    case 17:
-        if (below(6) == 0)
-            fork_and_close();
-        break;
-    case 18:
-        if (below(10) == 0)
-            reopen((int)below(2));
-        break;
-    case 19:
-        clear();
-        break;
-    case 20:
-        if (below(4) == 0)
-            watch_any_child((int)below(2));
-        else
-            watch_no_other_child((int)below(2));
-        break;
-    case 21:
-        wait_in_two_threads(add_a_living_one);
-        break;
-    default:
-        wait_once((int)below(2));
-    }
+    if (below(4) == 0)
+        watch_any_child((int)below(2));
+    else
+        watch_no_other_child((int)below(2));
+}
+
+void wait_for_either(void)
+{
+    wait_once((int)below(2));
+}
+
+void wait_beside_a_thread(void)
+{
+    wait_in_two_threads(add_a_living_one);
 }

@@ -233,3 +233,24 @@ TEST(signal_lost, a_pending_signal_that_is_discarded)
     close_gate(&gate);
     exitfd_close(x);
 }
+
+/* Setting SIG_IGN discards the signal that is pending, where SIGCHLD is blocked. */
+TEST(signal_lost, an_orphan_is_reported_though_sigchld_was_ignored_for_a_moment)
+{
+    int data, ret = 0;
+    struct exitfd *x = open_exitfd();
+    struct exitfd_event event;
+
+    CHECK_EQ(exitfd_add(x, -1, 0, &data), 0);
+    expect_settled(x);
+    pid_t pid = start_child_exit(7);
+    wait_until_zombie(pid);
+    struct sigaction found = current_disposition();
+    set_sigchld(SIG_IGN, 0);
+    sigaction(SIGCHLD, &found, NULL);
+    for (int call = 0; call < 3 && ret == 0; call++)
+        ret = exitfd_wait(x, &event, 1, 0);
+    CHECK_EQ(ret, 1);
+    expect_exited(&event, pid, 7, &data);
+    exitfd_close(x);
+}

@@ -120,6 +120,8 @@ static int take(struct exitfd *x, struct exitfd_event *events, int max)
     for (int i = 0; i < count; i++)
         xfd_set_drain(x, ready[i].data.u64);
     bool woken = read_signal(x, &hint) || count > 0;
+    if (!woken) /* SIG_IGN, if only for a moment, makes the kernel forget the signal that was pending */
+        xfd_orphans_set_due(&x->orphans);
     return woken ? xfd_scan_take(x, events, max, x->subscription.signal_lost, hint) : xfd_scan_one(x, events);
 }
 
