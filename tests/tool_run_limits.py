@@ -12,7 +12,7 @@ import termios
 import time
 import unittest
 
-from tool_support import PATIENCE, TOOL, ToolTest, hear, is_alive, main, read, tell, until
+from tool_support import PATIENCE, TOOL, ToolTest, children_of, hear, is_alive, main, process_fields, read, tell, until
 
 LEAVE_GROUP = "import os, time; os.setpgid(0, os.getpgid(os.getppid())); open({0!r}, 'w').write('go'); time.sleep(1000)"
 
@@ -159,6 +159,38 @@ class Ends(LimitTest):
             self.assertIn("1 timed out", result.stderr)
             with open(lock, encoding="ascii") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def test_the_number_of_a_group_is_kept_until_the_group_is_gone(self):
+        ready, fifo = self.fifo(), self.fifo()
+        tool = self.start("run", "--json", "-K", "1d", stdin=subprocess.PIPE, start_new_session=True)
+        tool.stdin.write(f"(trap '' TERM; echo go >{ready}; exec sleep 1000) & echo $$ >{fifo}; exec sleep 1000\n".encode())
+        tool.stdin.close()
+        leader = int(hear(fifo))
+        hear(ready)
+        tool.terminate()
+        self.assertEqual(json.loads(tool.stdout.readline())["pid"], leader)  # its end was noticed
+        self.assertEqual(process_fields(leader)[0], "Z")
+        tool.terminate()
+        self.assertEqual(tool.wait(PATIENCE), -signal.SIGTERM)
+        self.assertIsNone(process_fields(leader))
+        self.assert_nothing_left()
+
+    def test_what_ended_beside_a_failure_was_not_stopped(self):
+        fifos = self.fifo(), self.fifo()
+        tool = self.start("run", "--json", "-f", "-j", 2, stdin=subprocess.PIPE, start_new_session=True)
+        tool.stdin.write("read x <{}; exit 1\nread x <{}; true\n".format(*fifos).encode())
+        tool.stdin.close()
+        worker = until(lambda: children_of(tool.pid), "a worker")[0]
+        until(lambda: len(children_of(worker)) == 2, "two commands")
+        os.kill(worker, signal.SIGSTOP)
+        for count, fifo in enumerate(fifos, 1):  # their ends wait for the worker
+            tell(fifo)
+            until(lambda: [process_fields(pid)[0] for pid in children_of(worker)].count("Z") == count, "an end")
+        os.kill(worker, signal.SIGCONT)
+        jobs = {job.get("line"): job for job in map(json.loads, tool.stdout)}
+        self.assertEqual((jobs[1]["status"], jobs[1]["stopped"]), (1, False))
+        self.assertEqual((jobs[2]["status"], jobs[2]["stopped"]), (0, False))
+        self.assertEqual(tool.wait(PATIENCE), 1)
 
     @unittest.skipUnless(os.geteuid() == 0, "needs root, to be another user")
     def test_a_process_of_another_user_is_named(self):
