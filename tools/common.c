@@ -188,12 +188,16 @@ char *copy_text(const char *text, size_t length)
 
 int open_pipe(int fds[2])
 {
+#ifdef __linux__
+    return pipe2(fds, O_CLOEXEC) == 0 ? 0 : -errno;
+#else
     if (pipe(fds) != 0) {
         return -errno;
     }
     fcntl(fds[0], F_SETFD, FD_CLOEXEC);
     fcntl(fds[1], F_SETFD, FD_CLOEXEC);
     return 0;
+#endif
 }
 
 void set_nonblocking(int fd)
