@@ -249,6 +249,49 @@ class Ends(LimitTest):
         self.assertEqual((result.returncode, result.stdout, result.stderr), (0, "end\n", ""))
 
 
+@unittest.skipUnless(os.geteuid() == 0, "needs root, to be another user")
+class Processes(LimitTest):
+    """RLIMIT_NPROC counts all processes of a user. So each test has a user of its own."""
+
+    def limited(self, count, *words, input=""):
+        uid = 100000 + os.getpid() % 100000
+
+        def be_somebody():
+            os.setgroups([])
+            os.setresgid(65534, 65534, 65534)
+            resource.setrlimit(resource.RLIMIT_NPROC, (count, count))
+            os.setresuid(uid, uid, uid)
+
+        try:
+            return self.run_tool(*words, input=input, preexec_fn=be_somebody)
+        except subprocess.SubprocessError:
+            self.skipTest("there is no such user in this namespace")
+
+    def test_as_many_commands_at_once_as_there_may_be_processes(self):
+        lines = "".join(f"sleep 0.0{i % 3}\necho {i}\n" for i in range(20))
+        for count in (3, 5):  # two are of the tool
+            result = self.limited(count, "run", "-k", "-j", 100, input=lines)
+            self.assertEqual(result.stdout, "".join(f"{i}\n" for i in range(20)))
+            self.assertEqual(result.returncode, 0, result.stderr)
+
+    def test_no_process_for_a_command_is_a_message(self):
+        result = self.limited(2, "run", "-j", 2, input="echo one\necho two\n")
+        self.assertEqual((result.returncode, result.stdout), (1, ""))
+        for line in (1, 2):
+            self.assertIn(f"exitfd run: line {line}: not started: Resource temporarily unavailable\n", result.stderr)
+        self.assert_nothing_left()
+
+    def test_no_process_at_all_is_a_message(self):
+        folder = self.folder()
+        os.chmod(folder, 0o777)
+        for words in (("run",), ("init", "touch", f"{folder}/started")):
+            result = self.limited(1, *words, input=f"touch {folder}/started\n")
+            self.assertEqual((result.returncode, result.stdout), (1, ""))
+            self.assertEqual(result.stderr, f"exitfd {words[0]}: cannot start: Resource temporarily unavailable; see 'exitfd doctor'\n")
+            self.assertEqual(os.listdir(folder), [])
+        self.assert_nothing_left()
+
+
 class Progress(LimitTest):
     def test_something_that_runs_is_never_0_00_from_its_end(self):
         fifo = self.fifo()
