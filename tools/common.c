@@ -202,7 +202,7 @@ int open_pipe(int fds[2])
 
 void set_nonblocking(int fd)
 {
-    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+    fcntl(fd, F_SETFL, O_NONBLOCK); /* it has no other flag yet */
 }
 
 struct rlimit raise_fd_limit(void)
