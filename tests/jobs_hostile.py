@@ -6,6 +6,7 @@ The daemon EPOLL-JOBS among clients that mean it no good. After each attack it s
 JOBS_HOSTILE_SEED and JOBS_HOSTILE_ROUNDS choose other fuzz and more of it."""
 import os
 import random
+import resource
 import select
 import signal
 import sys
@@ -132,11 +133,15 @@ class Crowd(HostileTest):
             client.close()
         self.assert_nothing_stays()
 
-    def test_one_client_too_many(self):
+    def test_two_thousand_clients_that_say_nothing(self):
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
         idle = [self.daemon.connect() for _ in range(MAX_CLIENTS)]
-        refused = self.connect()
-        self.assertTrue(refused.answer().startswith("error: too many clients"))
-        self.assertRaises(EOFError, refused.answer)
+        for _ in range(2000 - MAX_CLIENTS):
+            refused = self.connect()
+            self.assertTrue(refused.answer().startswith("error: too many clients"))
+            self.assertRaises(EOFError, refused.answer)
+        self.assertLessEqual(self.daemon.count_fds(), self.daemon.fds_at_start + MAX_CLIENTS)
         for client in idle:
             client.close()
         until(lambda: self.daemon.count_fds() == self.daemon.fds_at_start, "the crowd is gone")

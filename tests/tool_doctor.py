@@ -13,7 +13,7 @@ from tool_seccomp import SECCOMP_RET_ERRNO, SECCOMP_RET_KILL_PROCESS, forbid, nu
 from tool_support import PATIENCE, TOOL, ToolTest, has_address_sanitizer, has_pidfds, has_record, main
 
 KEYS = ["type", "check", "verdict", "value", "text"]
-SYSCALLS = ["pidfd_open", "waitid(P_PIDFD)", "pidfd_send_signal", "clone3", "io_uring_setup", "waitid", "epoll_create1",
+SYSCALLS = ["pidfd_open", "waitid(P_PIDFD)", "pidfd_send_signal", "clone3", "io_uring_setup", "io_uring poll", "waitid", "epoll_create1",
             "epoll_ctl", "epoll_wait", "timerfd_create", "eventfd2", "signalfd4", "pipe2", "poll", "PIDFD_GET_INFO",
             "sub-reaper", "autoreap/autokill"]
 BACK_ENDS = ["pidfd", "io_uring", "signalfd", "self-pipe"]
@@ -138,6 +138,24 @@ class Doctor(ToolTest):
                 self.assertNotIn("build", checks[back_end]["text"], name)
                 if checks[back_end]["value"] == "no":
                     self.assertIn(name, checks[back_end]["text"])
+
+    def test_an_operation_of_io_uring_is_tried_and_not_the_set_up_alone(self):
+        usual = self.examine()
+        if usual["io_uring"]["value"] != "yes":
+            self.skipTest("no io_uring back end here")
+        self.assertEqual(usual["io_uring poll"]["value"], "yes")
+        checks = self.without("io_uring_enter")
+        self.assertEqual([checks[name]["value"] for name in ("io_uring_setup", "io_uring poll")], ["yes", "EPERM"])
+        self.assertEqual((checks["io_uring"]["value"], checks["io_uring"]["text"]), ("no", "io_uring poll is not to be had: see above"))
+
+    def test_who_killed_is_not_made_up(self):
+        """A signal of seccomp is SIGSYS. Any other may be anybody's."""
+        program = os.path.join(self.folder(), "killer.so")
+        source = "#include <signal.h>\nint signalfd(int a, void *b, int c) { return raise(SIGKILL); }\n"
+        subprocess.run(["cc", "-w", "-shared", "-fPIC", "-xc", "-", "-o", program], input=source, text=True, check=True)
+        preload = ":".join(filter(None, (os.environ.get("LD_PRELOAD"), program)))
+        check = self.examine(env=dict(self.env, LD_PRELOAD=preload))["signalfd4"]
+        self.assertEqual((check["value"], check["text"]), ("SIGKILL", "the process that asked was killed: not known why"))
 
     def test_no_pipe_of_its_own_is_needed(self):
         checks, usual = self.without("pipe2"), self.examine()

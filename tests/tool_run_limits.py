@@ -12,7 +12,7 @@ import termios
 import time
 import unittest
 
-from tool_support import PATIENCE, TOOL, ToolTest, hear, is_alive, main, read, tell, until
+from tool_support import PATIENCE, TOOL, ToolTest, children_of, hear, is_alive, main, process_fields, read, tell, until
 
 LEAVE_GROUP = "import os, time; os.setpgid(0, os.getpgid(os.getppid())); open({0!r}, 'w').write('go'); time.sleep(1000)"
 
@@ -160,6 +160,38 @@ class Ends(LimitTest):
             with open(lock, encoding="ascii") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
+    def test_the_number_of_a_group_is_kept_until_the_group_is_gone(self):
+        ready, fifo = self.fifo(), self.fifo()
+        tool = self.start("run", "--json", "-K", "1d", stdin=subprocess.PIPE, start_new_session=True)
+        tool.stdin.write(f"(trap '' TERM; echo go >{ready}; exec sleep 1000) & echo $$ >{fifo}; exec sleep 1000\n".encode())
+        tool.stdin.close()
+        leader = int(hear(fifo))
+        hear(ready)
+        tool.terminate()
+        self.assertEqual(json.loads(tool.stdout.readline())["pid"], leader)  # its end was noticed
+        self.assertEqual(process_fields(leader)[0], "Z")
+        tool.terminate()
+        self.assertEqual(tool.wait(PATIENCE), -signal.SIGTERM)
+        self.assertIsNone(process_fields(leader))
+        self.assert_nothing_left()
+
+    def test_what_ended_beside_a_failure_was_not_stopped(self):
+        fifos = self.fifo(), self.fifo()
+        tool = self.start("run", "--json", "-f", "-j", 2, stdin=subprocess.PIPE, start_new_session=True)
+        tool.stdin.write("read x <{}; exit 1\nread x <{}; true\n".format(*fifos).encode())
+        tool.stdin.close()
+        worker = until(lambda: children_of(tool.pid), "a worker")[0]
+        until(lambda: len(children_of(worker)) == 2, "two commands")
+        os.kill(worker, signal.SIGSTOP)
+        for count, fifo in enumerate(fifos, 1):  # their ends wait for the worker
+            tell(fifo)
+            until(lambda: [process_fields(pid)[0] for pid in children_of(worker)].count("Z") == count, "an end")
+        os.kill(worker, signal.SIGCONT)
+        jobs = {job.get("line"): job for job in map(json.loads, tool.stdout)}
+        self.assertEqual((jobs[1]["status"], jobs[1]["stopped"]), (1, False))
+        self.assertEqual((jobs[2]["status"], jobs[2]["stopped"]), (0, False))
+        self.assertEqual(tool.wait(PATIENCE), 1)
+
     @unittest.skipUnless(os.geteuid() == 0, "needs root, to be another user")
     def test_a_process_of_another_user_is_named(self):
         folder = self.folder()
@@ -215,6 +247,49 @@ class Ends(LimitTest):
         result = subprocess.run(["unshare", "-m", "/bin/sh", "-c", command, TOOL], input="cat; echo end\n", capture_output=True,
                                 text=True, env=self.env, timeout=PATIENCE, check=False)
         self.assertEqual((result.returncode, result.stdout, result.stderr), (0, "end\n", ""))
+
+
+@unittest.skipUnless(os.geteuid() == 0, "needs root, to be another user")
+class Processes(LimitTest):
+    """RLIMIT_NPROC counts all processes of a user. So each test has a user of its own."""
+
+    def limited(self, count, *words, input=""):
+        uid = 100000 + os.getpid() % 100000
+
+        def be_somebody():
+            os.setgroups([])
+            os.setresgid(65534, 65534, 65534)
+            resource.setrlimit(resource.RLIMIT_NPROC, (count, count))
+            os.setresuid(uid, uid, uid)
+
+        try:
+            return self.run_tool(*words, input=input, preexec_fn=be_somebody)
+        except subprocess.SubprocessError:
+            self.skipTest("there is no such user in this namespace")
+
+    def test_as_many_commands_at_once_as_there_may_be_processes(self):
+        lines = "".join(f"sleep 0.0{i % 3}\necho {i}\n" for i in range(20))
+        for count in (3, 5):  # two are of the tool
+            result = self.limited(count, "run", "-k", "-j", 100, input=lines)
+            self.assertEqual(result.stdout, "".join(f"{i}\n" for i in range(20)))
+            self.assertEqual(result.returncode, 0, result.stderr)
+
+    def test_no_process_for_a_command_is_a_message(self):
+        result = self.limited(2, "run", "-j", 2, input="echo one\necho two\n")
+        self.assertEqual((result.returncode, result.stdout), (1, ""))
+        for line in (1, 2):
+            self.assertIn(f"exitfd run: line {line}: not started: Resource temporarily unavailable\n", result.stderr)
+        self.assert_nothing_left()
+
+    def test_no_process_at_all_is_a_message(self):
+        folder = self.folder()
+        os.chmod(folder, 0o777)
+        for words in (("run",), ("init", "touch", f"{folder}/started")):
+            result = self.limited(1, *words, input=f"touch {folder}/started\n")
+            self.assertEqual((result.returncode, result.stdout), (1, ""))
+            self.assertEqual(result.stderr, f"exitfd {words[0]}: cannot start: Resource temporarily unavailable; see 'exitfd doctor'\n")
+            self.assertEqual(os.listdir(folder), [])
+        self.assert_nothing_left()
 
 
 class Progress(LimitTest):

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -187,17 +188,21 @@ char *copy_text(const char *text, size_t length)
 
 int open_pipe(int fds[2])
 {
+#ifdef __linux__
+    return pipe2(fds, O_CLOEXEC) == 0 ? 0 : -errno;
+#else
     if (pipe(fds) != 0) {
         return -errno;
     }
     fcntl(fds[0], F_SETFD, FD_CLOEXEC);
     fcntl(fds[1], F_SETFD, FD_CLOEXEC);
     return 0;
+#endif
 }
 
 void set_nonblocking(int fd)
 {
-    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+    fcntl(fd, F_SETFL, O_NONBLOCK); /* it has no other flag yet */
 }
 
 struct rlimit raise_fd_limit(void)
@@ -222,4 +227,24 @@ bool read_process(int pid, char *ret_state, int *ret_parent)
     /* The name in parentheses may hold anything, further parentheses and numbers included. */
     const char *rest = strrchr(line, ')');
     return rest && sscanf(rest, ") %c %d", ret_state, ret_parent) == 2;
+}
+
+/* Where the first thread has ended and others run on, /proc calls the process a zombie too. */
+bool is_zombie(int pid, int *ret_parent)
+{
+    char state, path[48];
+    struct stat st;
+    if (!read_process(pid, &state, ret_parent) || state != 'Z') {
+        return false;
+    }
+    snprintf(path, sizeof path, "/proc/%d/task", pid);
+    return stat(path, &st) == 0 && st.st_nlink <= 3;
+}
+
+bool has_own_proc(void)
+{
+    char pid[16];
+    ssize_t length = readlink("/proc/self", pid, sizeof pid - 1);
+    pid[length > 0 ? length : 0] = '\0';
+    return length > 0 && atoi(pid) == getpid();
 }

@@ -119,6 +119,12 @@ static const char *answer_name(const struct probe *probe, char buffer[SIGNAL_NAM
     }
 }
 
+/* Of all that kills, seccomp alone does it by this signal. */
+static const char *explain_kill(const struct probe *probe)
+{
+    return probe->killed_by == SIGSYS ? "a sandbox (seccomp) forbids it" : "not known why";
+}
+
 static const char *explain_syscall(const struct probe *probe, char buffer[128])
 {
     if (!probe->is_asked) {
@@ -126,7 +132,8 @@ static const char *explain_syscall(const struct probe *probe, char buffer[128])
         return buffer;
     }
     if (probe->killed_by) {
-        return "the process that asked was killed: a sandbox (seccomp) forbids it";
+        snprintf(buffer, 128, "the process that asked was killed: %s", explain_kill(probe));
+        return buffer;
     }
     switch (probe->error) {
     case 0:
@@ -150,8 +157,10 @@ static void tell_syscalls(struct report *report)
     for (const char *const *name = probe_syscalls; *name; name++) {
         struct probe probe = probe_syscall(*name);
         bool is_there = probe.is_asked && !probe.error;
+        bool is_restricted = probe.error == EACCES && strcmp(*name, "io_uring poll") == 0;
         tell(report, is_there ? GOOD : NOTE, *name, answer_name(&probe, name_buffer), "%s",
-             explain_syscall(&probe, buffer));
+             is_restricted ? "the ring answers so: a sandbox restricts io_uring for this process (Linux 7.0)"
+                           : explain_syscall(&probe, buffer));
     }
 }
 
@@ -162,7 +171,8 @@ static const char *explain_backend(unsigned flag, const struct probe *probe, cha
     if (probe->error != ENOTSUP) {
         return strerror(probe->error);
     }
-    if (flag == EXITFD_URING && atoi(read_line("/proc/sys/kernel/io_uring_disabled", line)) != 0) {
+    if (flag == EXITFD_URING && probe_syscall("io_uring_setup").error == EPERM &&
+        atoi(read_line("/proc/sys/kernel/io_uring_disabled", line)) != 0) {
         return "the sysctl kernel.io_uring_disabled forbids it";
     }
     for (const char *const *name = probe_needs(flag); *name; name++) {
@@ -184,8 +194,8 @@ static void tell_backend(struct report *report, const char *name, unsigned flag)
     if (!probe.is_asked) {
         tell(report, NOTE, name, "unknown", "%s", explain_syscall(&probe, buffer));
     } else if (probe.killed_by) {
-        tell(report, NOTE, name, "no", "a process that used it was killed by %s: a sandbox (seccomp) forbids it",
-             signal_name(probe.killed_by, name_buffer));
+        tell(report, NOTE, name, "no", "a process that used it was killed by %s: %s",
+             signal_name(probe.killed_by, name_buffer), explain_kill(&probe));
     } else if (!*probe.text) {
         tell(report, NOTE, name, "no", "%s", explain_backend(flag, &probe, buffer));
     } else {
@@ -204,7 +214,7 @@ static void tell_default(struct report *report)
         tell(report, NOTE, "default", "unknown", "%s", explain_syscall(&probe, buffer));
     } else if (probe.killed_by) {
         tell(report, PROBLEM, "default", "none",
-             "a sandbox (seccomp) kills what uses it: set EXITFD_BACKEND to one that works");
+             "a process that used it was killed: %s: set EXITFD_BACKEND to one that works", explain_kill(&probe));
     } else if (!*probe.text) {
         tell(report, PROBLEM, "default", "none", "exitfd_open says: %s%s%s%s", strerror(probe.error),
              forced ? "; EXITFD_BACKEND is '" : "", forced ? forced : "", forced ? "'" : "");
@@ -234,6 +244,10 @@ static const char *explain_record(const struct probe *record, char buffer[128])
     }
     if (info.error) {
         return "it takes PIDFD_GET_INFO, and that is not to be had: see above";
+    }
+    if (record->error) {
+        snprintf(buffer, 128, "the trial failed: %s", strerror(record->error));
+        return buffer;
     }
     snprintf(buffer, 128, "PIDFD_GET_INFO is there, but has no record of exits (Linux 6.15 has)");
     return buffer;
@@ -392,8 +406,8 @@ static void tell_safely(struct report *report, const char *check, void (*section
     if (!probe.is_asked) {
         section(report);
     } else if (probe.killed_by) {
-        tell(report, NOTE, check, "unknown", "the process that asked was killed by %s: a sandbox (seccomp) forbids it",
-             signal_name(probe.killed_by, name));
+        tell(report, NOTE, check, "unknown", "the process that asked was killed by %s: %s",
+             signal_name(probe.killed_by, name), explain_kill(&probe));
     }
     report->has_problem |= probe.is_true_status;
 }

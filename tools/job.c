@@ -145,8 +145,20 @@ int job_signal(const struct job *job, struct exitfd *x, int signo)
     return r;
 }
 
+/* Its group may outlive it. Held, its zombie keeps that number from becoming another's. */
+static void hold(struct job *job, struct exitfd *x)
+{
+    int r = exitfd_remove(x, job->pid);
+    r = r < 0 ? r : exitfd_add(x, job->pid, EXITFD_HOLD, job);
+    if (r < 0) {
+        complain("cannot watch a command: %s", strerror(-r));
+        exit(out_of_memory_status);
+    }
+}
+
 int job_ask_to_end(struct job *job, struct exitfd *x, int64_t kill_after_ns)
 {
+    hold(job, x);
     int r = job_signal(job, x, SIGTERM);
     job_signal(job, x, SIGCONT); /* a stopped process acts on SIGTERM only when it goes on */
     job->phase = JOB_ASKED;
@@ -215,6 +227,9 @@ void job_end(struct job *job, const struct exitfd_event *ending, struct spill *s
     job_read(job, 1, spill);
     job->ended_ns = monotonic_ns();
     job->ending = *ending;
+    if (ending->origin == EXITFD_PEEKED) {
+        job->ending.origin = EXITFD_REAPED; /* which it will be, when its group is gone */
+    }
     job->phase = JOB_DRAINING;
 }
 

@@ -42,14 +42,6 @@ static bool put_into(struct pid_list *list, pid_t pid)
     return true;
 }
 
-static bool has_own_proc(void)
-{
-    char pid[16];
-    ssize_t length = readlink("/proc/self", pid, sizeof pid - 1);
-    pid[length > 0 ? length : 0] = '\0';
-    return length > 0 && atoi(pid) == getpid();
-}
-
 /* When it started, in ticks: with its pid that is one process and no other. 0 if there is none. */
 static uint64_t start_of(pid_t pid)
 {

@@ -29,6 +29,7 @@
 enum {
     NR_PIDFD_SEND_SIGNAL = 424,
     NR_IO_URING_SETUP = 425,
+    NR_IO_URING_ENTER = 426,
     NR_PIDFD_OPEN = 434,
     NR_CLONE3 = 435
 };
@@ -113,6 +114,70 @@ static long call_io_uring_setup(void)
 {
     unsigned params[30] = { 0 }; /* struct io_uring_params */
     return syscall(NR_IO_URING_SETUP, 1, params);
+}
+
+/* Places in struct io_uring_params, and what <linux/io_uring.h> has, which is not everywhere. */
+enum {
+    SQ_TAIL = 11,
+    SQ_ARRAY = 16,
+    CQ_ENTRIES = 1,
+    FEATURES = 5,
+    SINGLE_MMAP = 1,
+    CQ_TAIL = 21,
+    CQ_CQES = 25,
+    CQE_SIZE = 16,
+    SQES_OFFSET = 0x10000000,
+    OP_POLL_ADD = 6
+};
+
+struct sqe {
+    uint8_t opcode, flags;
+    uint16_t priority;
+    int32_t fd;
+    uint64_t offset, address;
+    uint32_t length, events;
+    uint64_t user_data, rest[3];
+};
+
+/* The result of one operation. A restriction allows the ring, and denies the operation. */
+static int32_t submit(int ring, const unsigned params[30], const struct sqe *sqe)
+{
+    size_t size = params[CQ_CQES] + (size_t)CQE_SIZE * params[CQ_ENTRIES];
+    char *rings = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, ring, 0);
+    struct sqe *sqes = mmap(NULL, sizeof *sqe, PROT_READ | PROT_WRITE, MAP_SHARED, ring, SQES_OFFSET);
+    if (rings == MAP_FAILED || sqes == MAP_FAILED) {
+        return -errno;
+    }
+    int32_t result;
+    *sqes = *sqe;
+    *(unsigned *)(rings + params[SQ_ARRAY]) = 0;
+    atomic_store((_Atomic unsigned *)(rings + params[SQ_TAIL]), 1);
+    if (syscall(NR_IO_URING_ENTER, ring, 1, 0, 0, NULL, 0) < 0) {
+        return -errno;
+    }
+    if (atomic_load((_Atomic unsigned *)(rings + params[CQ_TAIL])) == 0) {
+        return 0; /* it is on its way: what is denied completes at once */
+    }
+    memcpy(&result, rings + params[CQ_CQES] + sizeof(uint64_t), sizeof result);
+    return result;
+}
+
+static long call_io_uring_poll(void)
+{
+    unsigned params[30] = { 0 };
+    const bool is_little_endian = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
+    int ring = (int)syscall(NR_IO_URING_SETUP, 1, params);
+    if (ring < 0) {
+        return -1;
+    }
+    if (!(params[FEATURES] & SINGLE_MMAP)) {
+        errno = ENOTSUP;
+        return -1;
+    }
+    const struct sqe sqe = { .opcode = OP_POLL_ADD, .fd = ring, .events = POLLOUT << (is_little_endian ? 0 : 16) };
+    int32_t result = submit(ring, params, &sqe);
+    errno = -result;
+    return result < 0 ? -1 : 0;
 }
 
 static long call_waitid_pidfd(void)
@@ -231,6 +296,7 @@ static const struct {
               { "pidfd_send_signal", call_pidfd_send_signal },
               { "clone3", call_clone3 },
               { "io_uring_setup", call_io_uring_setup },
+              { "io_uring poll", call_io_uring_poll },
               { "waitid", call_waitid },
               { "epoll_create1", call_epoll_create1 },
               { "epoll_ctl", call_epoll_ctl },
@@ -245,8 +311,9 @@ static const struct {
               { "autoreap/autokill", call_autoreap } };
 
 const char *const probe_syscalls[] = {
-    "pidfd_open",     "waitid(P_PIDFD)", "pidfd_send_signal", "clone3",   "io_uring_setup", "waitid", "epoll_create1",
-    "epoll_ctl",      "epoll_wait",      "timerfd_create",    "eventfd2", "signalfd4",      "pipe2",  "poll",
+    "pidfd_open",     "waitid(P_PIDFD)", "pidfd_send_signal", "clone3",    "io_uring_setup",
+    "io_uring poll",  "waitid",          "epoll_create1",     "epoll_ctl", "epoll_wait",
+    "timerfd_create", "eventfd2",        "signalfd4",         "pipe2",     "poll",
     "PIDFD_GET_INFO", "sub-reaper",      "autoreap/autokill", NULL
 };
 
@@ -274,8 +341,8 @@ const char *const *probe_needs(unsigned flag)
 #ifdef __linux__
     static const char *const pidfd[] = { "pidfd_open", "waitid(P_PIDFD)", "waitid",   "epoll_create1", "epoll_ctl",
                                          "epoll_wait", "timerfd_create",  "eventfd2", "poll",          NULL };
-    static const char *const uring[] = { "io_uring_setup", "pidfd_open", "waitid(P_PIDFD)", "waitid", "eventfd2",
-                                         "poll",           NULL };
+    static const char *const uring[] = { "io_uring_setup", "io_uring poll", "pidfd_open", "waitid(P_PIDFD)",
+                                         "waitid",         "eventfd2",      "poll",       NULL };
     static const char *const signalfd_needs[] = { "signalfd4", "waitid",     "epoll_create1",
                                                   "epoll_ctl", "epoll_wait", "timerfd_create",
                                                   "eventfd2",  "poll",       NULL };

@@ -13,6 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define RECHECK_NS (20 * NS_PER_MS)
+
 enum {
     PIDS_SIZE = 64
 };
@@ -28,69 +30,85 @@ static void add_pid(char pids[PIDS_SIZE], int pid)
     }
 }
 
-static void add_if_alive(char pids[PIDS_SIZE], int pid)
+/* One that has ended has given back all but its number, and its parent may never wait for it. */
+static bool is_alive(int pid)
 {
-    char state;
     int parent;
-    if (read_process(pid, &state, &parent) && state != 'Z' && state != 'X') {
-        add_pid(pids, pid);
-    }
+    return !is_zombie(pid, &parent);
 }
 
-/* The processes of the group that are no zombies. False where there is no /proc. */
-static bool list_alive(pid_t group, char pids[PIDS_SIZE])
+/* Calls act for each process of /proc that does not lead its group. */
+static void for_each_member(void (*act)(int pid, pid_t group, void *context), void *context)
 {
     DIR *processes = opendir("/proc");
     struct dirent *entry;
-    bool has_some = false;
-    *pids = '\0';
     while (processes && (entry = readdir(processes))) {
         int pid = isdigit((unsigned char)entry->d_name[0]) ? atoi(entry->d_name) : 0;
-        has_some |= pid > 0;
-        if (pid > 0 && getpgid(pid) == group) {
-            add_if_alive(pids, pid);
+        pid_t group = pid > 0 ? getpgid(pid) : -1;
+        if (group > 0 && group != pid) {
+            act(pid, group, context);
         }
     }
     if (processes) {
         closedir(processes);
     }
-    return has_some;
 }
 
-static bool is_empty(pid_t group)
+static void note_member(int pid, pid_t group, void *context)
 {
-    return kill(-group, 0) != 0 && errno == ESRCH;
+    struct groups *groups = context;
+    for (size_t i = 0; i < groups->count; i++) {
+        if (groups->all[i].number == group && groups->all[i].is_empty) {
+            groups->all[i].is_empty = !is_alive(pid);
+        }
+    }
 }
 
-/* A zombie has given back everything but its number, and its parent may never wait for it. */
-static bool is_gone(const struct group *group)
+/* Without a /proc that tells, each group has its time, and is gone when it was killed. */
+static void find_empty(struct groups *groups)
 {
+    const bool is_told = has_own_proc();
+    for (size_t i = 0; i < groups->count; i++) {
+        groups->all[i].is_empty = is_told || groups->all[i].is_killed;
+    }
+    if (is_told) {
+        for_each_member(note_member, groups);
+    }
+}
+
+struct members {
+    pid_t group;
     char pids[PIDS_SIZE];
-    return is_empty(group->number) || (group->is_killed && list_alive(group->number, pids) && !*pids);
+};
+
+static void list_member(int pid, pid_t group, void *context)
+{
+    struct members *members = context;
+    if (group == members->group && is_alive(pid)) {
+        add_pid(members->pids, pid);
+    }
 }
 
 static void tell_of(const struct group *group, groups_tell *tell, void *context, const char *what, const char *why)
 {
-    char pids[PIDS_SIZE];
-    if (!list_alive(group->number, pids) || !*pids) {
-        snprintf(pids, sizeof pids, "of group %d", (int)group->number);
+    struct members members = { .group = group->number };
+    for_each_member(list_member, &members);
+    if (!*members.pids) {
+        snprintf(members.pids, sizeof members.pids, "of group %d", (int)group->number);
     }
-    tell(context, group->line, what, pids, why);
+    tell(context, group->line, what, members.pids, why);
 }
 
 void groups_add(struct groups *groups, struct group group)
 {
-    if (is_empty(group.number)) {
-        return;
-    }
     groups->all = reallocate(groups->all, groups->count + 1, sizeof *groups->all);
     groups->all[groups->count++] = group;
 }
 
 /* True if there is nothing more to do about it. */
-static bool advance(struct group *group, int64_t now_ns, groups_tell *tell, void *context)
+static bool advance(struct group *group, int64_t now_ns, struct exitfd *x, groups_tell *tell, void *context)
 {
-    if (is_gone(group)) {
+    if (group->is_empty) {
         return true;
     }
     if (group->deadline_ns > now_ns) {
@@ -102,21 +120,32 @@ static bool advance(struct group *group, int64_t now_ns, groups_tell *tell, void
     }
     group->is_killed = true;
     group->deadline_ns = now_ns + SIGKILL_PATIENCE_NS;
-    if (kill(-group->number, SIGKILL) != 0 && errno != ESRCH) {
-        tell_of(group, tell, context, "cannot end", strerror(errno));
+    int r = exitfd_kill(x, -group->number, SIGKILL);
+    if (r < 0 && r != -ESRCH) {
+        tell_of(group, tell, context, "cannot end", strerror(-r));
         return true;
     }
     return false;
 }
 
-void groups_advance(struct groups *groups, groups_tell *tell, void *context)
+void groups_advance(struct groups *groups, struct exitfd *x, groups_tell *tell, void *context)
 {
     int64_t now_ns = monotonic_ns();
+    if (groups->count && groups->recheck_ns <= now_ns) {
+        find_empty(groups);
+        groups->recheck_ns = now_ns + RECHECK_NS;
+    }
     for (size_t i = groups->count; i-- > 0;) {
-        if (advance(&groups->all[i], now_ns, tell, context)) {
+        if (advance(&groups->all[i], now_ns, x, tell, context)) {
+            exitfd_discard(x, groups->all[i].number);
             groups->all[i] = groups->all[--groups->count];
         }
     }
+}
+
+int64_t groups_next_ns(const struct groups *groups)
+{
+    return groups->count ? groups->recheck_ns : NEVER;
 }
 
 void groups_hurry(struct groups *groups)

@@ -199,21 +199,38 @@ static void close_job(struct run *run, struct job *job)
     finish(run, job);
 }
 
-void jobs_end(struct run *run, const struct exitfd_event *event)
+static void note_end(struct run *run, const struct exitfd_event *event)
 {
     struct job *job = event->data;
-    enum job_phase phase = job->phase;
-    struct group group = { job->pid, job->line->number, phase == JOB_KILLED, job->deadline_ns };
+    const struct group group = { .number = job->pid,
+                                 .line = job->line->number,
+                                 .is_killed = job->phase == JOB_KILLED,
+                                 .deadline_ns = job->deadline_ns };
+    if (job->phase != JOB_RUNNING) {
+        groups_add(&run->groups, group);
+    }
     run->running_count--;
     run->is_crowded = false;
     job_end(job, event, &run->spill);
     job->deadline_ns = monotonic_ns() + (run->is_ending ? DRAIN_AT_END_NS : DRAIN_NS);
-    if (phase != JOB_RUNNING) {
-        groups_add(&run->groups, group);
-    }
+}
+
+static void act_on_end(struct run *run, struct job *job)
+{
     heed_result(run, job);
     if (!job_has_output_open(job)) {
         close_job(run, job);
+    }
+}
+
+/* All are noted first. One that ends the run must not signal those beside it: their numbers are given back. */
+void jobs_end(struct run *run, const struct exitfd_event *events, int count)
+{
+    for (int i = 0; i < count; i++) {
+        note_end(run, &events[i]);
+    }
+    for (int i = 0; i < count; i++) {
+        act_on_end(run, events[i].data);
     }
 }
 
@@ -261,7 +278,7 @@ void jobs_meet_deadlines(struct run *run)
             advance(run, run->open[i], now_ns);
         }
     }
-    groups_advance(&run->groups, tell_process, run);
+    groups_advance(&run->groups, run->environment.x, tell_process, run);
 }
 
 static void end_for_output(struct run *run, struct job *job)

@@ -16,9 +16,7 @@ static void take_endings(struct run *run)
     struct exitfd_event events[64];
     int n;
     while ((n = exitfd_wait(run->environment.x, events, 64, 0)) > 0) {
-        for (int i = 0; i < n; i++) {
-            jobs_end(run, &events[i]);
-        }
+        jobs_end(run, events, n);
     }
 }
 
@@ -29,8 +27,7 @@ static int64_t earlier(int64_t a_ns, int64_t b_ns)
 
 static int64_t next_deadline_ns(const struct run *run)
 {
-    const int64_t recheck_ns = 20 * NS_PER_MS; /* nothing tells that a group has become empty */
-    int64_t deadline_ns = run->groups.count ? monotonic_ns() + recheck_ns : NEVER;
+    int64_t deadline_ns = groups_next_ns(&run->groups);
     deadline_ns = earlier(deadline_ns, run->status.next_ns);
     deadline_ns = earlier(deadline_ns, run->print_until_ns);
     deadline_ns = earlier(deadline_ns, run->quiet_next_ns);

@@ -39,7 +39,7 @@ struct run {
 void jobs_make_room(struct run *run); /* for one more */
 void jobs_start_some(struct run *run);
 void jobs_read(struct run *run); /* where poll has found something */
-void jobs_end(struct run *run, const struct exitfd_event *event);
+void jobs_end(struct run *run, const struct exitfd_event *events, int count);
 void jobs_meet_deadlines(struct run *run);
 void jobs_signal_all(struct run *run, int signo);
 

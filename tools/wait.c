@@ -195,18 +195,6 @@ static void report(struct waiting *w, const struct exitfd_event *ending)
     fflush(stdout);
 }
 
-/* Where the first thread has ended and others run on, /proc calls the process a zombie too. */
-static bool is_zombie(pid_t pid, int *ret_parent)
-{
-    char state, path[48];
-    if (!read_process(pid, &state, ret_parent) || state != 'Z') {
-        return false;
-    }
-    struct stat st;
-    snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
-    return stat(path, &st) == 0 && st.st_nlink <= 3;
-}
-
 /* Whoever sees no such process in a list of running ones would wonder what is waited for. */
 static void tell_zombies(const struct waiting *w)
 {
