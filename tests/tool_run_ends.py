@@ -78,7 +78,7 @@ class Ends(ToolTest):
         os.kill(self.worker(tool), signal.SIGKILL)
         _, errors = tool.communicate(timeout=PATIENCE)
         self.assertEqual(tool.returncode, 128 + 9)
-        self.assertIn("the process that ran the commands was killed by SIGKILL: ending them", errors)
+        self.assertIn("the process that ran the commands was killed by SIGKILL. Ending them", errors)
         self.assert_nothing_left()
 
     def test_nothing_is_left_when_its_process_group_is_killed(self):

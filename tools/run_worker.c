@@ -78,7 +78,7 @@ static void take_signals(struct run *run)
 static void notice_dead_guard(struct run *run)
 {
     if (!run->is_ending) {
-        complain("the parent process was killed: ending the commands");
+        complain("the parent process was killed. Ending the commands");
     }
     run->end_signal = SIGTERM;
     run->lifeline = -1;
@@ -308,7 +308,7 @@ static void release(struct run *run)
 static int refuse_script(struct run *run)
 {
     int status =
-        usage_error("the list '%s' begins with '#!': it is a script. To run a script, put its name into a list",
+        usage_error("the list '%s' begins with '#!', so it is a script. To run a script, put its name into a list",
                     run->options->list);
     release(run);
     return status;
