@@ -125,7 +125,7 @@ static void take_connection(struct server *s, int result)
 static void report(const struct exitfd_event *event)
 {
     if (event->origin == EXITFD_UNKNOWN)
-        printf("%d ended, nobody knows how\n", (int)event->pid);
+        printf("%d ended, its status is unknown\n", (int)event->pid);
     else if (event->code == CLD_EXITED)
         printf("%d exited with status %d\n", (int)event->pid, event->status);
     else
