@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A herd of real child processes that stay paused until told to exit, and the check that each was reported once, truly.
+ * Many real child processes that pause until they are to exit, and the check that each was reported once, truly.
  *
  * The children are made by a small breeder process with CLONE_PARENT: they are children of the measuring process in
  * every respect, but it neither forks (so no page of it becomes copy-on-write, and fork is out of every figure) nor do

@@ -2,7 +2,7 @@
 /*
  * Keep commands running: restart what dies, slower each time; stop all on SIGTERM. Fit to be PID 1 of a container.
  *
- * Who may talk to it: whoever may send it signals. It reads no input.
+ * Who may talk to it: any process that may send it signals. It reads no input.
  * Limits: one process group per command; a command that fails is restarted more and more slowly.
  * Inherited by a command: fds 0 to 2, the environment, the working directory, and which signals were ignored at the
  * start, except SIGPIPE. Nothing else.

@@ -2,7 +2,7 @@
 /*
  * Run a command with a deadline: SIGTERM when it has passed, SIGKILL when that did not help.
  *
- * Who may talk to it: whoever may send it signals. It reads no input.
+ * Who may talk to it: any process that may send it signals. It reads no input.
  * Limits: one command, which is a process group. What leaves the group is not ended.
  * Inherited by the command: fds 0 to 2, the environment, the working directory, ignored signals except SIGPIPE.
  * At the end: once the deadline has passed, what is left of the group when the command has ended gets SIGKILL. A command
@@ -86,7 +86,7 @@ static void deadline_passed(struct run *run)
     run->deadline_ms = run->kill_after_ms && !run->killed ? now_ms() + run->kill_after_ms : -1;
 }
 
-/* EXITFD_HOLD: until exitfd_discard the group is the command's, and nobody else can have its number. */
+/* EXITFD_HOLD: until exitfd_discard the number of the group cannot be reused. */
 static void end_group(const struct run *run)
 {
     if (run->timed_out && run->kill_after_ms)

@@ -54,7 +54,7 @@ class SupervisorTest(examples_support.UsageTest, examples_support.ExampleTest):
                     ["--unknown", "true"]]
 
     def supervise(self, *words, **options):
-        """Its messages come by way of a file: a pipe that nobody reads would stop it."""
+        """Its messages go to a file, because a pipe without a reader would stop it."""
         self.log = tempfile.NamedTemporaryFile("r")
         self.addCleanup(self.log.close)
         with open(self.log.name, "w", encoding="ascii") as errors:

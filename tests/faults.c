@@ -38,7 +38,7 @@
 #define NTH_LIMIT 2000
 #define JOBS_LIMIT 64
 
-/* Told by a run's process. */
+/* What the process of a run reports. */
 static struct outcome {
     unsigned failures; /* of this test */
     unsigned faults;   /* calls that were made to fail */
@@ -165,7 +165,7 @@ static void fail_call(const struct call *call, size_t number)
 
     for (const int *error = call->errnos; *error; error++) {
         faults += fail_each(call, *error, false, job.full ? 1 : error == call->errnos ? 7 : NTH_LIMIT, &all_well);
-        /* No signal interrupts for ever, and a ring that takes nothing for ever tells nobody of anything. */
+        /* No signal interrupts for ever, and a ring that never takes a request reports nothing. */
         if (job.full && *error != EINTR && strncmp(call->symbol, "io_uring_submit", 15) != 0)
             faults += fail_each(call, *error, true, 3, &all_well);
     }

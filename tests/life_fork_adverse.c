@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Forks that nobody had in mind: children that keep the fd or poll it, a handler that forks, handlers of pthread_atfork. */
+/* Forks of unusual kinds: children that keep the fd or poll it, a handler that forks, handlers of pthread_atfork. */
 #include "life_support.h"
 
 #include <sched.h>

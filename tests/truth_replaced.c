@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Somebody replaces our SIGCHLD handler (self-pipe) or unblocks SIGCHLD (signalfd) after exitfd_open. */
+/* Other code replaces our SIGCHLD handler (self-pipe) or unblocks SIGCHLD (signalfd) after exitfd_open. */
 #include "truth_support.h"
 
 #include <pthread.h>
@@ -316,7 +316,7 @@ TEST(replaced, while_nobody_calls_and_an_orphan_is_awaited)
     exitfd_close(x);
 }
 
-/* On signalfd this is the misuse that the header names; nobody else minds. */
+/* On signalfd the header forbids this. The other back ends do not mind. */
 TEST(replaced, mask_unblocked_after_open)
 {
     struct exitfd *x = open_for_truth();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Somebody else reaps a watched child: before, during and after our wake-up. */
+/* Other code reaps a watched child: before, during and after our wake-up. */
 #include "truth_inject.h"
 #include "truth_support.h"
 
@@ -312,7 +312,7 @@ TEST(stolen, every_second_one_of_many)
     exitfd_close(x);
 }
 
-/* Its siblings live on and nobody's zombie is left to be found: only SIGCHLD, once, told of it. */
+/* Its siblings live on and no zombie is left to be found. SIGCHLD came once, and is the only sign. */
 TEST(stolen, one_of_many_that_live_on)
 {
     enum {

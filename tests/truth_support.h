@@ -25,12 +25,12 @@ void learn_what_is_recorded(void);
 bool tracks_by_pidfd(void);
 /* For tests of what happens when pidfd_open fails. */
 void skip_without_pidfds(void);
-/* Whether a status that somebody else took can still be told in this run. */
+/* Whether the status of a foreign reap is still known in this run. */
 bool reports_stolen_status(void);
 
-/* The event of a process that somebody else, or the kernel, reaped: EXITFD_RECORDED with code and status or UNKNOWN. */
+/* The event of a process that other code, or the kernel, reaped: EXITFD_RECORDED with code and status or UNKNOWN. */
 void expect_stolen(const struct exitfd_event *event, pid_t pid, int code, int status, const void *data);
-/* The event of a child whose status nobody can tell. */
+/* The event of a child whose status is lost. */
 void expect_unknown(const struct exitfd_event *event, pid_t pid, const void *data);
 /* The next event, with x as its data: EXITFD_PEEKED, and the watch has ended. */
 void expect_peeked(struct exitfd *x, pid_t pid, int code, int status);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The ring belongs to the thread that opened it: what the others, and those after its end, are told. */
+/* The ring belongs to the thread that opened it: what the calls of other threads return, also after its end. */
 #include "uring_support.h"
 
 #include <errno.h>

@@ -300,7 +300,7 @@ static void *submit_and_end(void *argument)
     return NULL;
 }
 
-/* So a ring does not outlive its thread silently: who polls the fd is woken, and told -EXDEV by the library. */
+/* So a ring does not outlive its thread silently. A poll of the fd wakes up, and the library returns -EXDEV. */
 TEST(uring_traps, the_eventfd_is_signalled_after_the_submitter_has_died_too)
 {
     struct gate gate = open_gate();
@@ -364,7 +364,7 @@ TEST(uring_traps, waitid_leaves_the_zombie_and_needs_no_siginfo)
     close_ring(&ring);
 }
 
-/* So the status of a child that somebody else reaps is lost without a pidfd, but not the event. */
+/* So without a pidfd a foreign reap loses the status, but not the event. */
 TEST(uring_traps, waitid_tells_of_a_stolen_child_by_echild)
 {
     struct gate gate = open_gate();

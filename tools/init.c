@@ -109,7 +109,7 @@ static int start_command(struct supervision *s, char **command, const struct fou
         become_command(s, command, is_foreground, found);
     }
     if (s->child > 0 && !s->shares_terminal_signals) {
-        setpgid(s->child, s->child); /* whoever of the two comes first: a signal for the group must find it */
+        setpgid(s->child, s->child); /* both do it, so that a signal for the group finds it at once */
     }
     return s->child < 0 ? s->child : 0;
 }

@@ -45,7 +45,7 @@ static int print_version(void)
 }
 
 /*
- * A descriptor of ours that is numbered 0, 1 or 2 would be taken for a standard one. Who reads from one that was closed,
+ * A descriptor of ours that is numbered 0, 1 or 2 would be taken for a standard one. Code that reads from a closed one,
  * or prints to it, must notice: it cannot be read, or written. A command that is executed finds it closed as it was.
  */
 static bool fill_standard_fds(void)

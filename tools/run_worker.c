@@ -85,7 +85,7 @@ static void notice_dead_guard(struct run *run)
     run_end(run);
 }
 
-/* We must end though nobody may take the output: it is waited for as long as commands that are asked to end are. */
+/* We must end even if the output is not read. It gets as long as commands get to end. */
 static void limit_printing(struct run *run)
 {
     bool is_only_printing = run->end_signal && !run->open_count && !run->groups.count;
@@ -102,10 +102,10 @@ static void print_some(struct run *run)
     limit_printing(run);
     printer_write(&run->printer);
     if (run->printer.is_at_summary) {
-        return; /* that nobody reads it changes no result */
+        return; /* a reader that is gone changes no result */
     }
     if (run->printer.error == EPIPE && !run->end_signal) {
-        run->end_signal = SIGPIPE; /* nobody reads on: as any other program, but not without the commands */
+        run->end_signal = SIGPIPE; /* the reader is gone: end as any other program, with the commands */
         run_end(run);
     } else if (run->printer.error && run->printer.error != EPIPE && run->printer.error != PRINTER_GAVE_UP) {
         run_break_off(run, "cannot print the output of a command", run->printer.error);
@@ -206,7 +206,7 @@ static void catch_signals(void)
     signals_ignore(SIGTTOU); /* the terminal's foreground is the guard's */
 }
 
-/* Where there is no /dev/null that can be opened, the end of a pipe that nobody writes to is as empty. */
+/* If /dev/null cannot be opened, a pipe without a writer is as empty. */
 static int open_empty(void)
 {
     int fds[2], fd = open("/dev/null", O_RDONLY | O_CLOEXEC);

@@ -103,7 +103,7 @@ static void note_missing(struct waiting *w, struct target *target, const char *w
     w->is_missing_one = true;
 }
 
-/* 0, -ESRCH for another process, or why it cannot be told. */
+/* 0, -ESRCH for another process, or why they cannot be compared. */
 static int check_inode(struct exitfd *x, const struct target *target)
 {
 #ifdef __linux__
@@ -218,7 +218,7 @@ static bool is_zombie(pid_t pid, int *ret_parent)
     return stat(path, &st) == 0 && st.st_nlink <= 3;
 }
 
-/* Whoever sees no such process in a list of running ones would wonder what is waited for. */
+/* A list of running processes does not show it, so say what is waited for. */
 static void tell_zombies(const struct waiting *w)
 {
     for (int i = 0; i < w->target_count; i++) {

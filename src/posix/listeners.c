@@ -35,7 +35,7 @@ static struct listener *skip(struct listener *l, const struct listener *except, 
 }
 
 /*
- * Who is counted in `users` must come back, or others wait for ever. So it must not be cancelled (write(2) is a
+ * A thread counted in `users` must come back, or others wait for ever. So it must not be cancelled (write(2) is a
  * cancellation point, and the signal may have found the thread in the middle of malloc), and no other handler may run that
  * leaves by siglongjmp(3), or that forks.
  */
