@@ -153,8 +153,8 @@ class SupervisorTest(examples_support.UsageTest, examples_support.ExampleTest):
         self.stop(process)
 
     def test_what_is_deaf_to_sigterm_gets_sigkill(self):
-        process = self.supervise("-g", 50, "trap '' TERM; echo deaf; while :; do sleep 0.1; done")
-        self.assertEqual(process.stdout.readline(), "deaf\n")
+        process = self.supervise("-g", 50, "trap '' TERM; echo ready; while :; do sleep 0.1; done")
+        self.assertEqual(process.stdout.readline(), "ready\n")
         self.stop(process)
         self.assertEqual(len(self.messages("killed by signal 9")), 1)
 

@@ -6,7 +6,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-TEST(fork_adverse, a_child_that_keeps_its_copy_for_long_disturbs_nobody)
+TEST(fork_adverse, a_child_that_keeps_its_copy_for_long_does_no_harm)
 {
     struct exitfd *x = open_exitfd();
     pid_t watched = start_paused();

@@ -71,14 +71,14 @@ static void *steal_children(void *argument)
     return NULL;
 }
 
-static void beside_a_thief(pid_t (*start)(struct exitfd *))
+static void beside_foreign_reaps(pid_t (*start)(struct exitfd *))
 {
     struct exitfd *x = open_for_truth();
     atomic_bool stop = false;
-    struct helper thief = start_helper(steal_children, &stop);
+    struct helper reaper = start_helper(steal_children, &stop);
     expect_true_statuses(x, start);
     atomic_store(&stop, true);
-    join_helper(&thief);
+    join_helper(&reaper);
     exitfd_close(x);
 }
 
@@ -99,15 +99,15 @@ TEST(start_truth, fork_with_sigchld_ignored)
 
 TEST(start_truth, start_beside_a_thread_that_reaps_any_child)
 {
-    beside_a_thief(by_start);
+    beside_foreign_reaps(by_start);
 }
 
 TEST(start_truth, spawn_beside_a_thread_that_reaps_any_child)
 {
-    beside_a_thief(by_spawn);
+    beside_foreign_reaps(by_spawn);
 }
 
 TEST(start_truth, fork_beside_a_thread_that_reaps_any_child)
 {
-    beside_a_thief(by_fork);
+    beside_foreign_reaps(by_fork);
 }

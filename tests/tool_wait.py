@@ -240,7 +240,7 @@ class Wait(ToolTest):
         self.assertEqual(result.returncode, 124)
         self.assertIn(f"has ended, but its parent {os.getpid()} has not waited for it", result.stderr)
 
-    def test_a_zombie_is_told_of_at_once(self):
+    def test_a_zombie_is_reported_at_once(self):
         if not has_record():
             self.skipTest("without the kernel's record a zombie may count as ended")
         process = self.process("exit 3")

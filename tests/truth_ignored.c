@@ -160,7 +160,7 @@ TEST(ignored, toggled_and_looked_at_meanwhile)
     toggled(true);
 }
 
-TEST(ignored, toggled_back_before_anybody_looks)
+TEST(ignored, toggled_back_before_any_call)
 {
     toggled(false);
 }

@@ -310,7 +310,7 @@ TEST(ptrace, by_ourselves_an_observer)
 }
 
 /* An unwatched tracee of ours, stopped, stands in front of the watched child. */
-TEST(ptrace, an_unwatched_tracee_of_ours_hides_nobody)
+TEST(ptrace, an_unwatched_tracee_of_ours_hides_no_child)
 {
     struct exitfd *x = open_for_truth();
     struct gate gate = open_gate();

@@ -89,7 +89,7 @@ TEST(replaced, an_event_that_is_due_comes_before_EPIPE)
 }
 
 /* No signal says whose turn it is. */
-TEST(replaced, one_call_finds_the_one_who_exited_among_many)
+TEST(replaced, one_call_finds_the_child_that_exited_among_many)
 {
     enum {
         CHILDREN = 31,
@@ -156,7 +156,7 @@ TEST(replaced, by_a_handler_that_chains_the_fd_keeps_working)
     exitfd_close(x);
 }
 
-/* Put back before anybody noticed: as if nothing had been. */
+/* Put back before any call, as if it had not happened. */
 TEST(replaced, and_put_back)
 {
     struct exitfd *x = open_for_truth();
@@ -285,7 +285,7 @@ static void expect_exit_by_polling(struct exitfd *x, pid_t pid, int status)
     expect_exited(&event, pid, status, x);
 }
 
-TEST(replaced, by_SIG_DFL_while_nobody_calls)
+TEST(replaced, by_SIG_DFL_between_calls)
 {
     struct exitfd *x = open_for_truth();
     struct gate gate = open_gate();
@@ -301,7 +301,7 @@ TEST(replaced, by_SIG_DFL_while_nobody_calls)
     exitfd_close(x);
 }
 
-TEST(replaced, while_nobody_calls_and_an_orphan_is_awaited)
+TEST(replaced, between_calls_and_an_orphan_is_awaited)
 {
     struct exitfd *x = open_for_truth();
     struct gate gate = open_gate();

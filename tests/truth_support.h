@@ -54,7 +54,7 @@ struct reaper *start_reaper(pid_t pid);
 int join_reaper(struct reaper *reaper);
 
 /*
- * Returns once /proc shows the process, anybody's, or only its leading thread, as a zombie. Gives up at the deadline,
+ * Returns once /proc shows any process, or only its leading thread, as a zombie. Gives up at the deadline,
  * saying nothing: the test will.
  */
 void wait_until_dead(pid_t pid);
