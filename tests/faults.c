@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every call can fail: each function that the library calls is made to fail, the first time, the second and so on until
- * a run passes untouched, with each errno that it can have. After each failure: no crash, no hang, nothing leaked, no
- * child lost, a documented errno, and the exitfd goes on to serve a whole life.
+ * Every call can fail. Each function that the library calls is made to fail the
+ * first time, the second and so on, until a run passes untouched, with each
+ * errno that it can have. After each failure there is no crash, no hang, no
+ * leak, no lost child, a documented errno, and the exitfd goes on to serve a
+ * whole life.
  *
- * Each run is a process of its own, forked from one that never used the library.
+ * Each run is a process of its own, forked from one that never used the
+ * library.
  */
 #include "faults.h"
 #include "faults_calls.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Rounds of the stress suites, stress_rounds() children in all. Each gives one event or is left for other code to reap,
- * never both, never neither, and no status is another's.
+ * Rounds of the stress suites, stress_rounds() children in all. Each gives one
+ * event or is left for other code to reap, never both, never neither, and no
+ * status is another's.
  */
 #ifndef EXITFD_TESTS_TRUTH_ROUNDS_H
 #define EXITFD_TESTS_TRUTH_ROUNDS_H

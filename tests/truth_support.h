@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the truth_* suites share beyond support.h: what the back end under test can know of a child that was reaped
- * behind its back, foreign reapers, wake-up counts, and bodies that run in a process of their own.
+ * What the truth_* suites share beyond support.h: what the back end can know
+ * after a foreign reap, code that reaps, counts of wake-ups, and bodies that
+ * run in a process of their own.
  */
 #ifndef EXITFD_TESTS_TRUTH_SUPPORT_H
 #define EXITFD_TESTS_TRUTH_SUPPORT_H
@@ -15,8 +16,9 @@
 #include <unistd.h>
 
 /*
- * open_exitfd, having asked first which back end this is and what the kernel records: that takes an exitfd and a child of
- * its own and must not happen in the middle of a test.
+ * open_exitfd. Before it, asks which back end this is and what the kernel
+ * records. That takes an exitfd and a child, and must not happen in the middle
+ * of a test.
  */
 struct exitfd *open_for_truth(void);
 /* The same questions for tests that change SIGCHLD before they open. */

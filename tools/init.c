@@ -88,9 +88,10 @@ _Noreturn static void become_command(const struct supervision *s, char **command
 }
 
 /*
- * On a terminal the command stays in our process group, as part of the job that a shell made of us, and so has what the
- * job has: the foreground, the keys that send signals, and the rest of the pipeline or script beside it. To signal the
- * command's group alone it needs one of its own, and then the foreground too.
+ * On a terminal the command stays in our process group, which is a job of the
+ * shell. So it has the foreground, the keys that send signals, and the rest of
+ * the pipeline or script beside it. To signal its group alone it needs one of
+ * its own, and then the foreground too.
  */
 static void choose_group(struct supervision *s)
 {
