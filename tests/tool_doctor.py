@@ -113,7 +113,7 @@ class Doctor(ToolTest):
         self.assertIn("killed", checks["pidfd_open"]["text"])
         self.assertIn("killed by SIGSYS", checks["pidfd"]["text"])
         self.assertEqual((checks["default"]["verdict"], checks["self-pipe"]["value"]), ("problem", "yes"))
-        self.assertIn("Set EXITFD_BACKEND", checks["default"]["text"])
+        self.assertIn("set EXITFD_BACKEND", checks["default"]["text"])
 
     def without(self, name, answer=SECCOMP_RET_ERRNO | errno.EPERM):
         number = number_of(name)

@@ -127,7 +127,7 @@ static const char *explain_syscall(const struct probe *probe, char buffer[128])
         return buffer;
     }
     if (probe->killed_by) {
-        return "the process that asked was killed. A sandbox (seccomp) forbids it";
+        return "the process that asked was killed: a sandbox (seccomp) forbids it";
     }
     switch (probe->error) {
     case 0:
@@ -185,7 +185,7 @@ static void tell_backend(struct report *report, const char *name, unsigned flag)
     if (!probe.is_asked) {
         tell(report, NOTE, name, "unknown", "%s", explain_syscall(&probe, buffer));
     } else if (probe.killed_by) {
-        tell(report, NOTE, name, "no", "a process that used it was killed by %s. A sandbox (seccomp) forbids it",
+        tell(report, NOTE, name, "no", "a process that used it was killed by %s: a sandbox (seccomp) forbids it",
              signal_name(probe.killed_by, name_buffer));
     } else if (!*probe.text) {
         tell(report, NOTE, name, "no", "%s", explain_backend(flag, &probe, buffer));
@@ -205,7 +205,7 @@ static void tell_default(struct report *report)
         tell(report, NOTE, "default", "unknown", "%s", explain_syscall(&probe, buffer));
     } else if (probe.killed_by) {
         tell(report, PROBLEM, "default", "none",
-             "a sandbox (seccomp) kills a process that uses it. Set EXITFD_BACKEND to one that works");
+             "a sandbox (seccomp) kills what uses it: set EXITFD_BACKEND to one that works");
     } else if (!*probe.text) {
         tell(report, PROBLEM, "default", "none", "exitfd_open fails: %s%s%s%s", strerror(probe.error),
              forced ? ". EXITFD_BACKEND is '" : "", forced ? forced : "", forced ? "'" : "");
@@ -236,7 +236,7 @@ static const char *explain_record(const struct probe *record, char buffer[128])
     if (info.error) {
         return "It needs PIDFD_GET_INFO, which does not work, see above";
     }
-    snprintf(buffer, 128, "PIDFD_GET_INFO works, but has no record of exits (Linux 6.15 has)");
+    snprintf(buffer, 128, "PIDFD_GET_INFO is there, but has no record of exits (Linux 6.15 has)");
     return buffer;
 }
 
@@ -391,7 +391,7 @@ static void tell_safely(struct report *report, const char *check, void (*section
     if (!probe.is_asked) {
         section(report);
     } else if (probe.killed_by) {
-        tell(report, NOTE, check, "unknown", "the process that asked was killed by %s. A sandbox (seccomp) forbids it",
+        tell(report, NOTE, check, "unknown", "the process that asked was killed by %s: a sandbox (seccomp) forbids it",
              signal_name(probe.killed_by, name));
     }
     report->has_problem |= probe.is_true_status;

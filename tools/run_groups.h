@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Process groups whose leader was asked to end and has ended, but has left processes
- * in them. They are kept until they are empty, because what was killed is waited for.
+ * in them. They are followed until they are gone: what is killed is waited for.
  */
 #ifndef RUN_GROUPS_H
 #define RUN_GROUPS_H

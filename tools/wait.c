@@ -218,7 +218,7 @@ static bool is_zombie(pid_t pid, int *ret_parent)
     return stat(path, &st) == 0 && st.st_nlink <= 3;
 }
 
-/* A list of running processes does not show it, so say what is waited for. */
+/* Whoever sees no such process in a list of running ones would wonder what is waited for. */
 static void tell_zombies(const struct waiting *w)
 {
     for (int i = 0; i < w->target_count; i++) {
