@@ -104,7 +104,7 @@ class Doctor(ToolTest):
         self.assertEqual(checks["pidfd_open"]["value"], "EPERM")
         self.assertIn("forbidden", checks["pidfd_open"]["text"])
         self.assertEqual((checks["pidfd"]["value"], checks["pidfd"]["text"]),
-                         ("no", "pidfd_open does not work, see above"))
+                         ("no", "pidfd_open is not to be had: see above"))
         self.assertEqual((checks["default"]["value"], checks["default"]["verdict"]), ("self-pipe", "ok"))
 
     def test_seccomp_that_kills(self):

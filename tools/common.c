@@ -100,7 +100,7 @@ int complain_cannot_start(int error)
     } else if (error == -ENOTSUP && forced) {
         complain("cannot start: EXITFD_BACKEND is '%s', which does not work here. See 'exitfd doctor'", forced);
     } else {
-        complain("cannot start: %s. See 'exitfd doctor'", strerror(-error));
+        complain("cannot start: %s; see 'exitfd doctor'", strerror(-error));
     }
     return STATUS_FAILED;
 }

@@ -169,7 +169,7 @@ static const char *explain_backend(unsigned flag, const struct probe *probe, cha
     for (const char *const *name = probe_needs(flag); *name; name++) {
         struct probe need = probe_syscall(*name);
         if (need.is_asked && need.error) {
-            snprintf(buffer, 128, "%s does not work, see above", *name);
+            snprintf(buffer, 128, "%s is not to be had: see above", *name);
             return buffer;
         }
     }
