@@ -275,10 +275,10 @@ static void help(const struct question *question, const char *program)
 {
     printf("Usage: %s [--full] [--rounds N] [--size N]... [--only IMPLEMENTATION]\n"
            "%s\n\n"
-           "  --full          all sizes and rounds: minutes instead of seconds\n"
-           "  --rounds N      samples of each implementation and size\n"
-           "  --size N        this many watched children (may be repeated)\n"
-           "  --only NAME     only this implementation, and the limit it is compared with\n\n"
+           "  --full          all sizes and rounds, in minutes instead of seconds\n"
+           "  --rounds N      take N samples of each implementation and size\n"
+           "  --size N        use N watched children. May be repeated\n"
+           "  --only NAME     run only this implementation, and the one it is compared with\n\n"
            "Implementations:\n",
            program, question->asks);
     for (size_t i = 0; implementations[i] != NULL; i++)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the benchmark programs share: one program for each question, each takes samples of every implementation in
- * interleaved rounds (A B C A B C ...), each sample in a fresh process, and prints one line for each figure:
+ * What the benchmark programs share. There is one program for each question. It takes samples of every implementation in
+ * interleaved rounds (A B C A B C ...), each sample in a fresh process. It prints one line for each figure:
  *
  *     question <tab> size <tab> implementation <tab> round <tab> figure <tab> value
  *

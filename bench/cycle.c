@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Measured twice: with replacements that this process did not fork, as it is after posix_spawn, and with such that it
- * did, which leaves every page of the loop copy-on-write: then each further page that an implementation writes to in a
- * child's life costs a page fault, and these are counted.
+ * Measured twice. First the replacements are not forked by this process, as
+ * after posix_spawn. Then they are, which leaves every page of the loop
+ * copy-on-write. Each further page that an implementation writes to in the life
+ * of a child then costs a page fault, and these are counted.
  */
 #include "common.h"
 

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A herd of real child processes that stay paused until told to exit, and the check that each was reported once, truly.
+ * Many real child processes that pause until they are to exit, and the check
+ * that each was reported once, truly.
  *
- * The children are made by a small breeder process with CLONE_PARENT: they are children of the measuring process in
- * every respect, but it neither forks (so no page of it becomes copy-on-write, and fork is out of every figure) nor do
- * they hold copies of its fds. One futex word each holds them; there is no fd or signal between us and them.
+ * A small breeder process makes them with CLONE_PARENT, so they are children of
+ * the measuring process. That one never forks. So no page of it becomes
+ * copy-on-write, no figure contains a fork, and the children have no copies of
+ * its fds. One futex word holds each of them. There is no fd or signal between
+ * us and them.
  */
 #ifndef BENCH_HERD_H
 #define BENCH_HERD_H

@@ -12,7 +12,7 @@ struct implementation {
     /* NULL, or why this way cannot be had here. */
     const char *(*open)(void);
     void (*add)(struct child *c);
-    /* One turn of the loop. Reports what has exited by herd_report; blocks only if told to, and may return empty. */
+    /* One turn of the loop. Reports what has exited by herd_report; blocks only if asked to, and may return empty. */
     void (*collect)(bool block);
     void (*close)(void);
     /* Starts a program and watches it: sets c->pid. NULL where the question does not arise. */

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * libuv watches only what its own uv_spawn has started. To let it watch a child of the herd like everybody else, its call
- * of fork comes to the function below, which hands it a child that is there already: libuv does all of its own work, on
- * the same children, without the fork. Some of that work belongs to spawning rather than to watching (a pipe, the
- * signal mask, a read), so the figures leave uv_spawn out altogether (add_is_spawn), in libuv's favour.
+ * libuv watches only what its own uv_spawn has started. To let it watch a child
+ * of the herd as the others do, the function below stands in for fork and gives
+ * it a child that is there already. libuv does all of its own work on the same
+ * children, without the fork. Some of that work belongs to spawning and not to
+ * watching (a pipe, the signal mask, a read). So the figures leave uv_spawn out
+ * altogether (add_is_spawn), in favour of libuv.
  */
 #include "common.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The classic that steals nobody's child: SIGCHLD writes a byte to a pipe, and the loop then asks for each of its children
- * in turn. Twisted's reapAllProcesses, in C.
+ * The classic that reaps only its own children. SIGCHLD writes a byte to a
+ * pipe. The loop asks for each of its children in turn. Twisted's
+ * reapAllProcesses, in C.
  */
 #include "common.h"
 

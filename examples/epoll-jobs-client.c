@@ -30,7 +30,7 @@ int listen_on(const char *path)
     socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + 1);
 
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    mode_t mask = umask(0177); /* whoever can connect can run commands as this user */
+    mode_t mask = umask(0177); /* any client that connects can run commands as this user */
     if (fd < 0 || bind(fd, (struct sockaddr *)&address, size) < 0 || listen(fd, SOMAXCONN) < 0 ||
         lstat(path, &our_socket) < 0) {
         int error = errno;
@@ -50,7 +50,7 @@ void remove_socket(const char *path)
         unlink(path);
 }
 
-/* Somebody may have changed the mode of the socket, or passed on a connection. */
+/* The mode of the socket may have been changed, or a connection passed on. */
 bool may_command(int fd)
 {
     struct ucred peer;

@@ -20,7 +20,7 @@
  *
  * A client that has only stopped sending (half-closed) is served until its last job has ended. One that goes away takes
  * its jobs with it. One that does not read is waited for: at HOLD_BACK_BYTES unsent its lines and the output of its jobs
- * are left where they are, which holds up its own jobs and nobody else.
+ * are left where they are, which delays only its own jobs.
  *
  * A job is a process group, and it ends with its first process. What was written by then is sent. What is left of the
  * group is killed. After a "kill PID" it may go on until it closes the output or KILL_AFTER_MS are over.

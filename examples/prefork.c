@@ -18,17 +18,19 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
-static const char help[] =
-    "usage: prefork [-n WORKERS] [-p PORT] [-r REQUESTS]\n"
-    "Serve 127.0.0.1:PORT from WORKERS processes. Each answers a connection with its pid and closes it.\n"
-    "\n"
-    "  -n, --workers=WORKERS     processes to keep, 1 to 1000, default 4\n"
-    "  -p, --port=PORT           default 0: any free one, printed as the first line of the output\n"
-    "  -r, --requests=REQUESTS   a worker makes room for a fresh one after so many; default 0: never\n"
-    "  -h, --help                show this\n"
-    "\n"
-    "A worker that fails is replaced a second later, so that a broken one does not eat the machine.\n"
-    "SIGTERM and SIGINT stop all. The exit status is 0 then, 1 when it could not work, 2 for wrong usage.\n";
+static const char help[] = "usage: prefork [-n WORKERS] [-p PORT] [-r REQUESTS]\n"
+                           "Serve 127.0.0.1:PORT from WORKERS processes. Each answers a connection with its\n"
+                           "pid and closes it.\n"
+                           "\n"
+                           "  -n, --workers=WORKERS     processes to keep, 1 to 1000. Default: 4\n"
+                           "  -p, --port=PORT           where to listen. Default: 0, which is any free port\n"
+                           "  -r, --requests=REQUESTS   replace a worker after so many. Default: 0, never\n"
+                           "  -h, --help                show this\n"
+                           "\n"
+                           "The first line of output is the port. A worker that fails is replaced a second\n"
+                           "later. SIGTERM and SIGINT stop all workers.\n"
+                           "\n"
+                           "Exit status: 0 if it was stopped, 1 if it could not work, 2 for wrong usage.\n";
 
 enum {
     MAX_WORKERS = 1000,

@@ -2,7 +2,7 @@
 /*
  * Keep commands running: restart what dies, slower each time; stop all on SIGTERM. Fit to be PID 1 of a container.
  *
- * Who may talk to it: whoever may send it signals. It reads no input.
+ * Who may talk to it: any process that may send it signals. It reads no input.
  * Limits: one process group per command; a command that fails is restarted more and more slowly.
  * Inherited by a command: fds 0 to 2, the environment, the working directory, and which signals were ignored at the
  * start, except SIGPIPE. Nothing else.
@@ -20,20 +20,23 @@
 #include <string.h>
 #include <sys/prctl.h>
 
-static const char help[] =
-    "usage: supervisor [-b MS] [-g MS] COMMAND...\n"
-    "Run each COMMAND (one argument, a line for sh) and start it again whenever it ends, until SIGTERM or SIGINT.\n"
-    "\n"
-    "  -b, --backoff=MS   wait this long before the first restart, and twice as long before each further one, up to\n"
-    "                     100 times; a command that ran for longer than that begins anew. Default 100\n"
-    "  -g, --grace=MS     on SIGTERM, send SIGKILL to what still runs after this long. Default 5000\n"
-    "  -h, --help         show this\n"
-    "\n"
-    "Signals go to a command's whole process group. What is left of that when the command has ended gets SIGKILL,\n"
-    "before the restart, or on SIGTERM once the time for that is over.\n"
-    "\n"
-    "As PID 1, or as the sub-reaper it makes itself otherwise, it also reaps the orphans that land on it.\n"
-    "The exit status is 0 when all have been stopped, 1 when it could not work, 2 for wrong usage.\n";
+static const char help[] = "usage: supervisor [-b MS] [-g MS] COMMAND...\n"
+                           "Run each COMMAND, and start it again when it ends, until SIGTERM or SIGINT.\n"
+                           "COMMAND is one argument, a line for sh.\n"
+                           "\n"
+                           "  -b, --backoff=MS   wait so long before the first restart, and twice as long\n"
+                           "                     before each further one, up to 100 times as long. A command\n"
+                           "                     that ran longer than that starts from MS again. Default: 100\n"
+                           "  -g, --grace=MS     on SIGTERM, send SIGKILL to what still runs after so long.\n"
+                           "                     Default: 5000\n"
+                           "  -h, --help         show this\n"
+                           "\n"
+                           "Signals go to the process group of a command. What is left of the group when the\n"
+                           "command has ended gets SIGKILL before the restart. On SIGTERM it gets SIGKILL\n"
+                           "after the time of -g. The supervisor also reaps orphans, as PID 1 or as a\n"
+                           "sub-reaper.\n"
+                           "\n"
+                           "Exit status: 0 if all were stopped, 1 if it could not work, 2 for wrong usage.\n";
 
 enum {
     MAX_BACKOFF_FACTOR = 100

@@ -2,7 +2,7 @@
 /*
  * Run a command with a deadline: SIGTERM when it has passed, SIGKILL when that did not help.
  *
- * Who may talk to it: whoever may send it signals. It reads no input.
+ * Who may talk to it: any process that may send it signals. It reads no input.
  * Limits: one command, which is a process group. What leaves the group is not ended.
  * Inherited by the command: fds 0 to 2, the environment, the working directory, ignored signals except SIGPIPE.
  * At the end: once the deadline has passed, what is left of the group when the command has ended gets SIGKILL. A command
@@ -24,22 +24,23 @@ enum {
     BY_SIGNAL = 128
 };
 
-static const char help[] =
-    "usage: timeout [-s SIGNAL] [-k DURATION] DURATION COMMAND [ARGUMENT]...\n"
-    "Run COMMAND, and end it if it still runs after DURATION.\n"
-    "\n"
-    "  -s, --signal=NUMBER         the signal to send, default 15 (SIGTERM)\n"
-    "  -k, --kill-after=DURATION   send SIGKILL this long after that signal, default 10; 0 means never\n"
-    "  -h, --help                  show this\n"
-    "\n"
-    "DURATION is a number of seconds, such as 1.5, or ends in m, h or d. 0 means no deadline.\n"
-    "Signals go to COMMAND's whole process group, which is a new one: it cannot read from the terminal. What is left\n"
-    "of the group when COMMAND has ended after its deadline gets SIGKILL, unless -k is 0.\n"
-    "SIGTERM, SIGINT, SIGHUP and SIGQUIT sent to timeout are passed on to COMMAND, and change nothing else.\n"
-    "\n"
-    "The exit status is COMMAND's, 128 plus the signal that ended it, 124 when the deadline passed (137 when that\n"
-    "took SIGKILL), 125 when timeout itself failed, 126 or 127 when COMMAND cannot be run or found, 2 for wrong "
-    "usage.\n";
+static const char help[] = "usage: timeout [-s SIGNAL] [-k DURATION] DURATION COMMAND [ARGUMENT]...\n"
+                           "Run COMMAND, and end it if it still runs after DURATION.\n"
+                           "\n"
+                           "  -s, --signal=NUMBER         the signal to send. Default: 15 (SIGTERM)\n"
+                           "  -k, --kill-after=DURATION   send SIGKILL so long after that signal. Default: 10.\n"
+                           "                              Never: 0\n"
+                           "  -h, --help                  show this\n"
+                           "\n"
+                           "DURATION is a number of seconds, such as 1.5, or ends in m, h or d. 0 means no\n"
+                           "deadline. Signals go to the process group of COMMAND. That group is a new one, so\n"
+                           "COMMAND cannot read from the terminal. What is left of the group when COMMAND has\n"
+                           "ended after its deadline gets SIGKILL, unless -k is 0. SIGTERM, SIGINT, SIGHUP and\n"
+                           "SIGQUIT are passed on to COMMAND, and change nothing else.\n"
+                           "\n"
+                           "Exit status: that of COMMAND, or 128 plus the signal that ended it. 124 if the\n"
+                           "deadline passed, 137 if that took SIGKILL, 125 if timeout itself failed, 126 if\n"
+                           "COMMAND cannot be run, 127 if it is not there, 2 for wrong usage.\n";
 
 struct run {
     struct exitfd *x;
@@ -85,7 +86,7 @@ static void deadline_passed(struct run *run)
     run->deadline_ms = run->kill_after_ms && !run->killed ? now_ms() + run->kill_after_ms : -1;
 }
 
-/* EXITFD_HOLD: until exitfd_discard the group is the command's, and nobody else can have its number. */
+/* EXITFD_HOLD: until exitfd_discard the number of the group cannot be reused. */
 static void end_group(const struct run *run)
 {
     if (run->timed_out && run->kill_after_ms)
@@ -96,7 +97,7 @@ static void end_group(const struct run *run)
 static int exit_status(const struct run *run, const struct exitfd_event *event)
 {
     if (event->origin == EXITFD_UNKNOWN) {
-        fprintf(stderr, "timeout: the command ended, but its status is lost: is SIGCHLD ignored?\n");
+        fprintf(stderr, "timeout: the command ended, but its status is lost. Do not ignore SIGCHLD\n");
         return TIMEOUT_FAILED;
     }
     if (run->timed_out)

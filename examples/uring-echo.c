@@ -18,17 +18,19 @@
 #include <string.h>
 #include <sys/socket.h>
 
-static const char help[] =
-    "usage: uring-echo [-p PORT] [-n CONNECTIONS] [COMMAND [ARGUMENT]...]\n"
-    "Run COMMAND, default cat, for each TCP connection to 127.0.0.1, with the connection as its input and output.\n"
-    "\n"
-    "  -p, --port=PORT         where to listen, default 0: any free port\n"
-    "  -n, --most=CONNECTIONS  so many at once, default 100; further ones wait\n"
-    "  -h, --help              show this\n"
-    "\n"
-    "The first line of output is the port; one follows for each child that has ended. SIGTERM or SIGINT ends the "
-    "server\n"
-    "once its children have: they get SIGTERM, and SIGKILL at the second such signal.\n";
+static const char help[] = "usage: uring-echo [-p PORT] [-n CONNECTIONS] [COMMAND [ARGUMENT]...]\n"
+                           "Run COMMAND for each TCP connection to 127.0.0.1, with the connection as its input\n"
+                           "and output. The default COMMAND is cat.\n"
+                           "\n"
+                           "  -p, --port=PORT         where to listen. Default: 0, which is any free port\n"
+                           "  -n, --most=CONNECTIONS  serve so many at once, others wait. Default: 100\n"
+                           "  -h, --help              show this\n"
+                           "\n"
+                           "The first line of output is the port. One follows for each child that has ended.\n"
+                           "SIGTERM or SIGINT sends SIGTERM to the children, and a second one SIGKILL. The\n"
+                           "server ends when they have ended.\n"
+                           "\n"
+                           "Exit status: 0 if it was stopped, 1 if it could not work, 2 for wrong usage.\n";
 
 /* What a completion is about: its user_data. */
 enum {
@@ -125,7 +127,7 @@ static void take_connection(struct server *s, int result)
 static void report(const struct exitfd_event *event)
 {
     if (event->origin == EXITFD_UNKNOWN)
-        printf("%d ended, nobody knows how\n", (int)event->pid);
+        printf("%d ended, its status is unknown\n", (int)event->pid);
     else if (event->code == CLD_EXITED)
         printf("%d exited with status %d\n", (int)event->pid, event->status);
     else
@@ -211,7 +213,8 @@ static int start(struct server *s, int port)
 {
     int error = io_uring_queue_init(64, &s->ring, 0);
     if (error < 0) {
-        fprintf(stderr, "uring-echo: no io_uring: %s (sysctl kernel.io_uring_disabled? seccomp?)\n", strerror(-error));
+        fprintf(stderr, "uring-echo: no io_uring: %s. See sysctl kernel.io_uring_disabled, and seccomp filters\n",
+                strerror(-error));
         return 1;
     }
     error = exitfd_open(&s->x, 0);

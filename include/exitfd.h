@@ -242,7 +242,8 @@ const char *exitfd_get_backend(const struct exitfd *x);
  * Each event of the process carries data. A child that has exited already is
  * fine, its event is due at once. From now until the exit event do not wait for
  * this pid yourself. If other code does, there is still exactly one exit event.
- * Add a child before other code can reap it. exitfd_spawn and exitfd_fork do.
+ * Add a child before other code can reap it. exitfd_start, exitfd_spawn and
+ * exitfd_fork do.
  *
  * pid -1 is the catch-all watch, for PID 1 and sub-reapers. It reports and
  * reaps every child that no exitfd of this process watches by pid, also one
@@ -250,7 +251,7 @@ const char *exitfd_get_backend(const struct exitfd *x);
  * in a process, and flags must be 0. It uses SIGCHLD on every back end. If you
  * call fork() yourself, the new child may be reported by it before you add it.
  * To avoid this, fork and add in the thread that calls exitfd_wait, or use
- * exitfd_spawn or exitfd_fork.
+ * exitfd_start, exitfd_spawn or exitfd_fork.
  *
  * Returns 0. If no pidfd can be had, a child is tracked by SIGCHLD instead. The
  * errnos with a star are returned if that is impossible, because of

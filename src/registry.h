@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the exitfds of this process have to know of each other: which are open, which children are being started, which pids
- * were reused, and who has the catch-all watch. No call is made with an x->lock held, unless said otherwise.
+ * were reused, and which exitfd has the catch-all watch. No call is made with an x->lock held, unless said otherwise.
  */
 #ifndef EXITFD_REGISTRY_H
 #define EXITFD_REGISTRY_H

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * SIGCHLD says that some child has exited, not which. One waitid finds it among any number (reap_front), unless a zombie
- * that is not ours to reap stands in front of it, or other code reaps our children: then each is asked for (scan). A scan
- * that max cut short goes on at the next take.
+ * SIGCHLD says that some child has exited, not which. One waitid finds it among
+ * any number (reap_front). If a zombie that is not ours stands in front of it,
+ * or other code reaps our children, each child is checked instead (scan). A
+ * scan that max cut short goes on at the next take.
  */
 #include "scan.h"
 

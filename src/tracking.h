@@ -30,7 +30,7 @@ void xfd_tracking_add_for_stops(struct exitfd *x, struct watch *w);
 /* Stops and continues are no longer asked for. */
 void xfd_tracking_end_stops(struct exitfd *x, struct watch *w);
 
-/* Does nothing for one that is not tracked. Whoever calls it calls xfd_subscription_sync when all is removed. */
+/* Does nothing for one that is not tracked. The caller calls xfd_subscription_sync when all is removed. */
 void xfd_tracking_remove(struct exitfd *x, struct watch *w);
 
 /* Its pid was given to a new child, so other code has reaped it: it must not be waited for by that pid. */

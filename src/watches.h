@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The pid table: who is watched, in slots that never change their number. No system calls, no locks. */
+/* The pid table: the watches, in slots that never change their number. No system calls, no locks. */
 #ifndef EXITFD_WATCHES_H
 #define EXITFD_WATCHES_H
 

@@ -25,6 +25,7 @@ def pages_of(folder, *endings):
 
 
 HEADER = text_of("include", "exitfd.h")
+URING = text_of("include", "exitfd", "uring.h")
 VARIABLES = {"EXITFD_BACKEND", "EXITFD_LIBRARY", "EXITFD_CI_DIR"}
 REFERENCE = pages_of("man", ".3")
 README = text_of("README.md")
@@ -42,7 +43,15 @@ def without_comments(code):
 
 def header_prototypes():
     code = re.sub(r"^#.*$", "", without_comments(HEADER), flags=re.MULTILINE)
-    return {match[2]: squeeze(match[0]) for match in re.finditer(r"^([a-z_ ]+[ *])(exitfd_\w+)\([^;]*\)(?=;)", code, re.MULTILINE)}
+    found = {match[2]: squeeze(match[0]) for match in re.finditer(r"^([a-z_ ]+[ *])(exitfd_\w+)\([^;]*\)(?=;)", code, re.MULTILINE)}
+    return found | uring_prototypes()
+
+
+def uring_prototypes():
+    """Of the functions of exitfd/uring.h that have a comment; the others are its own."""
+    documented = re.findall(r"^ \* (exitfd_uring_\w+) - ", URING, re.MULTILINE)
+    definitions = re.findall(r"^static inline (\w+ (\w+)\([^{]*\))\n\{", URING, re.MULTILINE)
+    return {name: squeeze(prototype) for prototype, name in definitions if name in documented}
 
 
 def names_of(page):
@@ -87,13 +96,13 @@ def manual_errnos(page):
 
 
 def header_comment(function):
-    return re.search(rf"/\*\n \* {function} - .*?\*/", HEADER, re.DOTALL)[0]
+    return re.search(rf"/\*\n \* {function} - .*?\*/", HEADER + URING, re.DOTALL)[0]
 
 
 def header_errnos(function):
     """Those of its comment, and those that the top of the header gives to every function that takes an exitfd."""
     found = set(re.findall(r"-(E[A-Z]+)\b", "".join(re.findall(r"^ \* -E.*$", header_comment(function), re.MULTILINE))))
-    takes_one = re.search(r"\((const )?struct exitfd ?\*x", header_prototypes()[function])
+    takes_one = re.search(r"[(,](const )?struct exitfd ?\*x", header_prototypes()[function])
     return found | (COMMON_ERRNOS if takes_one and function not in NEVER_FAIL else set())
 
 
@@ -103,7 +112,8 @@ def constants_of(text):
 
 class Prototypes(unittest.TestCase):
     def test_there_are_some(self):
-        self.assertGreaterEqual(len(header_prototypes()), 16)
+        self.assertGreaterEqual(len(header_prototypes()), 20)
+        self.assertEqual(len(uring_prototypes()), 4)
 
     def test_each_function_has_one_page_with_its_prototype(self):
         found = {}

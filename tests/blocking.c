@@ -196,7 +196,7 @@ struct disturber {
     pid_t sleeper_tid;
     int sig; /* sent first, unless 0; again and again if nothing else follows */
     atomic_bool returned;
-    int strangers; /* then so many children that nobody watches are let through and reaped */
+    int strangers; /* then so many unwatched children are let through and reaped */
     struct gate stranger_gate;
     pid_t stranger_pids[8];
     const struct gate *gate; /* then a child behind it is let through, unless NULL */

@@ -16,7 +16,7 @@ ENDED = re.compile(
 
 
 class Job:
-    """One command line and all that was told about it."""
+    """One command line and all that was reported about it."""
 
     def __init__(self, line):
         self.line = line

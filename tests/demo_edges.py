@@ -181,13 +181,13 @@ class Kill(EdgeTest):
     def test_what_ignores_sigterm_after_its_leader_has_ended(self):
         """It holds the output, so that only SIGKILL to the group ends the job."""
         job = self.client.start("sh -c \"trap '' TERM; echo \\$\\$; while :; do sleep 0.1; done\" & wait")
-        deaf = self.pid_told_by(job)
+        stubborn = self.pid_told_by(job)
         self.client.send(f"kill {job.pid}\n".encode())
         until(lambda: state_of(job.pid) == "Z", "its leader is a zombie, and held")
-        self.assertNotIn(state_of(deaf), (None, "Z"))
+        self.assertNotIn(state_of(stubborn), (None, "Z"))
         self.client.finish(job)
         self.assertEqual(job.how, "killed 15")
-        self.assert_ends(deaf)
+        self.assert_ends(stubborn)
 
     def test_leader_that_ignores_sigterm(self):
         job = self.client.start("trap '' TERM; echo $$; while :; do sleep 0.1; done")

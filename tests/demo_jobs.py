@@ -31,7 +31,7 @@ def show(job, expected, *more):
 
 
 def how_it_really_dies(line, directory):
-    """The same command line waited for by hand, without exitfd."""
+    """The same command line waited for with subprocess, without exitfd."""
     child = subprocess.Popen(["/bin/sh", "-c", line], cwd=directory)
     _, status = os.waitpid(child.pid, 0)
     child.returncode = 0  # so that Popen does not look for it again

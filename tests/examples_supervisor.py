@@ -54,7 +54,7 @@ class SupervisorTest(examples_support.UsageTest, examples_support.ExampleTest):
                     ["--unknown", "true"]]
 
     def supervise(self, *words, **options):
-        """Its messages come by way of a file: a pipe that nobody reads would stop it."""
+        """Its messages go to a file, because a pipe without a reader would stop it."""
         self.log = tempfile.NamedTemporaryFile("r")
         self.addCleanup(self.log.close)
         with open(self.log.name, "w", encoding="ascii") as errors:
@@ -158,8 +158,8 @@ class SupervisorTest(examples_support.UsageTest, examples_support.ExampleTest):
         self.stop(process)
 
     def test_what_is_deaf_to_sigterm_gets_sigkill(self):
-        process = self.supervise("-g", 50, "trap '' TERM; echo deaf; while :; do sleep 0.1; done")
-        self.assertEqual(process.stdout.readline(), "deaf\n")
+        process = self.supervise("-g", 50, "trap '' TERM; echo ready; while :; do sleep 0.1; done")
+        self.assertEqual(process.stdout.readline(), "ready\n")
         self.stop(process)
         self.assertEqual(len(self.messages("killed by signal 9")), 1)
 

@@ -13,7 +13,7 @@ from examples_support import PATIENCE, ignoring, state_of, until
 
 LONG = ["sleep", "1000"]
 IN_TIME = "2"  # for a shell to set its traps, on a machine however busy
-DEAF = ["sh", "-c", "trap '' TERM; echo deaf; while :; do sleep 0.1; done"]
+STUBBORN = ["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.1; done"]
 
 
 class TimeoutTest(examples_support.UsageTest, examples_support.ExampleTest):
@@ -41,7 +41,7 @@ class TimeoutTest(examples_support.UsageTest, examples_support.ExampleTest):
             self.assertEqual(self.status(duration, *LONG), 124, duration)
 
     def test_a_command_deaf_to_sigterm_gets_sigkill(self):
-        self.assertEqual(self.status("-k", "0.05", IN_TIME, *DEAF), 128 + signal.SIGKILL)
+        self.assertEqual(self.status("-k", "0.05", IN_TIME, *STUBBORN), 128 + signal.SIGKILL)
 
     def test_one_that_ends_by_itself_after_sigterm_is_124(self):
         self.assertEqual(self.status(IN_TIME, "sh", "-c", "trap 'exit 3' TERM; while :; do sleep 0.05; done"), 124)
@@ -91,8 +91,8 @@ class TimeoutTest(examples_support.UsageTest, examples_support.ExampleTest):
         self.assertEqual(self.status("60", "sh", "-c", hang_up, before=ignoring("HUP")), 5)
 
     def test_the_rest_of_a_pipeline_deaf_to_sigterm_ends_too(self):
-        deaf = r"trap '' TERM; echo \$\$; while :; do sleep 0.1; done"
-        process = self.start(IN_TIME, "sh", "-c", f'sh -c "{deaf}"; true')
+        stubborn = r"trap '' TERM; echo \$\$; while :; do sleep 0.1; done"
+        process = self.start(IN_TIME, "sh", "-c", f'sh -c "{stubborn}"; true')
         pid = int(process.stdout.readline())
         self.assertEqual(process.wait(PATIENCE), 124)
         until(lambda: state_of(pid) in (None, "Z"), "the rest is killed")
@@ -113,7 +113,7 @@ class TimeoutTest(examples_support.UsageTest, examples_support.ExampleTest):
     @unittest.skipUnless(shutil.which("timeout"), "there is no timeout(1) here to compare with")
     def test_the_statuses_are_those_of_the_real_one(self):
         for words in (["9", "true"], ["9", "sh", "-c", "exit 77"], ["0.05", *LONG], ["1", "/etc/passwd"],
-                      ["1", "no such command"], ["-k", "0.05", IN_TIME, *DEAF], ["0", "true"]):
+                      ["1", "no such command"], ["-k", "0.05", IN_TIME, *STUBBORN], ["0", "true"]):
             real = subprocess.run(["timeout", *words], capture_output=True, check=False, timeout=PATIENCE).returncode
             # Python names an end by a signal -N, the shell 128 + N; the real one ends itself as its command did.
             self.assertEqual(self.status(*words), real if real >= 0 else 128 - real, words)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The example uring-echo: connections and exits in one ring, all children told of, and an end with none left."""
+"""The example uring-echo: connections and exits in one ring, all children reported, and an end with none left."""
 import os
 import signal
 import socket

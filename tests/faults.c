@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every call can fail: each function that the library calls is made to fail, the first time, the second and so on until
- * a run passes untouched, with each errno that it can have. After each failure: no crash, no hang, nothing leaked, no
- * child lost, a documented errno, and the exitfd goes on to serve a whole life.
+ * Every call can fail. Each function that the library calls is made to fail the
+ * first time, the second and so on, until a run passes untouched, with each
+ * errno that it can have. After each failure there is no crash, no hang, no
+ * leak, no lost child, a documented errno, and the exitfd goes on to serve a
+ * whole life.
  *
- * Each run is a process of its own, forked from one that never used the library.
+ * Each run is a process of its own, forked from one that never used the
+ * library.
  */
 #include "faults.h"
 #include "faults_calls.h"
@@ -38,7 +41,7 @@
 #define NTH_LIMIT 2000
 #define JOBS_LIMIT 64
 
-/* Told by a run's process. */
+/* What the process of a run reports. */
 static struct outcome {
     unsigned failures; /* of this test */
     unsigned faults;   /* calls that were made to fail */
@@ -165,7 +168,7 @@ static void fail_call(const struct call *call, size_t number)
 
     for (const int *error = call->errnos; *error; error++) {
         faults += fail_each(call, *error, false, job.full ? 1 : error == call->errnos ? 7 : NTH_LIMIT, &all_well);
-        /* No signal interrupts for ever, and a ring that takes nothing for ever tells nobody of anything. */
+        /* No signal interrupts for ever, and a ring that never takes a request reports nothing. */
         if (job.full && *error != EINTR && strncmp(call->symbol, "io_uring_submit", 15) != 0)
             faults += fail_each(call, *error, true, 3, &all_well);
     }

@@ -291,7 +291,7 @@ FILE *__wrap_fopen64(const char *path, const char *mode)
     return errno ? NULL : __real_fopen64(path, mode);
 }
 
-/* Somebody else reaps it, if it is one that can be reaped. */
+/* Other code reaps it, if it can be reaped. */
 static void steal(int type, int id)
 {
     siginfo_t info;

@@ -74,7 +74,7 @@ static struct exitfd *open_one(void)
     return error == 0 ? x : NULL;
 }
 
-/* False if somebody has reaped it before it was watched. */
+/* False if other code reaped it before it was watched. */
 static bool add(struct exitfd *x, pid_t pid, unsigned flags, void *data)
 {
     int error;
@@ -346,7 +346,7 @@ void faults_scenario(void)
         bool by_signals = fault_world != WORLD_WITHOUT_SIGNALS;
         if (by_signals)
             stop_and_go_on(x);
-        if (by_signals && !somebody_steals()) /* which nobody can tell of a child without a name */
+        if (by_signals && !somebody_steals()) /* which is not known of a child without a pid */
             look_for_orphans(x, observer);
         close_in_a_forked_child(x);
         live_and_be_told(x, observer);

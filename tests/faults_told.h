@@ -13,7 +13,7 @@ void enter(void);
 bool failed(const char *function, int result, bool is_untouched);
 bool failed_inside(void); /* whether one was, since enter() */
 
-/* Whether what fails is as if somebody else had reaped a child. */
+/* Whether what fails is as if other code had reaped a child. */
 bool somebody_steals(void);
 
 /* What an exitfd must tell. */
@@ -26,7 +26,7 @@ struct told {
 struct told *expect_told(struct exitfd *x, pid_t pid, int code, int status, int origin);
 void forget_told(void);
 
-/* Once, and until all that is due was told. */
+/* Once, and until all that is due was reported. */
 int wait_for(struct exitfd *x, int max, int timeout);
 void collect(struct exitfd *x);
 

@@ -238,7 +238,7 @@ TEST(hold, a_pidfd_of_a_reaped_process_gives_its_recorded_status)
         seen |= event.data == x ? 8 : 1 << (status - 20);
     }
     CHECK_EQ(seen, recorded ? 15 : 0);
-    if (recorded) /* and one that nobody takes */
+    if (recorded) /* and one that is never taken */
         CHECK_EQ(exitfd_add_pidfd(x, pidfds[1], 0, x), 0);
     exitfd_close(x);
     for (int i = 0; i < 3; i++)

@@ -236,7 +236,7 @@ TEST(discard, its_exit_does_not_end_a_blocked_wait)
     exitfd_close(x);
 }
 
-TEST(discard, it_says_nothing_either_when_somebody_else_reaps)
+TEST(discard, it_reports_nothing_if_other_code_reaps)
 {
     struct exitfd *x = open_exitfd();
     pid_t pid = watch_paused(x, 0), last;

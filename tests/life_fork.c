@@ -368,7 +368,7 @@ static void work_as_daemon(struct exitfd *x, int to_starter)
     _exit(write(to_starter, &failed, sizeof(failed)) < 0);
 }
 
-TEST(fork, a_daemon_that_forks_twice_after_the_open_is_told)
+TEST(fork, a_daemon_that_forks_twice_after_the_open_gets_ESTALE)
 {
     int ends[2];
     struct exitfd *x = open_exitfd();
@@ -384,7 +384,7 @@ TEST(fork, a_daemon_that_forks_twice_after_the_open_is_told)
     expect_told_in_daemon(x, pid, ends[0]);
 }
 
-TEST(fork, a_daemon_made_by_daemon_is_told)
+TEST(fork, a_daemon_made_by_daemon_gets_ESTALE)
 {
     int ends[2];
     struct exitfd *x = open_exitfd();

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Forks that nobody had in mind: children that keep the fd or poll it, a handler that forks, handlers of pthread_atfork. */
+/* Forks of unusual kinds: children that keep the fd or poll it, a handler that forks, handlers of pthread_atfork. */
 #include "life_support.h"
 
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
 
-TEST(fork_adverse, a_child_that_keeps_its_copy_for_long_disturbs_nobody)
+TEST(fork_adverse, a_child_that_keeps_its_copy_for_long_does_no_harm)
 {
     struct exitfd *x = open_exitfd();
     pid_t watched = start_paused();

@@ -184,7 +184,7 @@ TEST(jobcontrol, an_observer_sees_them_and_the_owner_can_wait_for_them)
     exitfd_close(x);
 }
 
-/* first_observer 0: nobody owns the child, which is reaped with fork. */
+/* first_observer 0: no watch owns the child, which the test reaps. */
 static void all_are_told_once(int first_observer)
 {
     struct exitfd *all[] = { open_exitfd(), open_exitfd(), open_exitfd() };

@@ -100,7 +100,7 @@ TEST(kill, bad_arguments_are_refused)
     kill_and_reap(pid);
 }
 
-TEST(kill, a_child_that_somebody_else_reaped_is_gone)
+TEST(kill, a_child_that_other_code_reaped_is_ESRCH)
 {
     struct exitfd *x = open_exitfd();
     pid_t pid = start_child_exit(3);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What can hide an orphan from the any-other-child watch for a while, and must not do so for ever. */
+/* What can hide an orphan from the catch-all watch for a while, and must not do so for ever. */
 #include "life_support.h"
 
 #include <sched.h>
@@ -119,7 +119,7 @@ static void take_an_orphan_of_its_own(void)
     _exit(0);
 }
 
-/* It is a copy of the thread that was about to start a child, before which nobody looks. */
+/* It is a copy of a thread that was about to start a child. Until that start no orphan is reported. */
 TEST(orphans_hidden, by_the_start_of_the_very_process_that_looks)
 {
     struct exitfd *x = open_exitfd();
@@ -216,7 +216,7 @@ TEST(orphans_hidden, by_a_zombie_where_another_thread_has_forked_it)
     struct helper helper = start_helper(fork_and_stay, &forker);
     wait_behind(&forker.forked);
     wait_until_zombie(forker.child);
-    /* The posix build has no list of children: there it is told once the zombie is gone. */
+    /* The posix build has no list of children. There it is reported once the zombie has been reaped. */
     struct exitfd *const order[] = { build_is_posix() ? y : x, build_is_posix() ? x : y };
     for (int i = 0; i < 2; i++) {
         struct exitfd_event event = wait_event(order[i]);

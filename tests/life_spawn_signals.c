@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The signal state a spawned child starts with: SIGCHLD as if nobody had touched it, all else as posix_spawnp has it. */
+/* The signal state a spawned child starts with: SIGCHLD at its default, all else as with posix_spawnp. */
 #include "life_support.h"
 
 #include <stdlib.h>

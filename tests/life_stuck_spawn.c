@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A child that takes long to start, as from a file server that does not answer, holds up nobody else. */
+/* A child that takes long to start, as from a file server that does not answer, delays no other call. */
 #include "life_support.h"
 
 #include <fcntl.h>

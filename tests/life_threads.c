@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Any thread may call anything at any time: what one does reaches the others, and nobody is held up. */
+/* Any thread may call anything at any time: what one does reaches the others, and none is delayed. */
 #include "life_support.h"
 
 #include <stdatomic.h>
@@ -101,7 +101,7 @@ static void *start_without_a_pidfd(void *argument)
     return NULL;
 }
 
-/* The thread that SIGCHLD could reach is gone when it comes, and who waits was asleep before there was any need of it. */
+/* The thread that could get SIGCHLD has ended, and the one that waits slept before SIGCHLD was needed. */
 TEST(threads, a_child_started_by_a_thread_that_ends_wakes_a_wait_that_has_SIGCHLD_blocked)
 {
     block_sigchld();

@@ -228,7 +228,7 @@ static void many_children(void)
     end(loop, r, x);
 }
 
-/* The child of a fork: told that x is stale, once, and then the loop is of use again. */
+/* In a forked child the callback gets -ESTALE once. Then the loop can be used again. */
 static bool works_in_the_child(void *loop, struct receiver *r)
 {
     side->after_fork(loop);

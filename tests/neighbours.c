@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Nobody else is disturbed: other children, the host's system calls, its signals, what it executes. */
+/* No other code is disturbed: other children, system calls and signals of the program, what it executes. */
 #include "support.h"
 
 #include <errno.h>

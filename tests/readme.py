@@ -49,7 +49,7 @@ class Readme(unittest.TestCase):
         self.expect_its_output(slow)
 
     def check_example(self, path, *flags):
-        """Compiled by hand; not where a header of a loop that this machine does not have is missing."""
+        """Compiled without meson. Returns 0 if this machine lacks the header of its loop."""
         packages = ["glib-2.0", "libuv", "libevent", "libsystemd"]
         found = [subprocess.run(["pkg-config", "--cflags", name], capture_output=True, text=True, check=False).stdout.split()
                  for name in packages]

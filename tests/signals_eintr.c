@@ -162,7 +162,7 @@ static const char *describe(int interruptions)
     return interruptions > 0 ? "interrupted" : interruptions == 0 ? "never interrupted" : "ENDED";
 }
 
-/* SIGCHLD reaches the sitter alone where there is a handler, and nobody where there is a signalfd. */
+/* SIGCHLD goes to the sitter alone if there is a handler, and to no thread if there is a signalfd. */
 TEST(eintr, no_call_is_interrupted_but_those_that_the_kernel_never_restarts_after_a_handler)
 {
     struct exitfd *x = open_exitfd();

@@ -70,7 +70,7 @@ static void let_it_notice(struct exitfd *x)
     CHECK(ret == 0 || (ret == -EPIPE && backend_is("self-pipe")), "exitfd_wait: %d", ret);
 }
 
-/* Told of soon after SIGCHLD is heard again, though there was no signal for it, and however many others are looked at. */
+/* Reported soon after SIGCHLD arrives again, without a signal for it, and however many others are checked. */
 TEST(signal_lost, one_that_exited_meanwhile_is_seen_when_SIGCHLD_arrives_again)
 {
     enum {
@@ -196,10 +196,10 @@ TEST(signal_lost, closing_a_signalfd_of_another_thread_unblocks_nothing_here)
     expect_the_other_served(anothers, own);
 }
 
-/* Nobody needs the timer any more. */
+/* The timer is not needed any more. */
 TEST(signal_lost, once_SIGCHLD_arrives_again_it_sleeps_through)
 {
-    /* The deaf look five times meanwhile. One such look may be under way still, and one in a second does no harm. */
+    /* Without SIGCHLD there are five checks meanwhile. One may be under way still, and one in a second does no harm. */
     const int window_ms = 550, most = 2;
     struct exitfd *x = open_for_truth();
     CHECK_EQ(exitfd_add(x, -1, 0, x), 0);

@@ -193,7 +193,7 @@ TEST(primitive, a_blocking_fd_is_made_non_blocking)
     close_wakeup(&wakeup);
 }
 
-TEST(primitive, a_full_pipe_blocks_nobody_and_the_next_byte_comes_after_it_is_read)
+TEST(primitive, a_full_pipe_does_not_block_and_the_next_byte_comes_after_it_is_read)
 {
     struct wakeup wakeup = open_wakeup();
     install(wakeup.write_end);
@@ -210,7 +210,7 @@ TEST(primitive, a_full_pipe_blocks_nobody_and_the_next_byte_comes_after_it_is_re
     close_wakeup(&wakeup);
 }
 
-TEST(primitive, an_fd_closed_under_it_harms_nobody)
+TEST(primitive, an_fd_closed_under_it_does_no_harm)
 {
     struct wakeup wakeup = open_wakeup();
     install(wakeup.write_end);

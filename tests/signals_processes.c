@@ -126,7 +126,7 @@ static void raise_and_have_children(void *unused)
     }
 }
 
-TEST(processes, a_forked_childs_own_children_wake_nobody_in_the_parent)
+TEST(processes, a_forked_childs_own_children_do_not_wake_the_parent)
 {
     struct wakeup wakeup = open_wakeup();
     struct exitfd *x = open_exitfd_flags(EXITFD_SELFPIPE);

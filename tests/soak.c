@@ -25,7 +25,7 @@
 
 enum disturbance {
     NONE,
-    THIEF,
+    FOREIGN_REAPS,
     TRACER,
     FEW_FDS
 };
@@ -37,7 +37,7 @@ static const struct part {
     enum disturbance disturbance;
     int share; /* of the children of a back end, in tenths */
 } parts[] = {
-    { "stream", 64, false, NONE, 5 },  { "storm", 5000, true, NONE, 2 },     { "reaper", 64, true, THIEF, 1 },
+    { "stream", 64, false, NONE, 5 },  { "storm", 5000, true, NONE, 2 },     { "reaper", 64, true, FOREIGN_REAPS, 1 },
     { "traced", 64, true, TRACER, 1 }, { "few fds", 256, true, FEW_FDS, 1 },
 };
 
@@ -207,7 +207,7 @@ static void take_traced(int count, bool tracer_reaps)
 static void run_batch(const struct part *part, int count, bool has_pidfds, bool odd)
 {
     start_and_add(part, count);
-    if (part->disturbance == THIEF)
+    if (part->disturbance == FOREIGN_REAPS)
         let_reaper_steal(count);
     if (part->disturbance == TRACER && !start_tracer(count)) {
         fail("ptrace is not permitted here");
@@ -219,7 +219,7 @@ static void run_batch(const struct part *part, int count, bool has_pidfds, bool 
         take_traced(count, odd);
     else
         take_events(count);
-    if (part->disturbance == THIEF && tally.lost == 0)
+    if (part->disturbance == FOREIGN_REAPS && tally.lost == 0)
         await_reaper();
     check_origins(count, has_pidfds);
     if (take_ready() > 0 && tally.twice == 0)
@@ -272,7 +272,7 @@ static void run_part(const struct part *part, const struct back_end *back_end, l
     double start = now();
 
     tally = (struct tally){ 0 };
-    if (part->disturbance == THIEF)
+    if (part->disturbance == FOREIGN_REAPS)
         start_reaper();
     for (long done = 0; done < batches && tally.lost == 0 && !failed; done++) {
         run_batch(part, part->batch, back_end->has_pidfds, done % 2 != 0);
@@ -284,7 +284,7 @@ static void run_part(const struct part *part, const struct back_end *back_end, l
         largest.rss_kb = size.rss_kb > largest.rss_kb ? size.rss_kb : largest.rss_kb;
         largest.fds = size.fds > largest.fds ? size.fds : largest.fds;
     }
-    if (part->disturbance == THIEF && tally.lost == 0)
+    if (part->disturbance == FOREIGN_REAPS && tally.lost == 0)
         stop_reaper();
     show(back_end->name, part->name, &tally);
     printf(" %6ld %6ld %4ld %4ld %7.1f\n", first.rss_kb, largest.rss_kb, first.fds, largest.fds, now() - start);

@@ -30,11 +30,11 @@ TEST(start_adverse, beside_a_thread_that_reaps_any_child_a_failure_is_one)
     struct exitfd *x = open_exitfd();
     struct exitfd_command command = command_of((char *[]){ "/no/such/file", NULL });
     atomic_bool stop = false;
-    struct helper thief = start_helper(steal_children, &stop);
+    struct helper reaper = start_helper(steal_children, &stop);
     for (int i = 0; i < 200; i++)
         CHECK_EQ(exitfd_start(x, NULL, &command, 0, NULL), -ENOENT);
     atomic_store(&stop, true);
-    join_helper(&thief);
+    join_helper(&reaper);
     expect_settled(x);
     exitfd_close(x);
 }

@@ -17,7 +17,7 @@ struct output output_of_command(struct exitfd *x, const struct exitfd_command *c
 /* Nothing was written to pid, nothing is to be waited for, no event comes. */
 void expect_nothing_started(struct exitfd *x, int result, int wanted, pid_t pid);
 
-/* What /proc/self/status tells of a started program. */
+/* What /proc/self/status says of a started program. */
 struct signal_masks {
     unsigned long long blocked, ignored;
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A child that the library starts is told truly from its birth: where SIGCHLD is ignored, and beside a thread that
+ * A child that the library starts is reported truly from its birth: if SIGCHLD is ignored, and beside a thread that
  * reaps any child, by each of the three calls. Without a record (before Linux 6.15, and on the SIGCHLD back ends) an
  * event may be EXITFD_UNKNOWN, but it is one, and never wrong.
  */
@@ -71,14 +71,14 @@ static void *steal_children(void *argument)
     return NULL;
 }
 
-static void beside_a_thief(pid_t (*start)(struct exitfd *))
+static void beside_foreign_reaps(pid_t (*start)(struct exitfd *))
 {
     struct exitfd *x = open_for_truth();
     atomic_bool stop = false;
-    struct helper thief = start_helper(steal_children, &stop);
+    struct helper reaper = start_helper(steal_children, &stop);
     expect_true_statuses(x, start);
     atomic_store(&stop, true);
-    join_helper(&thief);
+    join_helper(&reaper);
     exitfd_close(x);
 }
 
@@ -99,15 +99,15 @@ TEST(start_truth, fork_with_sigchld_ignored)
 
 TEST(start_truth, start_beside_a_thread_that_reaps_any_child)
 {
-    beside_a_thief(by_start);
+    beside_foreign_reaps(by_start);
 }
 
 TEST(start_truth, spawn_beside_a_thread_that_reaps_any_child)
 {
-    beside_a_thief(by_spawn);
+    beside_foreign_reaps(by_spawn);
 }
 
 TEST(start_truth, fork_beside_a_thread_that_reaps_any_child)
 {
-    beside_a_thief(by_fork);
+    beside_foreign_reaps(by_fork);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Linked with the static library. Its pthread_atfork handlers are registered before those of a constructor of the
- * program, as with the shared one: so the program's run first before a fork, and may take a lock that is held around
- * calls of the library.
+ * Linked with the static library. Its pthread_atfork handlers are registered
+ * before those of a constructor of the program, as with the shared one. So
+ * before a fork the handlers of the program run first. They may take a lock
+ * that is held around calls of the library.
  */
 #include "tap.h"
 

@@ -108,7 +108,7 @@ static int run_light_child(void *arg)
 
 pid_t start_light_child(const struct gate *gate, int status)
 {
-    /* In nobody's way until the process ends: the child may use it for as long as it likes. */
+    /* Kept until the process ends, because the child may use it for as long as it likes. */
     struct light_child *child = mmap(NULL, sizeof(*child), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     CHECK(child != MAP_FAILED, "mmap: %s", strerror(errno));
     child->gate = *gate;

@@ -3,7 +3,7 @@
  * A harness for plain test programs: POSIX and exitfd.h alone, no test framework, so that they also run where none can
  * be had (musl, old kernels in QEMU, other processors, under TSan). The full suites are the Criterion ones beside this.
  *
- * Such a program prints TAP. The back end is EXITFD_BACKEND's, and where that is not to be had all is skipped. It exits
+ * Such a program prints TAP. The back end is that of EXITFD_BACKEND. If it does not work here, all is skipped. It exits
  * with 0 if all is well, 1 if not, 2 if it was called wrongly.
  */
 #ifndef EXITFD_TESTS_TAP_H

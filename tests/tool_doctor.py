@@ -194,7 +194,7 @@ class Doctor(ToolTest):
         self.assertIn("PIDFD_GET_INFO", text)
         self.assertNotIn("Linux", text)
 
-    def test_a_tracer_is_told_of(self):
+    def test_a_tracer_is_reported(self):
         if not shutil.which("strace"):
             self.skipTest("strace is not installed")
         result = subprocess.run(["strace", "-qq", "-o", os.devnull, TOOL, "doctor"], capture_output=True, text=True,

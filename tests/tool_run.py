@@ -97,8 +97,8 @@ class Outputs(RunTest):
         result = subprocess.run([TOOL, "run", "-j", "2"], input=lines, capture_output=True, text=True,
                                 env=dict(self.env, TMPDIR="/no/such/folder"), timeout=PATIENCE, check=False)
         self.assertEqual(result.returncode, 1)
-        self.assertIn("line 1: cannot keep its output: No such file or directory: ending it.", result.stderr)
-        self.assertIn("set TMPDIR", result.stderr)
+        self.assertIn("line 1: cannot keep its output: No such file or directory. Ending it.", result.stderr)
+        self.assertIn("Set TMPDIR", result.stderr)
         self.assertIn("line 1: output lost after", result.stderr)
         self.assertIn("1 succeeded, 1 failed;", result.stderr)
         self.assertTrue(result.stdout.endswith("whole\n") or result.stdout.startswith("whole\n"))

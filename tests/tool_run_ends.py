@@ -78,7 +78,7 @@ class Ends(ToolTest):
         os.kill(self.worker(tool), signal.SIGKILL)
         _, errors = tool.communicate(timeout=PATIENCE)
         self.assertEqual(tool.returncode, 128 + 9)
-        self.assertIn("the process that ran the commands was killed by SIGKILL: ending them", errors)
+        self.assertIn("the process that ran the commands was killed by SIGKILL. Ending them", errors)
         self.assert_nothing_left()
 
     def test_nothing_is_left_when_its_process_group_is_killed(self):
@@ -106,7 +106,7 @@ class Ends(ToolTest):
         self.assert_nothing_left()
 
     def stuck(self, *options):
-        """A run that cannot print: nobody reads what it has begun to write."""
+        """A run that cannot print, because what it has begun to write is not read."""
         tool = self.started("head -c 300000 /dev/zero; echo go >{0}", PLAIN, options=options)
         capacity = fcntl.fcntl(tool.stdout, 1032)  # F_GETPIPE_SZ
         until(lambda: struct.unpack("i", fcntl.ioctl(tool.stdout, termios.FIONREAD, bytes(4)))[0] == capacity, "a full pipe")

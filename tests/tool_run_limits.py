@@ -39,7 +39,7 @@ class Output(LimitTest):
         self.assertEqual((jobs[1]["output_limit"], jobs[1]["signal"], len(jobs[1]["stdout"])), (True, "SIGTERM", 100 << 10))
         self.assertEqual((jobs[2]["output_limit"], jobs[2]["status"], jobs[2]["stdout"]), (False, 0, "whole\n"))
         self.assertEqual(result.returncode, 1)
-        self.assertIn("line 1: it has printed more than is kept (--output-limit): ending it", result.stderr)
+        self.assertIn("line 1: it has printed more than --output-limit. Ending it", result.stderr)
         self.assert_nothing_left()
 
     def test_both_streams_count_and_the_limit_itself_is_no_failure(self):
@@ -57,7 +57,7 @@ class Output(LimitTest):
 
         result = self.run_lines("head -c 1M /dev/zero; sleep 1000", "echo whole", options=("-j", 1), preexec_fn=limit)
         self.assertEqual(result.returncode, 1)
-        self.assertIn("line 1: cannot keep its output: File too large: ending it.", result.stderr)
+        self.assertIn("line 1: cannot keep its output: File too large. Ending it.", result.stderr)
         self.assertIn("1 succeeded, 1 failed;", result.stderr)
         with open(os.path.join(self.folder(), "output"), "wb") as output:
             result = subprocess.run([TOOL, "run"], input=b"seq 20000; seq 20000\n", stdout=output, stderr=subprocess.PIPE, env=self.env,
@@ -230,7 +230,7 @@ class Ends(LimitTest):
             self.skipTest("this build does not start with so little memory")
         self.assertEqual(result.returncode, 1, result.stderr)
         self.assertIn("out of memory", result.stderr)
-        self.assertIn("the process that ran the commands could not go on: ending them", result.stderr)
+        self.assertIn("the process that ran the commands could not go on. Ending them", result.stderr)
         self.assert_nothing_left()
 
     def test_fds_that_the_background_holds_are_given_back(self):

@@ -203,9 +203,19 @@ class Habits(Words):
                             (["-j+2"], "-j 4"), (["-P4"], "-j JOBS"), (["-n1"], "-- COMMAND {}"), (["-I{}"], "-- COMMAND {}"),
                             (["--halt", "now,fail=1"], "-f"), (["--joblog", "log"], "--json"), (["--bar"], "-p SECONDS"),
                             (["-a", "list"], "exitfd run FILE"), (["gzip", "{}", ":::", "a"], "exitfd run -- COMMAND {}"),
-                            (["gzip", "{}"], "exitfd run -- COMMAND {}"), (["--max-procs=3"], "-j JOBS")):
+                            (["gzip", "{}"], "exitfd run -- COMMAND {}"), (["--max-procs=3"], "-j JOBS"),
+                            (["-r"], "An empty list runs nothing"), (["--no-run-if-empty"], "An empty list"),
+                            (["--tag"], "--json"), (["--dry-run"], "print the list"), (["--tmpdir", "/t"], "Set TMPDIR"),
+                            (["gzip", "{}", "::::", "a"], "exitfd run -- COMMAND {}"),
+                            (["gzip", "-9", "{}"], "exitfd run -- COMMAND {}"), (["-s", "KILL"], "-K SECONDS"),
+                            (["--signal=KILL"], "-K SECONDS"), (["-k", "10"], "-K SECONDS")):
             with self.subTest(words):
                 self.assertIn(ours, self.refused(*words))
+
+    def test_an_option_that_is_ours_is_no_one_else_s(self):
+        self.assertIn("option '--quiet=3' takes no value", self.refused("--quiet=3"))
+        self.assertIn("option '-j' needs a value", self.refused("-j"))
+        self.assertNotIn("-K", self.refused("-k", "/no/such/list"))
 
     def test_a_command_needs_a_place_for_the_line(self):
         self.assertIn("'-- gzip {}'", self.refused("--", "gzip"))
@@ -213,7 +223,7 @@ class Habits(Words):
 
     def test_a_script_is_no_list(self):
         for text in (b"#!/bin/sh\ntouch pwned\n", b"#!/bin/sh"):
-            self.assertIn("the list '-' begins with '#!': it is a script", self.refused(input=text))
+            self.assertIn("the list '-' begins with '#!', so it is a script", self.refused(input=text))
         self.assertEqual(self.run_in(self.folder(), "-q", input=b"\n#!/bin/sh\necho a\n").stdout, b"a\n")
 
     def test_a_list_may_name_exitfd_as_its_interpreter(self):

@@ -14,7 +14,7 @@ import uuid
 TOOL = os.path.abspath(os.environ["EXITFD_TOOL"])
 PATIENCE = 240  # seconds: a failure, never a measurement
 
-# A shell that runs the tests in the background has these ignored, and who is started inherits that.
+# A shell that runs the tests in the background ignores these, and its children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
@@ -69,13 +69,13 @@ def is_alive(pid):
 
 
 def hear(fifo):
-    """What the first writer of a fifo says; fails when nobody does."""
+    """What the first writer of a fifo says. Fails if there is none."""
     with open(fifo, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as file:
         return until(file.read, f"something said in {fifo}")
 
 
 def tell(fifo, what="go\n"):
-    """Says something to the reader of a fifo; fails when nobody reads it."""
+    """Says something to the reader of a fifo. Fails if there is none."""
 
     def write():
         try:

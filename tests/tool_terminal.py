@@ -92,7 +92,7 @@ class Terminal(ToolTest):
         return False
 
     def report(self):
-        """The next report of the shell; the terminal is read meanwhile, so that nobody blocks on it."""
+        """The next report of the shell. The terminal is read meanwhile, so that no write to it blocks."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             ready = select.select([self.reports, self.master], [], [], 1)[0]

@@ -53,11 +53,25 @@ class Common(ToolTest):
             self.assertIn(what, result.stderr)
             self.assertIn("--help'.", result.stderr)
 
+    def test_options_of_other_programs_name_ours(self):
+        for words, ours in ((["wait", "-c", "1", "1"], "-n COUNT"), (["wait", "--exited", "1"], "does not exist"),
+                            (["wait", "-o", "1"], "-n 1"), (["wait", "--any", "1"], "-n 1"),
+                            (["wait", "--pid=1"], "exitfd wait PID"), (["wait", "-s", "TERM", "1"], "kill(1)"),
+                            (["wait", "nginx"], "pgrep(1)"), (["wait", "--foo", "1"], "invalid option '--foo'\n"),
+                            (["init", "-c", "true"], "-g"), (["init", "--rewrite=15:3", "true"], "shell"),
+                            (["init", "-k", "5", "true"], "-K SECONDS"), (["init", "--version"], "exitfd --version"),
+                            (["init", "-t", "5", "true"], "exitfd init -- timeout"), (["init", "-z"], "invalid option '-z'\n"),
+                            (["--", "true"], "exitfd init -g -- COMMAND"), (["-g", "true"], "exitfd init -g -- COMMAND")):
+            with self.subTest(words):
+                result = self.run_tool(*words)
+                self.assertEqual((result.returncode, result.stdout), (2, ""), words)
+                self.assertIn(ours, result.stderr)
+
     def test_a_back_end_that_is_none_is_named(self):
         for words in (["wait", "1"], ["run", os.devnull], ["init", "true"]):
             result = self.run_tool(*words, env={**self.env, "EXITFD_BACKEND": "epoll"})
             self.assertEqual((result.returncode, result.stdout), (1, ""), words)
-            self.assertIn("EXITFD_BACKEND is 'epoll': it takes pidfd, ", result.stderr)
+            self.assertIn("EXITFD_BACKEND is 'epoll'. It takes pidfd, ", result.stderr)
 
     def test_a_tiny_time_is_not_no_limit(self):
         for time in ("1e-10", "1e-400", "0.0000000001d"):
@@ -226,7 +240,7 @@ class Wait(ToolTest):
         self.assertEqual(result.returncode, 124)
         self.assertIn(f"has ended, but its parent {os.getpid()} has not waited for it", result.stderr)
 
-    def test_a_zombie_is_told_of_at_once(self):
+    def test_a_zombie_is_reported_at_once(self):
         if not has_record():
             self.skipTest("without the kernel's record a zombie may count as ended")
         process = self.process("exit 3")
@@ -234,7 +248,7 @@ class Wait(ToolTest):
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         tool = self.start("wait", process.pid, text=True)
         self.assertEqual(tool.stderr.readline(), f"exitfd wait: {process.pid}: it has ended, but its parent {os.getpid()} "
-                                                 "has not waited for it yet: its status is known only then\n")
+                                                 "has not waited for it yet. Its status is known only then\n")
         process.wait()
         self.assertEqual((tool.communicate(timeout=PATIENCE)[1], tool.returncode), ("", 3))
 
@@ -282,7 +296,7 @@ class WithoutPidfds(ToolTest):
     def test_says_why_it_cannot_wait(self):
         result = self.run_tool("wait", os.getpid(), env=dict(self.env, EXITFD_BACKEND="self-pipe"))
         self.assertEqual(result.returncode, 1)
-        self.assertIn("sees only its own children; see 'exitfd doctor'", result.stderr)
+        self.assertIn("sees only its own children. See 'exitfd doctor'", result.stderr)
 
     def test_unknown_back_end_is_no_crash(self):
         result = self.run_tool("wait", os.getpid(), env=dict(self.env, EXITFD_BACKEND="none-such"))

@@ -171,7 +171,7 @@ TEST(fallback, a_tracked_child_under_SIG_IGN_is_UNKNOWN)
     expect_tracked_event(ignore_sigchld, 0, 0, EXITFD_UNKNOWN);
 }
 
-/* Nothing tells of it: it is found in turn, by calls. */
+/* No signal comes for it. Calls find it, because each checks one child. */
 TEST(fallback, a_tracked_child_that_died_in_a_moment_of_SIG_IGN_is_UNKNOWN)
 {
     skip_without_pidfds();
@@ -361,7 +361,7 @@ TEST(fallback, a_spawned_and_a_forked_child)
     posix_spawn_file_actions_destroy(&none);
 }
 
-/* SIGCHLD was ignored, so it has gone before its pidfd was opened: nothing of it can be told by SIGCHLD any more. */
+/* SIGCHLD was ignored, so it was reaped before its pidfd was opened. SIGCHLD cannot report it any more. */
 TEST(fallback, a_started_child_that_is_gone_already_installs_no_handler)
 {
     skip_without_pidfds();

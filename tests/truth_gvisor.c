@@ -48,7 +48,7 @@ TEST(gvisor, a_stop_reported_as_a_death_is_a_stop)
     exitfd_close(x);
 }
 
-/* Its siblings live on: nothing but its SIGCHLD told of it. */
+/* Its siblings live on, so its SIGCHLD is the only sign. */
 TEST(gvisor, a_stolen_child_is_found_where_no_page_faults_are_counted)
 {
     enum {

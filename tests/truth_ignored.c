@@ -160,12 +160,12 @@ TEST(ignored, toggled_and_looked_at_meanwhile)
     toggled(true);
 }
 
-TEST(ignored, toggled_back_before_anybody_looks)
+TEST(ignored, toggled_back_before_any_call)
 {
     toggled(false);
 }
 
-/* One of many that live on. told: a SIGCHLD tells of it, so one call is enough. */
+/* One of many that live on. told: SIGCHLD comes for it, so one call is enough. */
 static void one_of_many(void (*meanwhile)(void), void (*afterwards)(void), bool told)
 {
     enum {
@@ -229,7 +229,7 @@ TEST(ignored, SA_NOCLDWAIT_one_of_many_that_live_on)
     one_of_many(want_no_zombies, leave, true);
 }
 
-/* Nothing ever tells of it again. */
+/* No sign of it ever comes again. */
 TEST(ignored, toggled_back_with_many_siblings_alive)
 {
     one_of_many(ignore_for_a_moment, put_back, false);

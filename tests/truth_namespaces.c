@@ -181,7 +181,7 @@ TEST(namespaces, a_watcher_that_is_PID_1)
     as_pid_1(watch_as_pid_1);
 }
 
-/* The orphan is reported by the any-other-child watch, and the watched child's status is never taken by it. */
+/* The catch-all watch reports the orphan, and never takes the status of the watched child. */
 static void adopt_orphans_as_pid_1(void)
 {
     struct exitfd *x = check_open();

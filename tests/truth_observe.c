@@ -98,7 +98,7 @@ static void expect_stop_told(struct exitfd *x, pid_t pid)
     CHECK(event.pid == pid && event.code == CLD_STOPPED && event.data == x); /* by which signal gVisor hides */
 }
 
-/* An owner can take stops, and so tell a new one from the last, once nobody observes them. */
+/* Without observers the owner takes the stops, and so can tell a new one from the last. */
 TEST(observe, after_the_close_of_an_observer_of_stops_each_stop_of_another_child_is_reported)
 {
     struct exitfd *observer = open_for_truth(), *owner = open_for_truth();

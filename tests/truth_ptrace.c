@@ -234,7 +234,7 @@ TEST(ptrace, killed_with_its_tracer)
     exitfd_close(x);
 }
 
-/* Nobody but the tracer sees the zombie while SIGCHLD is SIG_IGN; when the tracer lets go the kernel reaps it. */
+/* Only the tracer sees the zombie while SIGCHLD is SIG_IGN. When the tracer lets go, the kernel reaps it. */
 TEST(ptrace, under_SIG_IGN_until_the_tracer_exits)
 {
     struct exitfd *x = open_for_truth();
@@ -309,8 +309,8 @@ TEST(ptrace, by_ourselves_an_observer)
     traced_by_ourselves(EXITFD_OBSERVE);
 }
 
-/* A tracee of ours that nobody watches, stopped, stands in front of the watched one. */
-TEST(ptrace, an_unwatched_tracee_of_ours_hides_nobody)
+/* An unwatched tracee of ours, stopped, stands in front of the watched child. */
+TEST(ptrace, an_unwatched_tracee_of_ours_hides_no_child)
 {
     struct exitfd *x = open_for_truth();
     struct gate gate = open_gate();
@@ -336,7 +336,7 @@ TEST(ptrace, an_unwatched_tracee_of_ours_hides_nobody)
     exitfd_close(x);
 }
 
-/* The stop is seen by whoever looks for the exit of another. */
+/* A check for the exit of another child sees the stop. */
 TEST(ptrace, by_ourselves_while_another_child_exits)
 {
     struct exitfd *x = open_for_truth();

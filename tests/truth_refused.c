@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Filters that deny the wait itself, or the sleep: whatever cannot be told is said to be so, and lost for nobody. */
+/* Filters that block the wait itself, or the sleep. The call says so, and no event is lost. */
 #include "life_support.h"
 
 #include <seccomp.h>
@@ -294,7 +294,7 @@ static void *wait_for_what_was_stolen(void *argument)
     return NULL;
 }
 
-/* The record needs no wait; and what is told of one child does not hide another that cannot be told. */
+/* The record needs no wait. An event of one child does not hide another that cannot be returned. */
 TEST(refused, beside_a_record)
 {
     skip_without_pidfds();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Somebody replaces our SIGCHLD handler (self-pipe) or unblocks SIGCHLD (signalfd) after exitfd_open. */
+/* Other code replaces our SIGCHLD handler (self-pipe) or unblocks SIGCHLD (signalfd) after exitfd_open. */
 #include "truth_support.h"
 
 #include <pthread.h>
@@ -89,7 +89,7 @@ TEST(replaced, an_event_that_is_due_comes_before_EPIPE)
 }
 
 /* No signal says whose turn it is. */
-TEST(replaced, one_call_finds_the_one_who_exited_among_many)
+TEST(replaced, one_call_finds_the_child_that_exited_among_many)
 {
     enum {
         CHILDREN = 31,
@@ -156,7 +156,7 @@ TEST(replaced, by_a_handler_that_chains_the_fd_keeps_working)
     exitfd_close(x);
 }
 
-/* Put back before anybody noticed: as if nothing had been. */
+/* Put back before any call, as if it had not happened. */
 TEST(replaced, and_put_back)
 {
     struct exitfd *x = open_for_truth();
@@ -285,7 +285,7 @@ static void expect_exit_by_polling(struct exitfd *x, pid_t pid, int status)
     expect_exited(&event, pid, status, x);
 }
 
-TEST(replaced, by_SIG_DFL_while_nobody_calls)
+TEST(replaced, by_SIG_DFL_between_calls)
 {
     struct exitfd *x = open_for_truth();
     struct gate gate = open_gate();
@@ -301,7 +301,7 @@ TEST(replaced, by_SIG_DFL_while_nobody_calls)
     exitfd_close(x);
 }
 
-TEST(replaced, while_nobody_calls_and_an_orphan_is_awaited)
+TEST(replaced, between_calls_and_an_orphan_is_awaited)
 {
     struct exitfd *x = open_for_truth();
     struct gate gate = open_gate();
@@ -316,7 +316,7 @@ TEST(replaced, while_nobody_calls_and_an_orphan_is_awaited)
     exitfd_close(x);
 }
 
-/* On signalfd this is the misuse that the header names; nobody else minds. */
+/* On signalfd the header forbids this. The other back ends do not mind. */
 TEST(replaced, mask_unblocked_after_open)
 {
     struct exitfd *x = open_for_truth();

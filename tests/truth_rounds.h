@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Rounds of the stress suites, stress_rounds() children in all: every child gives one event or is somebody's to reap, never
- * both, never neither, and no status is another's.
+ * Rounds of the stress suites, stress_rounds() children in all. Each gives one
+ * event or is left for other code to reap, never both, never neither, and no
+ * status is another's.
  */
 #ifndef EXITFD_TESTS_TRUTH_ROUNDS_H
 #define EXITFD_TESTS_TRUTH_ROUNDS_H
@@ -16,7 +17,7 @@ struct round {
     pid_t pid;
     int status;
     int events;
-    int stolen_status; /* -1: nobody else reaped it */
+    int stolen_status; /* -1: other code did not reap it */
 };
 
 extern struct round batch[BATCH_MAX];

@@ -73,7 +73,7 @@ TEST(seccomp, EPERM_after_the_open)
     filter_after_the_open(EPERM);
 }
 
-/* Every child is followed then, on whatever back end, and still told truly. */
+/* Every child is then tracked by SIGCHLD, on each back end, and still reported truly. */
 static void filter_before_the_open(void (*install_filter)(int), int error)
 {
     install_filter(error);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Somebody else reaps a watched child: before, during and after our wake-up. */
+/* Other code reaps a watched child: before, during and after our wake-up. */
 #include "truth_inject.h"
 #include "truth_support.h"
 
@@ -42,12 +42,12 @@ static void stolen_before_we_look(bool by_name)
     exitfd_close(x);
 }
 
-TEST(stolen, by_waitpid_any_before_we_look)
+TEST(stolen, by_waitpid_any_before_our_check)
 {
     stolen_before_we_look(false);
 }
 
-TEST(stolen, by_waitpid_of_its_pid_before_we_look)
+TEST(stolen, by_waitpid_of_its_pid_before_our_check)
 {
     stolen_before_we_look(true);
 }
@@ -312,7 +312,7 @@ TEST(stolen, every_second_one_of_many)
     exitfd_close(x);
 }
 
-/* Its siblings live on and nobody's zombie is left to be found: only SIGCHLD, once, told of it. */
+/* Its siblings live on and no zombie is left to be found. SIGCHLD came once, and is the only sign. */
 TEST(stolen, one_of_many_that_live_on)
 {
     enum {
@@ -374,7 +374,7 @@ TEST(stolen, kill_says_ESRCH_and_the_event_still_comes)
     exitfd_close(x);
 }
 
-TEST(stolen, removed_before_we_look_gives_no_event)
+TEST(stolen, removed_before_our_check_gives_no_event)
 {
     struct exitfd *x = open_for_truth();
     struct gate gate = open_gate();

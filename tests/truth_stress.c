@@ -121,7 +121,7 @@ TEST(stress, SIG_IGN_toggled_while_they_exit)
     for (int first = 0; first < rounds; first += BATCH_MAX) {
         start_batch(x, first, BATCH_MAX);
         let_through(&gate, BATCH_MAX);
-        /* No signal tells of those that the kernel reaped: by SIGCHLD they are found when we look while it is ignored. */
+        /* The kernel reaped without a signal. Without a pidfd a call finds these children while SIGCHLD is ignored. */
         take_events(x, BATCH_MAX, !tracks_by_pidfd());
     }
     atomic_store(&toggler_retires, true);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the truth_* suites share beyond support.h: what the back end under test can know of a child that was reaped
- * behind its back, foreign reapers, wake-up counts, and bodies that run in a process of their own.
+ * What the truth_* suites share beyond support.h: what the back end can know
+ * after a foreign reap, code that reaps, counts of wake-ups, and bodies that
+ * run in a process of their own.
  */
 #ifndef EXITFD_TESTS_TRUTH_SUPPORT_H
 #define EXITFD_TESTS_TRUTH_SUPPORT_H
@@ -15,8 +16,9 @@
 #include <unistd.h>
 
 /*
- * open_exitfd, having asked first which back end this is and what the kernel records: that takes an exitfd and a child of
- * its own and must not happen in the middle of a test.
+ * open_exitfd. Before it, asks which back end this is and what the kernel
+ * records. That takes an exitfd and a child, and must not happen in the middle
+ * of a test.
  */
 struct exitfd *open_for_truth(void);
 /* The same questions for tests that change SIGCHLD before they open. */
@@ -25,12 +27,12 @@ void learn_what_is_recorded(void);
 bool tracks_by_pidfd(void);
 /* For tests of what happens when pidfd_open fails. */
 void skip_without_pidfds(void);
-/* Whether a status that somebody else took can still be told in this run. */
+/* Whether the status of a foreign reap is still known in this run. */
 bool reports_stolen_status(void);
 
-/* The event of a process that somebody else, or the kernel, reaped: EXITFD_RECORDED with code and status or UNKNOWN. */
+/* The event of a process that other code, or the kernel, reaped: EXITFD_RECORDED with code and status or UNKNOWN. */
 void expect_stolen(const struct exitfd_event *event, pid_t pid, int code, int status, const void *data);
-/* The event of a child whose status nobody can tell. */
+/* The event of a child whose status is lost. */
 void expect_unknown(const struct exitfd_event *event, pid_t pid, const void *data);
 /* The next event, with x as its data: EXITFD_PEEKED, and the watch has ended. */
 void expect_peeked(struct exitfd *x, pid_t pid, int code, int status);
@@ -54,7 +56,7 @@ struct reaper *start_reaper(pid_t pid);
 int join_reaper(struct reaper *reaper);
 
 /*
- * Returns once /proc shows the process, anybody's, or only its leading thread, as a zombie. Gives up at the deadline,
+ * Returns once /proc shows any process, or only its leading thread, as a zombie. Gives up at the deadline,
  * saying nothing: the test will.
  */
 void wait_until_dead(pid_t pid);

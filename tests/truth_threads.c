@@ -228,7 +228,7 @@ TEST(threads, a_tid_of_our_own_is_no_pid)
     exitfd_close(x);
 }
 
-/* Whoever may not send it a signal gets EPERM, where others get 0. */
+/* A process that may not signal it gets EPERM, where others get 0. */
 TEST(threads, a_tid_of_another_users_process_is_no_pid)
 {
     if (geteuid() != 0)
@@ -263,7 +263,7 @@ static void *exit_this_thread(void *arg)
     return NULL;
 }
 
-/* A thread leaves a zombie of its own only while somebody traces it. */
+/* A thread leaves a zombie of its own only while it is traced. */
 TEST(threads, a_zombies_tid_is_no_pid)
 {
     if (build_is_posix())

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A child that we trace ourselves and whose pidfd is readable though it has only stopped: before Linux 6.15 it is when the
- * leading thread exits while another one execs, and stops there under PTRACE_O_TRACEEXEC. A wait then gives CLD_TRAPPED.
- * Newer kernels do not, so the answer is made up here.
+ * A child that we trace ourselves, and whose pidfd is readable although it has
+ * only stopped. Before Linux 6.15 this happens when the leading thread exits
+ * while another one execs and stops there under PTRACE_O_TRACEEXEC. A wait then
+ * gives CLD_TRAPPED. Newer kernels do not, so the answer is made up here.
  */
 #include "stand_in.h"
 #include "truth_support.h"

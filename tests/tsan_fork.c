@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* fork while other threads are inside the library: the child is told, and both go on, each with its own. */
+/* fork while other threads are inside the library: the child gets -ESTALE, and both go on, each with its own. */
 #include "tap.h"
 
 #include <errno.h>

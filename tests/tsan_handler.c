@@ -118,7 +118,7 @@ static void exitfds_come_and_go_while_sigchlds_rain(void)
     SOFT_CHECK(guest_handler_is_back());
 }
 
-/* Once exitfd_install_handler(-1) has returned, the number may be anybody's: no byte may land there. */
+/* Once exitfd_install_handler(-1) has returned, the number may be that of another file. No byte may land there. */
 static void no_byte_comes_after_the_removal(void)
 {
     pthread_t cloud;

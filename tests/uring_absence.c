@@ -134,7 +134,7 @@ TEST(uring_absence, no_fds_left)
     allow_new_fds(&before);
 }
 
-TEST(uring_absence, nobody_is_given_it_unasked)
+TEST(uring_absence, it_is_never_the_default)
 {
     struct exitfd *x;
     unsetenv("EXITFD_BACKEND");

@@ -102,7 +102,7 @@ TEST(uring_batch, many_adds_have_a_pidfd_each)
     exitfd_close(x);
 }
 
-TEST(uring_batch, many_exits_at_once_that_nobody_looked_at)
+TEST(uring_batch, many_exits_at_once_that_were_not_taken)
 {
     struct exitfd *x = open_exitfd();
     struct gate gate = open_gate();
@@ -194,7 +194,7 @@ TEST(uring_batch, held_back_and_removed)
 }
 
 /* The cancellation is held back too, but no longer than until the next wait. */
-TEST(uring_batch, a_removed_child_wakes_nobody)
+TEST(uring_batch, a_removed_child_does_not_wake_the_fd)
 {
     struct exitfd *x = open_exitfd();
     struct gate gate = open_gate();

@@ -7,7 +7,7 @@
 
 #include <exitfd/uring.h>
 
-/* The library's own set-up: requests that interrupt nobody. */
+/* The set-up of the library: its requests interrupt no thread. */
 #define DEFERRED (IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG)
 
 /* A ring; skips the test where the kernel has none, or none of that kind. */

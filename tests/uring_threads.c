@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The ring belongs to the thread that opened it: what the others, and those after its end, are told. */
+/* The ring belongs to the thread that opened it: what the calls of other threads return, also after its end. */
 #include "uring_support.h"
 
 #include <errno.h>
@@ -55,7 +55,7 @@ static void *call_everything(void *argument)
     return NULL;
 }
 
-TEST(uring_threads, another_thread_is_told_exdev_and_changes_nothing)
+TEST(uring_threads, another_thread_gets_EXDEV_and_changes_nothing)
 {
     struct exitfd *x = open_exitfd();
     struct gate gate = open_gate();
@@ -115,7 +115,7 @@ TEST(uring_threads, a_thread_with_the_openers_pthread_t_is_another_thread)
     CHECK(reused, "no pthread_t was reused, so this shows nothing");
 }
 
-TEST(uring_threads, who_polls_the_fd_learns_that_its_thread_has_ended)
+TEST(uring_threads, a_poll_of_the_fd_wakes_when_its_thread_has_ended)
 {
     struct gate gate = open_gate();
     struct exitfd_event event;

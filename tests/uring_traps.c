@@ -49,7 +49,7 @@ TEST(uring_traps, a_ring_with_coop_taskrun_does_so_too)
     CHECK(interruptions_by_ring(IORING_SETUP_COOP_TASKRUN) > 0);
 }
 
-TEST(uring_traps, a_ring_with_defer_taskrun_interrupts_nobody)
+TEST(uring_traps, a_ring_with_defer_taskrun_interrupts_no_call)
 {
     CHECK_EQ(interruptions_by_ring(DEFERRED), 0);
 }
@@ -82,7 +82,7 @@ static bool is_kernel(unsigned first_minor, unsigned last_minor) /* of Linux 6 *
 }
 
 /* So the pollable fd cannot be the ring's. 6.1, 6.12 and 7.3 were seen to wake, 6.16 and 6.18 not to. */
-TEST(uring_traps, deferred_work_does_not_wake_who_polls_the_ring)
+TEST(uring_traps, deferred_work_does_not_wake_a_poll_of_the_ring)
 {
     struct io_uring ring = open_ring(DEFERRED);
     bool wakes = wakes_sleeping_poller(&ring, ring.ring_fd);
@@ -92,7 +92,7 @@ TEST(uring_traps, deferred_work_does_not_wake_who_polls_the_ring)
     CHECK(!wakes);
 }
 
-TEST(uring_traps, deferred_work_wakes_who_polls_a_registered_eventfd)
+TEST(uring_traps, deferred_work_wakes_a_poll_of_a_registered_eventfd)
 {
     int event_fd;
     struct io_uring ring = open_ring_with_eventfd(DEFERRED, &event_fd);
@@ -300,7 +300,7 @@ static void *submit_and_end(void *argument)
     return NULL;
 }
 
-/* So a ring does not outlive its thread silently: who polls the fd is woken, and told -EXDEV by the library. */
+/* So a ring does not outlive its thread silently. A poll of the fd wakes up, and the library returns -EXDEV. */
 TEST(uring_traps, the_eventfd_is_signalled_after_the_submitter_has_died_too)
 {
     struct gate gate = open_gate();
@@ -364,7 +364,7 @@ TEST(uring_traps, waitid_leaves_the_zombie_and_needs_no_siginfo)
     close_ring(&ring);
 }
 
-/* So the status of a child that somebody else reaps is lost without a pidfd, but not the event. */
+/* So without a pidfd a foreign reap loses the status, but not the event. */
 TEST(uring_traps, waitid_tells_of_a_stolen_child_by_echild)
 {
     struct gate gate = open_gate();

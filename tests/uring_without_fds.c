@@ -101,7 +101,7 @@ TEST(uring_without_fds, stolen_it_is_unknown_and_at_once)
     exitfd_close(x);
 }
 
-/* No SIGCHLD tells of these, and the ring does. */
+/* The ring reports these, without SIGCHLD. */
 TEST(uring_without_fds, reaped_by_the_kernel_it_is_unknown_and_at_once)
 {
     struct exitfd *x = open_where_fds_may_lack();
@@ -218,7 +218,7 @@ TEST(uring_without_fds, a_stop_of_our_own_tracee_is_no_exit_and_makes_no_spin)
     CHECK_EQ(ptrace(PTRACE_INTERRUPT, pid, NULL, NULL), 0);
     siginfo_t info;
     CHECK_EQ(waitid(P_PID, (id_t)pid, &info, WSTOPPED | WNOWAIT), 0);
-    wait_readable(exitfd_get_fd(x)); /* the stop shows before the kernel tells of it */
+    wait_readable(exitfd_get_fd(x)); /* the stop shows before the kernel reports it */
     expect_no_event(x);
     int status;
     CHECK_EQ(waitpid(pid, &status, WNOHANG), pid, "the stop was taken away");

@@ -75,7 +75,7 @@ TEST(watches, empty_table_finds_nothing)
     xfd_watches_free(&ws);
 }
 
-TEST(watches, taken_slot_is_clean_and_names_nobody)
+TEST(watches, a_taken_slot_is_clean_and_has_no_pid)
 {
     struct watches ws = { 0 };
     for (int i = 0; i < 2; i++) {

@@ -59,6 +59,28 @@ int option_error(char **argv, int option)
     return usage_error("invalid option '%s'", optopt ? letter : last);
 }
 
+static const char *find_foreign(const char *name, size_t length, const struct foreign_option *known)
+{
+    for (; known->names; known++) {
+        for (const char *at = known->names; (at = strchr(at, ' ')); at++) {
+            if (strncmp(at + 1, name, length) == 0 && at[1 + length] == ' ') {
+                return known->ours;
+            }
+        }
+    }
+    return known->ours;
+}
+
+int foreign_option(char **argv, int option, const struct foreign_option *known)
+{
+    char letter[] = { '-', (char)optopt, '\0' };
+    const char *last = argv[optind - 1], *name = optopt ? letter : last;
+    const size_t length = strcspn(name, "=");
+    bool is_unknown = option == '?' && !(optopt && strncmp(last, "--", 2) == 0);
+    const char *ours = is_unknown ? find_foreign(name, length, known) : NULL;
+    return ours ? usage_error("invalid option '%.*s'. %s", (int)length, name, ours) : option_error(argv, option);
+}
+
 int close_stdout(int status)
 {
     errno = 0;
@@ -75,9 +97,9 @@ int complain_cannot_start(int error)
     const char *forced = getenv("EXITFD_BACKEND");
 
     if (error == -EINVAL && forced) {
-        complain("cannot start: EXITFD_BACKEND is '%s': it takes pidfd, io_uring, signalfd or self-pipe", forced);
+        complain("cannot start: EXITFD_BACKEND is '%s'. It takes pidfd, io_uring, signalfd or self-pipe", forced);
     } else if (error == -ENOTSUP && forced) {
-        complain("cannot start: EXITFD_BACKEND is '%s', which does not work here; see 'exitfd doctor'", forced);
+        complain("cannot start: EXITFD_BACKEND is '%s', which does not work here. See 'exitfd doctor'", forced);
     } else {
         complain("cannot start: %s; see 'exitfd doctor'", strerror(-error));
     }
@@ -117,7 +139,7 @@ bool read_duration(const char *text, int64_t *ret_ns)
     bool is_too_small = errno == ERANGE && number < 1; /* then it may have become 0 */
     double seconds = number * (double)seconds_of_unit(end);
     if (end == text || !isfinite(number) || number < 0 || seconds_of_unit(end) == 0) {
-        usage_error("'%s' is not a time: give seconds, as in 1.5, or 90s, 2m, 1h, 1d", text);
+        usage_error("'%s' is not a time. Give seconds, as in 1.5, or 90s, 2m, 1h, 1d", text);
         return false;
     }
     *ret_ns = is_too_small ? 1 : round_up_to_ns(seconds);

@@ -19,13 +19,14 @@
 #include <unistd.h>
 
 static const char help[] = "Usage: exitfd doctor [--json]\n"
-                           "Tell what this machine and this environment offer: the kernel, each back end and why or\n"
-                           "why not, the kernel's record of exits, sandboxes, SIGCHLD, limits. For bug reports.\n"
+                           "Print what this machine and this environment offer. That is the kernel, each back end\n"
+                           "and why it works or not, the kernel's record of exits, sandboxes, SIGCHLD and limits.\n"
+                           "Put it into a bug report.\n"
                            "\n"
                            "      --json  print one JSON object for each line\n"
                            "  -h, --help  print this\n"
                            "\n"
-                           "Exit status: 0, or 1 if something (marked '!!') keeps exitfd from telling the truth\n";
+                           "Exit status: 0, or 1 if a line begins with '!!'. Then statuses will be unknown.\n";
 
 enum verdict {
     GOOD,
@@ -83,7 +84,7 @@ static const char *read_line(const char *path, char line[128])
 static void tell_system(struct report *report)
 {
     struct utsname system;
-    tell(report, GOOD, "exitfd", exitfd_version(), "the library's version; this program's is %d.%d.%d",
+    tell(report, GOOD, "exitfd", exitfd_version(), "the version of the library. This program is %d.%d.%d",
          EXITFD_VERSION_MAJOR, EXITFD_VERSION_MINOR, EXITFD_VERSION_PATCH);
     if (uname(&system) == 0) {
         tell(report, GOOD, "kernel", system.release, "%s on %s", system.sysname, system.machine);
@@ -128,7 +129,7 @@ static const char *explain_kill(const struct probe *probe)
 static const char *explain_syscall(const struct probe *probe, char buffer[128])
 {
     if (!probe->is_asked) {
-        snprintf(buffer, 128, "not asked: doctor cannot start a process for the question (%s)", strerror(probe->error));
+        snprintf(buffer, 128, "not asked, because doctor cannot start a process: %s", strerror(probe->error));
         return buffer;
     }
     if (probe->killed_by) {
@@ -137,12 +138,12 @@ static const char *explain_syscall(const struct probe *probe, char buffer[128])
     }
     switch (probe->error) {
     case 0:
-        return "the kernel has it and this process may use it";
+        return "the kernel has it, and this process may use it";
     case ENOSYS:
         return "this kernel does not have it, or a sandbox or an emulator says so";
     case EPERM:
     case EACCES:
-        return "forbidden: a sandbox (seccomp) or a setting of the system (sysctl)";
+        return "forbidden by a sandbox (seccomp) or a setting of the system (sysctl)";
     case EINVAL:
     case ENOTTY:
         return "this kernel does not know it, or an emulator says so";
@@ -183,8 +184,8 @@ static const char *explain_backend(unsigned flag, const struct probe *probe, cha
         }
     }
     return flag == EXITFD_URING
-               ? "not known why: it takes a library built with liburing, and Linux 6.1, or 6.16 and later"
-               : "not known why: it may not be in this build of the library (-Dbackends)";
+               ? "reason unknown. It needs a library built with liburing, and Linux 6.1, or 6.16 and later"
+               : "reason unknown. This build of the library may lack it (-Dbackends)";
 }
 
 static void tell_backend(struct report *report, const char *name, unsigned flag)
@@ -208,7 +209,7 @@ static void tell_default(struct report *report)
 {
     const char *forced = getenv("EXITFD_BACKEND");
     struct probe probe = probe_backend(0);
-    const char *why = forced ? "forced by EXITFD_BACKEND" : "what exitfd_open takes here";
+    const char *why = forced ? "forced by EXITFD_BACKEND" : "exitfd_open chooses it here";
     char buffer[128];
     if (!probe.is_asked) {
         tell(report, NOTE, "default", "unknown", "%s", explain_syscall(&probe, buffer));
@@ -216,11 +217,11 @@ static void tell_default(struct report *report)
         tell(report, PROBLEM, "default", "none",
              "a process that used it was killed: %s: set EXITFD_BACKEND to one that works", explain_kill(&probe));
     } else if (!*probe.text) {
-        tell(report, PROBLEM, "default", "none", "exitfd_open says: %s%s%s%s", strerror(probe.error),
-             forced ? "; EXITFD_BACKEND is '" : "", forced ? forced : "", forced ? "'" : "");
+        tell(report, PROBLEM, "default", "none", "exitfd_open fails: %s%s%s%s", strerror(probe.error),
+             forced ? ". EXITFD_BACKEND is '" : "", forced ? forced : "", forced ? "'" : "");
     } else {
         tell(report, probe.is_true_status ? GOOD : PROBLEM, "default", probe.text, "%s%s", why,
-             probe.is_true_status ? "" : ", but the status of a child cannot be had with it");
+             probe.is_true_status ? "" : ", but with it the status of a child is unknown");
     }
 }
 
@@ -237,13 +238,13 @@ static const char *explain_record(const struct probe *record, char buffer[128])
 {
     struct probe info = probe_syscall("PIDFD_GET_INFO");
     if (!record->is_asked || !info.is_asked) {
-        return "not asked: doctor cannot start a process for the question";
+        return "Not asked, because doctor cannot start a process";
     }
     if (probe_backend(EXITFD_PIDFD).error) {
-        return "it takes the pidfd back end, and that is not to be had: see above";
+        return "It needs the pidfd back end, which does not work, see above";
     }
     if (info.error) {
-        return "it takes PIDFD_GET_INFO, and that is not to be had: see above";
+        return "It needs PIDFD_GET_INFO, which does not work, see above";
     }
     if (record->error) {
         snprintf(buffer, 128, "the trial failed: %s", strerror(record->error));
@@ -258,10 +259,10 @@ static bool tell_record(struct report *report)
     char buffer[128];
     struct probe probe = probe_record();
     if (probe.is_true_status) {
-        tell(report, GOOD, "record", "yes", "the true status of processes that others reap is known");
+        tell(report, GOOD, "record", "yes", "the true status is known even if other code reaps the child");
     } else {
         tell(report, NOTE, "record", probe.is_asked ? "no" : "unknown",
-             "the status of processes that others reap is unknown here: %s", explain_record(&probe, buffer));
+             "the status is unknown if other code reaps the child. %s", explain_record(&probe, buffer));
     }
     return probe.is_true_status;
 }
@@ -270,7 +271,7 @@ static void tell_null(struct report *report)
 {
     int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     tell(report, fd < 0 ? NOTE : GOOD, "/dev/null", fd < 0 ? "no" : "yes", "%s%s",
-         fd < 0 ? "standard input of the commands of exitfd run: " : "can be read and written",
+         fd < 0 ? "exitfd run needs it as standard input of its commands: " : "can be read and written",
          fd < 0 ? strerror(errno) : "");
     if (fd >= 0) {
         close(fd);
@@ -293,10 +294,10 @@ static void tell_sandbox(struct report *report)
     static const char *const modes[] = { "none", "strict", "filter" };
     bool is_known = seccomp >= 0 && seccomp <= 2;
     tell(report, seccomp > 0 ? NOTE : GOOD, "seccomp", is_known ? modes[seccomp] : "unknown",
-         seccomp > 0   ? "system calls are filtered: those marked '--' above may be its doing%s"
-         : seccomp < 0 ? "/proc/self/status does not tell%s"
+         seccomp > 0   ? "system calls are filtered, which may explain lines marked '--'%s"
+         : seccomp < 0 ? "/proc/self/status does not say%s"
                        : "no system call is filtered%s",
-         no_new_privileges ? "; no_new_privs is set" : "");
+         no_new_privileges ? ". no_new_privs is set" : "");
     char pid[16];
     snprintf(pid, sizeof pid, "%d", tracer);
     tell(report, tracer > 0 ? NOTE : GOOD, "tracer",
@@ -304,8 +305,8 @@ static void tell_sandbox(struct report *report)
          : tracer   ? pid
                     : "none",
          "%s",
-         tracer < 0 ? "/proc/self/status does not tell"
-         : tracer   ? "a debugger or strace has this pid: it may delay exits and change what system calls answer"
+         tracer < 0 ? "/proc/self/status does not say"
+         : tracer   ? "a debugger or strace has this pid. It may delay exits and change answers of the kernel"
                     : "no debugger or strace is attached");
 }
 
@@ -316,16 +317,14 @@ static void tell_sigchld(struct report *report, bool has_record)
     sigaction(SIGCHLD, NULL, &action);
     sigprocmask(SIG_SETMASK, NULL, &mask);
     if (action.sa_handler == SIG_IGN) {
-        tell(
-            report, has_record ? NOTE : PROBLEM, "SIGCHLD", "ignored",
-            "inherited from what started this: the kernel reaps children itself; start it with SIGCHLD at its default");
+        tell(report, has_record ? NOTE : PROBLEM, "SIGCHLD", "ignored",
+             "inherited, so the kernel reaps the children. Start this program with SIGCHLD at its default");
     } else {
-        tell(report, GOOD, "SIGCHLD", "default", "children leave a status");
+        tell(report, GOOD, "SIGCHLD", "default", "the kernel keeps the status of children");
     }
     bool is_blocked = sigismember(&mask, SIGCHLD);
     tell(report, is_blocked ? NOTE : GOOD, "SIGCHLD mask", is_blocked ? "blocked" : "unblocked",
-         is_blocked ? "inherited from what started this: exits are looked for every 100 ms where SIGCHLD is needed"
-                    : "as it should be");
+         is_blocked ? "inherited. Children that need SIGCHLD are checked every 100 ms" : "as it should be");
 }
 
 /* -1 where nothing tells. */
@@ -357,7 +356,7 @@ static void tell_limit(struct report *report, const char *check, int resource, c
         return;
     }
     if (limit.rlim_cur != limit.rlim_max) {
-        snprintf(raised, sizeof raised, "; can be raised to %s (ulimit -%c)", format_limit(limit.rlim_max, hard),
+        snprintf(raised, sizeof raised, ". It can be raised to %s (ulimit -%c)", format_limit(limit.rlim_max, hard),
                  resource == RLIMIT_NOFILE ? 'n' : 'u');
     }
     tell(report, GOOD, check, format_limit(limit.rlim_cur, soft), "%s%s", text, raised);
@@ -379,7 +378,7 @@ static void tell_processes(struct report *report)
 #ifdef RLIMIT_NPROC
     char text[160], line[128];
     const char *pid_max = read_line("/proc/sys/kernel/pid_max", line);
-    snprintf(text, sizeof text, "of this user; pid_max is %s", *pid_max ? pid_max : "not known");
+    snprintf(text, sizeof text, "the limit of this user. pid_max is %s", *pid_max ? pid_max : "not known");
     tell_limit(report, "processes", RLIMIT_NPROC, text);
 #else
     (void)report;
@@ -453,7 +452,7 @@ int doctor_main(int argc, char **argv)
         }
     }
     if (optind < argc) {
-        return usage_error("'%s' is too much: doctor takes no arguments", argv[optind]);
+        return usage_error("'%s' is one too many. doctor takes no arguments", argv[optind]);
     }
     return examine(&report);
 }

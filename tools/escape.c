@@ -69,7 +69,7 @@ size_t clean(char *text, size_t length)
     return kept;
 }
 
-/* A caught signal ends it: whoever does not read must not keep us from our end. */
+/* A caught signal ends it, because a reader that is stuck must not keep us from ending. */
 static void write_whole(int fd, const char *text, size_t length)
 {
     while (length) {

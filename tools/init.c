@@ -14,21 +14,34 @@
 
 static const char help[] =
     "Usage: exitfd init [-gsvw] [-e STATUS]... [-K SECONDS] [-p SIGNAL] [--] COMMAND [ARGUMENT]...\n"
-    "Run COMMAND, forward signals to it, reap every orphan, and exit as it did.\n"
-    "As PID 1 of a container, or anywhere as the sub-reaper of what COMMAND leaves behind.\n"
+    "Run COMMAND, forward signals to it, reap every orphan, and exit as it did. It is for\n"
+    "PID 1 of a container. Elsewhere it is the sub-reaper of what COMMAND leaves behind.\n"
     "\n"
-    "  -e, --remap STATUS         exit with 0 where COMMAND exits with STATUS; may be repeated\n"
-    "  -g, --group                forward signals to COMMAND's whole process group\n"
-    "  -K, --kill-after SECONDS   when COMMAND has ended, send SIGTERM to all that is left, and\n"
-    "                             SIGKILL to what is still there after SECONDS\n"
+    "  -e, --remap STATUS         exit with 0 instead of STATUS. May be repeated\n"
+    "  -g, --group                forward signals to the process group of COMMAND\n"
+    "  -K, --kill-after SECONDS   when COMMAND has ended, send SIGTERM to all that is left,\n"
+    "                             and SIGKILL to what is still there after SECONDS\n"
     "  -p, --parent-death SIGNAL  send SIGNAL to COMMAND when the parent of init ends\n"
-    "  -s                         nothing: it is tini's option for what init always does\n"
-    "  -v, --verbose              tell of each signal forwarded and each process reaped\n"
-    "  -w, --warn                 tell of each orphan reaped\n"
+    "  -s                         nothing. tini needs it for what init always does\n"
+    "  -v, --verbose              report each signal forwarded and each process reaped\n"
+    "  -w, --warn                 report each orphan reaped\n"
     "  -h, --help                 print this\n"
     "\n"
-    "Exit status: COMMAND's, or 128 plus the signal that killed it; 126 COMMAND cannot be\n"
-    "executed, 127 it is not there, 125 its status is unknown, 2 wrong usage, 1 init could not start\n";
+    "Exit status: that of COMMAND, or 128 plus the signal that killed it. 126 if COMMAND\n"
+    "cannot be executed, 127 if it is not there, 125 if its status is unknown, 2 for wrong\n"
+    "usage, 1 if init could not start.\n";
+
+/* Those of tini, dumb-init, catatonit and timeout. */
+static const struct foreign_option of_other_programs[] = {
+    { " -c --single-child ", "Leave it out. Signals go to COMMAND alone unless you give -g" },
+    { " -r --rewrite ", "Signals are not rewritten. Let COMMAND be a shell that traps them" },
+    { " -l ", "The licence is MIT" },
+    { " -V --version ", "Use exitfd --version" },
+    { " -P ", "Use exitfd init -- sleep infinity" },
+    { " -k ", "Use -K SECONDS for the time after which SIGKILL follows" },
+    { " -t --timeout ", "Use exitfd init -- timeout SECONDS COMMAND" },
+    { NULL, NULL },
+};
 
 struct init_options {
     struct supervision supervision;
@@ -75,9 +88,10 @@ _Noreturn static void become_command(const struct supervision *s, char **command
 }
 
 /*
- * On a terminal the command stays in our process group, as part of the job that a shell made of us, and so has what the
- * job has: the foreground, the keys that send signals, and the rest of the pipeline or script beside it. To signal the
- * command's group alone it needs one of its own, and then the foreground too.
+ * On a terminal the command stays in our process group, which is a job of the
+ * shell. So it has the foreground, the keys that send signals, and the rest of
+ * the pipeline or script beside it. To signal its group alone it needs one of
+ * its own, and then the foreground too.
  */
 static void choose_group(struct supervision *s)
 {
@@ -96,7 +110,7 @@ static int start_command(struct supervision *s, char **command, const struct fou
         become_command(s, command, is_foreground, found);
     }
     if (s->child > 0 && !s->shares_terminal_signals) {
-        setpgid(s->child, s->child); /* whoever of the two comes first: a signal for the group must find it */
+        setpgid(s->child, s->child); /* both do it, so that a signal for the group finds it at once */
     }
     return s->child < 0 ? s->child : 0;
 }
@@ -118,7 +132,7 @@ static int conclude(const struct init_options *o)
 
 static int fail_to_wait(struct supervision *s, int reason)
 {
-    complain("cannot wait for the command, which is killed therefore: %s; see 'exitfd doctor'", strerror(-reason));
+    complain("cannot wait for the command: %s. It is killed now. See 'exitfd doctor'", strerror(-reason));
     if (s->shares_terminal_signals || kill(-s->child, SIGKILL) != 0) {
         kill(s->child, SIGKILL);
     }
@@ -175,7 +189,7 @@ int init_main(int argc, char **argv)
             break;
         case 'p':
             if (!parse_signal(optarg, &o.supervision.parent_death_signal)) {
-                return usage_error("'%s' is not a signal: give its name or number, as in SIGTERM", optarg);
+                return usage_error("'%s' is not a signal. Give a name or number, as in SIGTERM", optarg);
             }
             break;
         case 's': /* tini's, for what is always so here */
@@ -191,7 +205,7 @@ int init_main(int argc, char **argv)
             fputs(help, stdout);
             return close_stdout(0);
         default:
-            return option_error(argv, option);
+            return foreign_option(argv, option, of_other_programs);
         }
     }
     if (optind == argc) {

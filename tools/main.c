@@ -14,10 +14,10 @@ static const struct subcommand {
     int (*main)(int argc, char **argv);
     const char *purpose;
 } subcommands[] = {
-    { "wait", "exitfd wait", wait_main, "wait for any processes and tell how each ended" },
+    { "wait", "exitfd wait", wait_main, "wait for any processes and print how each ended" },
     { "run", "exitfd run", run_main, "run the command lines of a file, several at a time" },
-    { "init", "exitfd init", init_main, "be PID 1 of a container, or a sub-reaper, around a command" },
-    { "doctor", "exitfd doctor", doctor_main, "tell what this machine and this environment offer" },
+    { "init", "exitfd init", init_main, "run a command as PID 1 of a container, or as a sub-reaper" },
+    { "doctor", "exitfd doctor", doctor_main, "print what this machine and this environment offer" },
 };
 
 enum {
@@ -31,7 +31,8 @@ static int print_help(void)
     for (size_t i = 0; i < SUBCOMMAND_COUNT; i++) {
         printf("  %-8s %s\n", subcommands[i].name, subcommands[i].purpose);
     }
-    puts("\n'exitfd help COMMAND' or 'exitfd COMMAND --help' describes one of them, exitfd(1) all.\n"
+    puts("\n'exitfd help COMMAND' or 'exitfd COMMAND --help' describes one of them.\n"
+         "The manual page exitfd(1) describes all.\n"
          "'exitfd --version' prints the versions of this program and of its library.");
     return close_stdout(0);
 }
@@ -44,7 +45,7 @@ static int print_version(void)
 }
 
 /*
- * A descriptor of ours that is numbered 0, 1 or 2 would be taken for a standard one. Who reads from one that was closed,
+ * A descriptor of ours that is numbered 0, 1 or 2 would be taken for a standard one. Code that reads from a closed one,
  * or prints to it, must notice: it cannot be read, or written. A command that is executed finds it closed as it was.
  */
 static bool fill_standard_fds(void)
@@ -73,7 +74,8 @@ static int run_subcommand(const char *name, int argc, char **argv)
 {
     const struct subcommand *subcommand = find_subcommand(name);
     if (!subcommand) {
-        return usage_error("'%s' is not a command: it is one of wait, run, init and doctor", name);
+        return usage_error("'%s' is not a command. Commands are wait, run, init and doctor%s", name,
+                           *name == '-' ? ". Options follow the command, as in exitfd init -g -- COMMAND" : "");
     }
     command_name = subcommand->full_name;
     opterr = 0;
@@ -85,7 +87,7 @@ static int help_main(int argc, char **argv)
 {
     char help[] = "--help", *words[] = { NULL, help, NULL };
     if (argc > 2) {
-        return usage_error("'%s' is too much: help takes one command", argv[2]);
+        return usage_error("'%s' is one too many. help takes one command", argv[2]);
     }
     return argc == 2 ? run_subcommand(argv[1], 2, words) : print_help();
 }
@@ -98,7 +100,7 @@ int main(int argc, char **argv)
     }
     const char *word = argc > 1 ? argv[1] : NULL;
     if (!word) {
-        return usage_error("a command is missing: wait, run, init or doctor");
+        return usage_error("a command is missing. Commands are wait, run, init and doctor");
     }
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
         return print_help();

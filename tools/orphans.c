@@ -177,7 +177,7 @@ static bool is_told_to_end(void)
 
 void end_orphans(struct exitfd *x, int64_t grace_ns, void (*tell)(const struct exitfd_event *event))
 {
-    const int recheck_ms = 50; /* a child that is inherited, alive, tells nobody of it */
+    const int recheck_ms = 50; /* no signal comes when a living child is inherited */
     struct pid_list asked = { .pids = NULL };
     const bool is_by_proc = has_own_proc();
     int64_t now = monotonic_ns(), patience_ends = now + grace_ns;

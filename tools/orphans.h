@@ -12,9 +12,9 @@
 int adopt_orphans(void);
 
 /*
- * Sends SIGTERM to every child that is left and to those that are inherited meanwhile, and SIGKILL to what is still
+ * Sends SIGTERM to every child that is left and to those that are inherited meanwhile. Sends SIGKILL to what is still
  * there after grace_ns, or once a signal to end is caught (signals_take). Returns when there are none. x must watch any
- * other child; whoever it watches besides is gone. Each ending is told, if tell is not NULL.
+ * other child, and its other watches have ended. tell is called for each ending, if it is not NULL.
  * Children are found by /proc. Where that is not there or of another pid namespace PID 1 sends both to all processes
  * (kill(2), pid -1), and any other process says that it cannot, and returns.
  */

@@ -383,7 +383,7 @@ static const char *judge(struct probe *probe, int count, const struct exitfd_eve
         return "works, but the status of a child is unknown";
     }
     probe->is_true_status = event->code == CLD_EXITED && event->status == TRIAL_STATUS;
-    return probe->is_true_status ? "works" : "reported a wrong status: please file a bug";
+    return probe->is_true_status ? "works" : "reported a wrong status. Please report this bug";
 }
 
 /* Returns TRIAL_STATUS once it may: where SIGCHLD is ignored, a child that has ended before it is watched is lost. */

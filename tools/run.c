@@ -13,29 +13,32 @@
 #include <sched.h>
 #endif
 
-static const char help[] =
-    "Usage: exitfd run [OPTION]... [FILE]\n"
-    "       exitfd run [OPTION]... [FILE] -- COMMAND [ARGUMENT]...\n"
-    "Run each line of FILE, or of standard input, with /bin/sh -c, several at a time.\n"
-    "Blank lines and lines that begin with # are skipped. Commands read from /dev/null.\n"
-    "With COMMAND, run that for each line, which takes the place of '{}': no shell reads\n"
-    "it, so that any name is safe without quotes. Empty lines are skipped.\n"
-    "\n"
-    "  -0, --null                the lines end with a null byte, as 'find -print0' prints them\n"
-    "  -j, --jobs JOBS           run JOBS commands at a time; the number of CPUs by default\n"
-    "  -t, --timeout SECONDS     end a command that runs longer (0.5, 90s, 2m, 1h, 1d; 0: never)\n"
-    "  -K, --kill-after SECONDS  SIGKILL what is still there so long after its SIGTERM; 5 by default\n"
-    "  -f, --fail-fast           when a command fails, end the others and start no more\n"
-    "  -k, --keep-order          print the outputs in the order of the list\n"
-    "      --json                print one JSON object for each command, and one for the whole\n"
-    "      --output-limit SIZE   end a command that prints more (64K, 10M, 1G; 0: never); 1G by default\n"
-    "  -p, --progress SECONDS    time between two status lines: 0.1 on a terminal, else 10; 0 none\n"
-    "  -s, --summary ROWS        rows of the table at the end, failed and slowest first; 10 by default\n"
-    "  -q, --quiet               only the commands' outputs, and what keeps exitfd from running them\n"
-    "  -h, --help                print this\n"
-    "\n"
-    "Exit status: 0 all succeeded, 1 some did not, 2 wrong usage; a run that a signal ended\n"
-    "ends by that signal\n";
+static const char help[] = "Usage: exitfd run [OPTION]... [FILE]\n"
+                           "       exitfd run [OPTION]... [FILE] -- COMMAND [ARGUMENT]...\n"
+                           "Run each line of FILE with /bin/sh -c, several at a time. Without FILE, read\n"
+                           "standard input. Blank lines and lines that begin with # are skipped. Commands\n"
+                           "read from /dev/null.\n"
+                           "With COMMAND, run that for each line. The line takes the place of '{}' and is one\n"
+                           "argument. No shell reads it, so any name is safe without quotes.\n"
+                           "\n"
+                           "  -0, --null                lines end with a null byte, as of 'find -print0'\n"
+                           "  -j, --jobs JOBS           run JOBS commands at a time. Default: number of CPUs\n"
+                           "  -t, --timeout SECONDS     end a command that runs longer (0.5, 90s, 2m, 1h, 1d)\n"
+                           "  -K, --kill-after SECONDS  send SIGKILL so long after SIGTERM. Default: 5\n"
+                           "  -f, --fail-fast           when a command fails, end the others, start no more\n"
+                           "  -k, --keep-order          print the outputs in the order of the list\n"
+                           "      --json                print a JSON object for each command, and a summary\n"
+                           "      --output-limit SIZE   end a command that prints more (64K, 10M, 1G).\n"
+                           "                            Default: 1G. No limit: 0\n"
+                           "  -p, --progress SECONDS    time between two status lines. Default: 0.1 on a\n"
+                           "                            terminal, else 10. None: 0\n"
+                           "  -s, --summary ROWS        rows of the summary. Default: 10\n"
+                           "  -q, --quiet               print only what the commands print, and errors that\n"
+                           "                            keep exitfd from running them\n"
+                           "  -h, --help                print this\n"
+                           "\n"
+                           "Exit status: 0 if all commands succeeded, 1 if not, 2 for wrong usage. If a signal\n"
+                           "ended the run, exitfd ends by that signal.\n";
 
 static int64_t count_cpus(void)
 {
@@ -49,6 +52,12 @@ static int64_t count_cpus(void)
     return count > 0 ? count : 1;
 }
 
+/* timeout's -k takes a time, and ours leaves it as the name of a list. */
+static bool is_like_timeout_k(const struct run_options *o)
+{
+    return o->keep_order && o->list[strspn(o->list, "0123456789.")] == '\0';
+}
+
 static int open_list(struct run_options *o)
 {
     if (strcmp(o->list, "-") == 0) {
@@ -57,43 +66,39 @@ static int open_list(struct run_options *o)
     }
     o->list_fd = open(o->list, O_RDONLY | O_CLOEXEC);
     if (o->list_fd < 0) {
-        return usage_error("cannot open the list '%s': %s", o->list, strerror(errno));
+        return usage_error("cannot open the list '%s': %s%s", o->list, strerror(errno),
+                           is_like_timeout_k(o) ? ". The time after which SIGKILL follows is -K SECONDS" : "");
     }
     return 0;
 }
 
-/* Options of xargs and GNU parallel that people type from habit, and what does it here. */
-static int foreign_option(char **argv, int option)
-{
-    static const struct {
-        const char *name, *ours;
-    } known[] = {
-        { "-P", "-j JOBS runs so many at a time" },
-        { "-n", "each line is one argument: exitfd run -- COMMAND {}" },
-        { "-I", "'{}' is the place: exitfd run -- COMMAND {}" },
-        { "-a", "name the list itself: exitfd run FILE" },
-        { "-L", "each line is one argument: exitfd run -- COMMAND {}" },
-        { "-d", "lines end with a newline, or with a null byte: -0" },
-        { "--halt", "-f ends all when one fails" },
-        { "--bar", "a status line is always there; -p SECONDS sets how often" },
-        { "--eta", "a status line is always there; -p SECONDS sets how often" },
-        { "--joblog", "--json prints one object for each command" },
-        { "--results", "--json prints one object for each command" },
-        { "--max-procs", "-j JOBS runs so many at a time" },
-        { "--arg-file", "name the list itself: exitfd run FILE" },
-        { "--colsep", "each line is one argument: exitfd run -- COMMAND {}" },
-    };
-    const char *last = argv[optind - 1];
-    char letter[] = { '-', (char)optopt, '\0' };
-    for (size_t i = 0; option == '?' && i < sizeof known / sizeof *known; i++) {
-        size_t length = strcspn(last, "=");
-        bool is_long = !optopt && strncmp(known[i].name, last, length) == 0 && !known[i].name[length];
-        if (is_long || (optopt && strcmp(known[i].name, letter) == 0)) {
-            return usage_error("there is no option %s here: %s", known[i].name, known[i].ours);
-        }
-    }
-    return option_error(argv, option);
-}
+/* Those of xargs, GNU parallel and timeout that people type from habit. */
+static const struct foreign_option of_other_programs[] = {
+    { " -P --max-procs ", "Use -j JOBS to run JOBS commands at a time" },
+    { " -a --arg-file ", "Name the list itself, as in exitfd run FILE" },
+    { " -I -i -n -N -L -l -C -X -m --replace --max-args --max-lines --max-chars --colsep --xargs ",
+      "Each line is one argument, as in exitfd run -- COMMAND {}" },
+    { " -d --delimiter ", "Lines end with a newline, or with a null byte if you use -0" },
+    { " -E -e --eof ", "The list is read to its end" },
+    { " -r --no-run-if-empty ", "Leave it out. An empty list runs nothing" },
+    { " -o --open-tty --interactive ", "Commands read from /dev/null and cannot ask" },
+    { " -x -v --exit --verbose --tag --tagstring --joblog --results --files ",
+      "Use --json, which prints an object for each command" },
+    { " -u --ungroup --group --lb --line-buffer --linebuffer ",
+      "The output of a command is printed whole when it ends" },
+    { " --halt --halt-on-error ", "Use -f to end all when one fails" },
+    { " --bar --eta ", "Leave it out. A status line is there, and -p SECONDS sets how often" },
+    { " --dry-run --dryrun ", "Leave it out, and print the list instead" },
+    { " --retries --resume --resume-failed ", "Use --json, and run the lines again that failed" },
+    { " --pipe ", "Each line is a command or an argument, not its standard input" },
+    { " --nice ", "Use nice exitfd run" },
+    { " --tmpdir ", "Set TMPDIR" },
+    { " --will-cite --citation --no-notice ", "Leave it out. There is no notice" },
+    { " --signal ", "A time limit sends SIGTERM, and SIGKILL after -K SECONDS" },
+    { " --preserve-status ", "Use --json, which has each status" },
+    { " --foreground ", "Leave it out. No command is in the foreground" },
+    { NULL, "Options of a command stand after '--', as in exitfd run -- COMMAND {}" },
+};
 
 /* GNU parallel's "+2", "-1", "50%" and "0" are relative to the CPUs, or no limit. */
 static bool read_jobs(const char *text, int64_t *ret)
@@ -107,6 +112,17 @@ static bool read_jobs(const char *text, int64_t *ret)
     return false;
 }
 
+/* timeout's -s takes a signal. */
+static bool read_rows(const char *text, int64_t *ret)
+{
+    if (*text >= '0' && *text <= '9') {
+        return read_count(text, 0, 1000000, ret);
+    }
+    usage_error("-s takes how many rows the summary has, and not '%s'. %s", text,
+                "A time limit sends SIGTERM, and SIGKILL after -K SECONDS");
+    return false;
+}
+
 static bool read_size(const char *text, int64_t *ret)
 {
     static const char units[] = "KMGT";
@@ -117,7 +133,7 @@ static bool read_size(const char *text, int64_t *ret)
     int shift = unit ? 10 * (int)(unit - units + 1) : 0;
     snprintf(number, sizeof number, "%.*s", (int)(length < sizeof number ? length : 0), text);
     if ((has_unit && (!unit || text[length + 1])) || !parse_number(number, 0, INT64_MAX >> shift, ret)) {
-        usage_error("'%s' is not a size: give bytes, or 64K, 10M, 1G", text);
+        usage_error("'%s' is not a size. Give bytes, or 64K, 10M, 1G", text);
         return false;
     }
     *ret <<= shift;
@@ -149,22 +165,23 @@ static int check_command(const struct run_options *o)
         }
     }
     if (!*o->command) {
-        return usage_error("a command is missing behind '--'");
+        return usage_error("a command is missing after '--'");
     }
-    return usage_error("'{}' is missing in the command: put it where the line belongs, as in '-- %s {}'", *o->command);
+    return usage_error("'{}' is missing in the command. Put it where the line belongs, as in '-- %s {}'", *o->command);
 }
 
 static int take_list(struct run_options *o, int count, char **names)
 {
     for (int i = 0; i < count; i++) {
-        if (strcmp(names[i], ":::") == 0) {
-            return usage_error("':::' is not known here: print the arguments as lines, and pipe them to "
-                               "exitfd run -- COMMAND {}");
+        if (strncmp(names[i], ":::", 3) == 0) {
+            return usage_error("'%s' is not known here. Print the arguments as lines, and pipe them to "
+                               "exitfd run -- COMMAND {}",
+                               names[i]);
         }
     }
     if (count > 1) {
         return usage_error(
-            "one list at a time: '%s' is too much. To run one command for each line, put '--' before it: "
+            "one list at a time, and '%s' is another. To run one command for each line, put '--' before it, as in "
             "exitfd run -- COMMAND {}",
             names[1]);
     }
@@ -228,7 +245,7 @@ static int read_options(struct run_options *o, int argc, char **argv)
             o->progress_ns = o->progress_ns ? o->progress_ns : NEVER;
             break;
         case 's':
-            is_valid = read_count(optarg, 0, 1000000, &o->summary_rows);
+            is_valid = read_rows(optarg, &o->summary_rows);
             break;
         case 'q':
             o->quiet = true;
@@ -236,7 +253,7 @@ static int read_options(struct run_options *o, int argc, char **argv)
         case 'h':
             return -1;
         default:
-            return foreign_option(argv, option);
+            return foreign_option(argv, option, of_other_programs);
         }
     }
     if (!is_valid) {

@@ -101,7 +101,7 @@ struct printer {
     size_t length, written;
     int fd;
     bool is_mid_line;   /* the terminal's cursor is */
-    bool is_at_summary; /* for people; what becomes of it is nobody's failure */
+    bool is_at_summary; /* for people, so it is no failure if it is not read */
     int error;          /* errno of a failed write; nothing is written any more */
 };
 

@@ -58,9 +58,9 @@ static int conclude(const struct supervision *s, const struct run_options *optio
         return status;
     }
     if (has_exited && status == WORKER_FAILED) {
-        complain("the process that ran the commands could not go on: ending them");
+        complain("the process that ran the commands could not go on. Ending them");
     } else if (!has_exited && !is_interrupt(ending)) {
-        complain("the process that ran the commands %s: ending them", ending_in_words(ending, words));
+        complain("the process that ran the commands %s. Ending them", ending_in_words(ending, words));
     }
     end_orphans(s->x, options->kill_after_ns, NULL);
     if (is_interrupt(ending)) {

@@ -284,12 +284,11 @@ void jobs_meet_deadlines(struct run *run)
 static void end_for_output(struct run *run, struct job *job)
 {
     if (job->is_too_long) {
-        run_complain(run, "line %" PRId64 ": it has printed more than is kept (--output-limit): ending it",
-                     job->line->number);
+        run_complain(run, "line %" PRId64 ": it has printed more than --output-limit. Ending it", job->line->number);
     } else {
         run_complain(run,
-                     "line %" PRId64 ": cannot keep its output: %s: ending it. Outputs are kept in a temporary file: "
-                     "set TMPDIR to where there is room",
+                     "line %" PRId64 ": cannot keep its output: %s. Ending it. Outputs are kept in a temporary file. "
+                     "Set TMPDIR to a directory with room",
                      job->line->number, strerror(job->keep_error));
     }
     ask_to_end(run, job);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Outputs of commands that have ended and were printed, but that something in the
- * background still has open, a service for example. Nobody wants what comes there.
- * It is read nevertheless: whoever writes must neither block nor get SIGPIPE.
+ * background still has open, a service for example. What comes there is dropped.
+ * It is read, so that a writer neither blocks nor gets SIGPIPE.
  */
 #include "run_worker.h"
 #include "tool.h"

@@ -75,14 +75,14 @@ static void take_signals(struct run *run)
 static void notice_dead_guard(struct run *run)
 {
     if (!run->is_ending) {
-        complain("the parent process was killed: ending the commands");
+        complain("the parent process was killed. Ending the commands");
     }
     run->end_signal = SIGTERM;
     run->lifeline = -1;
     run_end(run);
 }
 
-/* We must end though nobody may take the output: it is waited for as long as commands that are asked to end are. */
+/* We must end even if the output is not read. It gets as long as commands get to end. */
 static void limit_printing(struct run *run)
 {
     bool is_only_printing = run->end_signal && !run->open_count && !run->groups.count;
@@ -99,10 +99,10 @@ static void print_some(struct run *run)
     limit_printing(run);
     printer_write(&run->printer);
     if (run->printer.is_at_summary) {
-        return; /* that nobody reads it changes no result */
+        return; /* a reader that is gone changes no result */
     }
     if (run->printer.error == EPIPE && !run->end_signal) {
-        run->end_signal = SIGPIPE; /* nobody reads on: as any other program, but not without the commands */
+        run->end_signal = SIGPIPE; /* the reader is gone: end as any other program, with the commands */
         run_end(run);
     } else if (run->printer.error && run->printer.error != EPIPE && run->printer.error != PRINTER_GAVE_UP) {
         run_break_off(run, "cannot print the output of a command", run->printer.error);
@@ -203,7 +203,7 @@ static void catch_signals(void)
     signals_ignore(SIGTTOU); /* the terminal's foreground is the guard's */
 }
 
-/* Where there is no /dev/null that can be opened, the end of a pipe that nobody writes to is as empty. */
+/* If /dev/null cannot be opened, a pipe without a writer is as empty. */
 static int open_empty(void)
 {
     int fds[2], fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -305,7 +305,7 @@ static void release(struct run *run)
 static int refuse_script(struct run *run)
 {
     int status =
-        usage_error("the list '%s' begins with '#!': it is a script. To run a script, put its name into a list",
+        usage_error("the list '%s' begins with '#!', so it is a script. To run a script, put its name into a list",
                     run->options->list);
     release(run);
     return status;

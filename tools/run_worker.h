@@ -43,7 +43,7 @@ void jobs_end(struct run *run, const struct exitfd_event *events, int count);
 void jobs_meet_deadlines(struct run *run);
 void jobs_signal_all(struct run *run, int signo);
 
-/* run_quiet.c: outputs that nobody wants any more. */
+/* run_quiet.c: outputs that are read and dropped. */
 void quiet_add(struct run *run, const int fds[2]);
 void quiet_drain(struct run *run);
 void quiet_close_all(struct run *run);

@@ -40,7 +40,7 @@ void signals_restore_in_child(void);
 sigset_t signals_block_all(void);
 void signals_set_mask(const sigset_t *mask);
 
-/* All of them, but SIGCHLD where it is by a signalfd that x is told of exits. */
+/* All of them, except SIGCHLD if x reads it by a signalfd. */
 void signals_unblock_for(const struct exitfd *x);
 
 /* Ends this process by a signal whose disposition may have been changed: the shell stops its script at an interrupt. */

@@ -49,7 +49,7 @@ int supervise_prepare(struct supervision *s)
     return prepare_exitfd(s);
 }
 
-/* A fault of our own is not the child's, and SIGCHLD is how children are followed. */
+/* A fault of our own is not the child's, and SIGCHLD is for us. */
 static bool is_forwarded(int signo)
 {
     static const int kept[] = { SIGCHLD, SIGFPE, SIGILL,  SIGSEGV, SIGBUS,  SIGABRT,
@@ -66,7 +66,7 @@ static void catch_signals(void)
 {
     for (int signo = 1; signo < NSIG; signo++) {
         if (is_forwarded(signo)) {
-            signals_catch(signo); /* libc keeps some real-time signals for itself: those are not to be had */
+            signals_catch(signo); /* fails for the real-time signals that libc keeps for itself */
         }
     }
     /* The terminal may be the child's from now on: writing to it and taking it back must not stop us. */

@@ -40,6 +40,16 @@ __attribute__((format(printf, 1, 2))) int usage_error(const char *format, ...);
    itself (opterr is 0), and its list of options begins with ':'. */
 int option_error(char **argv, int option);
 
+/* An option of another program, and what does its work here. */
+struct foreign_option {
+    const char *names; /* with a space before and after each */
+    const char *ours;
+};
+
+/* As option_error, and says what known has for the option. The last names there are NULL,
+   with a text for any other option, or NULL. */
+int foreign_option(char **argv, int option, const struct foreign_option *known);
+
 /* Everything printed has arrived, or it was said that it has not; the value is for exit. */
 int close_stdout(int status);
 

@@ -16,22 +16,33 @@
 #include <sys/vfs.h>
 #endif
 
-static const char help[] =
-    "Usage: exitfd wait [-t SECONDS] [-n COUNT] [--json] PID[:INODE]...\n"
-    "Wait for processes, children or not, and print how each ended.\n"
-    "\n"
-    "  -t, --timeout SECONDS  give up after SECONDS (0.5, 90s, 2m, 1h, 1d); 0 only looks\n"
-    "  -n, --count COUNT      return when COUNT of the processes have ended; all by default\n"
-    "      --json             print one JSON object for each process\n"
-    "  -h, --help             print this\n"
-    "\n"
-    "INODE is the inode of the process's pidfd (Linux 6.9): a recycled PID is not taken for it.\n"
-    "A process counts as ended when its parent has waited for it: only then is its status on\n"
-    "record (Linux 6.15). Before Linux 6.15 the status is unknown.\n"
-    "\n"
-    "Exit status, one PID:       that of the process, or 128 plus the signal that killed it\n"
-    "Exit status, several PIDs:  0 if each exited with 0, else 123\n"
-    "Both:  124 time-out, 1 a PID that does not exist, 125 a status is unknown, 2 wrong usage\n";
+static const char help[] = "Usage: exitfd wait [-t SECONDS] [-n COUNT] [--json] PID[:INODE]...\n"
+                           "Wait for processes, children or not, and print how each ended.\n"
+                           "\n"
+                           "  -t, --timeout SECONDS  give up after SECONDS (0.5, 90s, 2m, 1h, 1d). 0 checks once\n"
+                           "  -n, --count COUNT      return when COUNT of the processes have ended. Default: all\n"
+                           "      --json             print a JSON object for each process\n"
+                           "  -h, --help             print this\n"
+                           "\n"
+                           "A process counts as ended when its parent has waited for it. Only then is its\n"
+                           "status on record. Before Linux 6.15 the status is unknown.\n"
+                           "INODE is the inode number of the process's pidfd (Linux 6.9). With it, a process\n"
+                           "that got the same PID later is not taken for the first one.\n"
+                           "\n"
+                           "Exit status, one PID:       that of the process, or 128 plus the signal that killed it\n"
+                           "Exit status, several PIDs:  0 if each exited with 0, else 123\n"
+                           "Both:  124 time-out, 1 no such process, 125 a status is unknown, 2 wrong usage\n";
+
+/* Those of util-linux's waitpid, pwait, tail and timeout. */
+static const struct foreign_option of_other_programs[] = {
+    { " -c ", "Use -n COUNT" },
+    { " -o --any ", "Use -n 1 to return when one has ended" },
+    { " -e --exited ", "Leave it out. The others are waited for if a process does not exist" },
+    { " -v --verbose ", "Leave it out. The end of each process is printed" },
+    { " -p --pid ", "Name the process itself, as in exitfd wait PID" },
+    { " -k -s --kill-after --signal ", "exitfd wait sends no signal. Use kill(1)" },
+    { NULL, NULL },
+};
 
 struct target {
     pid_t pid;
@@ -92,7 +103,7 @@ static void note_missing(struct waiting *w, struct target *target, const char *w
     w->is_missing_one = true;
 }
 
-/* 0, -ESRCH for another process, or why it cannot be told. */
+/* 0, -ESRCH for another process, or why they cannot be compared. */
 static int check_inode(struct exitfd *x, const struct target *target)
 {
 #ifdef __linux__
@@ -126,11 +137,11 @@ static bool watch_inode(struct waiting *w, struct target *target)
     exitfd_remove(w->x, target->pid);
     target->watched = false;
     if (r == -ESRCH) {
-        note_missing(w, target, "the PID belongs to another process now: its pidfd has another inode");
+        note_missing(w, target, "the PID belongs to another process now. Its pidfd has another inode");
         return true;
     }
-    complain("%d:%" PRIu64 ": cannot compare the inode (%s): that needs Linux 6.9; give the PID alone",
-             (int)target->pid, target->inode, strerror(-r));
+    complain("%d:%" PRIu64 ": cannot compare the inode: %s. That needs Linux 6.9. Give the PID alone", (int)target->pid,
+             target->inode, strerror(-r));
     return false;
 }
 
@@ -149,12 +160,12 @@ static bool watch(struct waiting *w, struct target *target)
         note_missing(w, target, "no such process");
         return true;
     case -ENOTSUP:
-        complain("%d: cannot wait for it: the %s back end sees only its own children; see 'exitfd doctor'",
+        complain("%d: cannot wait for it. The %s back end sees only its own children. See 'exitfd doctor'",
                  (int)target->pid, exitfd_get_backend(w->x));
         return false;
     default:
         complain("%d: cannot wait for it: %s%s", (int)target->pid, strerror(-r),
-                 r == -EMFILE ? "; raise the limit on open files (ulimit -n)" : "");
+                 r == -EMFILE ? ". Raise the limit on open files (ulimit -n)" : "");
         return false;
     }
 }
@@ -190,7 +201,7 @@ static void report(struct waiting *w, const struct exitfd_event *ending)
         json_end(stdout);
     } else {
         printf("%d %s%s\n", (int)ending->pid, ending_in_words(ending, words),
-               ending->origin == EXITFD_UNKNOWN ? ": there is no record of it; see 'exitfd doctor'" : "");
+               ending->origin == EXITFD_UNKNOWN ? ". The kernel has no record of it. See 'exitfd doctor'" : "");
     }
     fflush(stdout);
 }
@@ -202,7 +213,7 @@ static void tell_zombies(const struct waiting *w)
         const struct target *target = &w->targets[i];
         int parent;
         if (target->watched && is_zombie(target->pid, &parent)) {
-            complain("%d: it has ended, but its parent %d has not waited for it yet: its status is known only then",
+            complain("%d: it has ended, but its parent %d has not waited for it yet. Its status is known only then",
                      (int)target->pid, parent);
         }
     }
@@ -288,10 +299,10 @@ static int parse_targets(struct waiting *w, char **words, int count, int64_t wan
     for (int i = 0; i < count; i++) {
         w->targets[i] = (struct target){ .pid = 0 };
         if (!parse_target(words[i], &w->targets[i])) {
-            return usage_error("'%s' is not a PID or PID:INODE", words[i]);
+            return usage_error("'%s' is not a PID or PID:INODE. pgrep(1) finds PIDs by name", words[i]);
         }
         if (w->targets[i].pid == getpid()) {
-            return usage_error("%s is this very process: it would wait for itself", words[i]);
+            return usage_error("%s is exitfd itself, which would wait for itself", words[i]);
         }
     }
     return 0;
@@ -329,7 +340,7 @@ int wait_main(int argc, char **argv)
             fputs(help, stdout);
             return close_stdout(0);
         default:
-            return option_error(argv, option);
+            return foreign_option(argv, option, of_other_programs);
         }
     }
     int status = parse_targets(&w, argv + optind, argc - optind, wanted);

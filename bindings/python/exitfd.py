@@ -349,7 +349,7 @@ class _Batch:
         self.raw = (_Event * most)()
         self.count: List[int] = []  # what exitfd_wait returned
         self.events: Dict[int, Event] = {}  # by index
-        self.left = dict.fromkeys(range(most))  # of a batch whose call has ended: not given to anybody
+        self.left = dict.fromkeys(range(most))  # of a batch whose call has ended: not yet returned
 
 
 # How long a wait polls before it looks nevertheless, in seconds: SIGCHLD may not
@@ -664,7 +664,7 @@ class ExitFd:
         return []
 
     def _leave(self, batch: _Batch) -> None:
-        """An exception has ended its call: whoever polls or blocks is to look."""
+        """An exception has ended its call, so wake the threads that poll or block."""
         if batch.count and batch.count[0] > 0:
             self._ring()
             self._events_of(batch)  # as long as their data is there
@@ -929,7 +929,7 @@ class Process:
         _check(error, _cannot_be_entered(cwd, error) or os.fsdecode(name))
 
     def _undo(self) -> None:
-        """Nobody will have it: close its pipes, and end it if it was started."""
+        """It is not returned, so close its pipes, and end it if it was started."""
         for name, pipe in self._pipes.items():
             self._transports.get(name, pipe).close()
         if self.pid:

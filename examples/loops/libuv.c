@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The sharp edge: a closed handle is libuv's until its callback. Here it lives
- * until uv_run returns, so nobody asks for that callback. uv_spawn may be used
+ * until uv_run returns, so that callback is not needed. uv_spawn may be used
  * beside this, because libuv waits for its own children only.
  */
 #include "children.h"

@@ -347,7 +347,7 @@ class awaited
     {
         return operation(x, pid);
     }
-    // An error of exitfd_wait resumes nobody: the children are still awaited.
+    // An error of exitfd_wait resumes no coroutine, because the children are still awaited.
     std::error_code resume_ready()
     {
         ready_events ready(x);

@@ -17,9 +17,9 @@
  * One callback gets one event. The context gets its other work done between
  * two of them. Any callback may destroy the source, and may close x after that.
  *
- * One child has one owner: no g_child_watch_add or GSubprocess for a child that
- * exitfd watches. Beside them use the pidfd back end, because GLib replaces the
- * SIGCHLD handler.
+ * One child has one owner. Use no g_child_watch_add or GSubprocess for a child
+ * that exitfd watches. Beside them use the pidfd back end, because GLib
+ * replaces the SIGCHLD handler.
  */
 #ifndef EXITFD_GLIB_H
 #define EXITFD_GLIB_H
@@ -63,8 +63,8 @@ static inline gboolean exitfd_g_dispatch(GSource *source, GSourceFunc callback, 
 /*
  * exitfd_g_source_new - a source that is ready while x has an event
  *
- * It is used as every GSource: exitfd_g_source_set_callback, g_source_attach,
- * g_source_destroy, g_source_unref. Returns NULL where exitfd_get_fd fails.
+ * Use it as every GSource, with exitfd_g_source_set_callback, g_source_attach,
+ * g_source_destroy and g_source_unref. Returns NULL where exitfd_get_fd fails.
  *
  * x stays the caller's, and must be open until the source is destroyed. To tie
  * them together, set a GDestroyNotify that closes x.

@@ -86,7 +86,7 @@ static inline int exitfd_ev_attach(EV_P_ struct exitfd_ev *exits, struct exitfd 
 /*
  * exitfd_ev_detach - stop
  *
- * No callback follows, and x may be closed at once. exits is the caller's again.
+ * No callback follows. x may be closed, and exits be freed, at once.
  * Detach before ev_loop_destroy.
  *
  * After fork, the child calls ev_loop_fork, then this, then exitfd_close.

@@ -93,7 +93,7 @@ static inline int exitfd_libevent_attach(struct exitfd_libevent *exits, struct e
 /*
  * exitfd_libevent_detach - stop
  *
- * No callback follows, and x may be closed at once. exits is the caller's again.
+ * No callback follows. x may be closed, and exits be freed, at once.
  * Detach before event_base_free, as all events of libevent are freed before it.
  *
  * After fork, the child calls event_reinit, then this, then exitfd_close.

@@ -18,9 +18,9 @@
  * One callback gets one event. The loop gets its other work done between two
  * of them. Any callback may unref the source, and may close x after that.
  *
- * One child has one owner: no sd_event_add_child for a child that exitfd
- * watches. And SIGCHLD has one reader: sd_event_add_child wants it blocked, so
- * beside that use the pidfd back end.
+ * One child has one owner. Use no sd_event_add_child for a child that exitfd
+ * watches. SIGCHLD has one reader too, and sd_event_add_child wants it blocked.
+ * So beside that use the pidfd back end.
  */
 #ifndef EXITFD_SD_EVENT_H
 #define EXITFD_SD_EVENT_H
@@ -40,7 +40,7 @@ extern "C" {
 /*
  * error is 0 and event is one event, which is valid during the call. Or error
  * is a negative errno of exitfd_wait, and event is NULL. The return value is
- * that of all handlers of sd-event: a negative one disables the source. After
+ * that of all handlers of sd-event. A negative one disables the source. After
  * an error other than -EPIPE it has been disabled already.
  */
 typedef int (*exitfd_sd_event_handler)(sd_event_source *s, int error, const struct exitfd_event *event, void *userdata);
@@ -70,8 +70,8 @@ static inline int exitfd_sd_event_ready(sd_event_source *s, int fd, uint32_t rev
  *
  * Returns a negative errno on failure. *ret is a source for
  * sd_event_source_set_priority and the like, and for
- * sd_event_source_disable_unref, which ends it. ret may be NULL: then the
- * source lives as long as e. Its userdata and its destroy callback are in use
+ * sd_event_source_disable_unref, which ends it. If ret is NULL, the source
+ * lives as long as e. Its userdata and its destroy callback are in use
  * here, so leave these two alone.
  *
  * x stays the caller's, and must be open until the source is gone.

@@ -51,10 +51,10 @@ extern "C" {
  * Set user_data afterwards. Like EPOLLET, the poll completes at a change. At
  * each completion call exitfd_wait(x, ..., 0) until it returns 0, and then
  * exitfd_uring_keep_polling. The poll is multishot (Linux 5.13), unless x is an
- * io_uring exitfd. Linux 6.16 ends a multishot poll of such a one without a
- * word.
+ * io_uring exitfd. Linux 6.16 ends a multishot poll of such a one
+ * without a completion.
  *
- * Returns 0, or what exitfd_get_fd returned. Then sqe is untouched.
+ * Returns 0, or the error of exitfd_get_fd. Then sqe is untouched.
  */
 static inline int exitfd_uring_prep_poll(struct io_uring_sqe *sqe, const struct exitfd *x)
 {
@@ -76,7 +76,7 @@ static inline int exitfd_uring_prep_poll(struct io_uring_sqe *sqe, const struct 
  * time. If it did, this takes a new SQE from ring with the same user_data. The
  * next io_uring_submit arms it, and nothing is missed meanwhile.
  *
- * Returns 0, or what exitfd_get_fd returned.
+ * Returns 0, or the error of exitfd_get_fd, or one of these.
  *
  * -EAGAIN     no SQE is free. Submit, and call it again with the same cqe.
  * -ECANCELED  the poll was cancelled, and stays so
@@ -172,9 +172,12 @@ static inline int exitfd_uring_reap(pid_t pid, struct exitfd_event *event)
  * happens if this process traces it and it has stopped. Prepare and submit the
  * request again, after the tracer has waited for the stop.
  *
- * -ECANCELED  the request was cancelled, and the child is still yours
- * -EINVAL     this kernel has no such request, and the child is still yours
- * and any other error that the kernel put into cqe->res.
+ * After an error the child has not been reaped.
+ *
+ * -ECANCELED  the request was cancelled
+ * -EINVAL     this kernel has no such request, or pid is below 1
+ * -ENOMEM     the kernel had no memory for the request
+ * -EPERM, -EACCES, -ENOSYS  a seccomp filter blocks waitid(2) or wait4(2)
  */
 static inline int exitfd_uring_take_child(const struct io_uring_cqe *cqe, pid_t pid, unsigned flags, void *data,
                                           struct exitfd_event *event)

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A page that the kernel wipes in a forked child (MADV_WIPEONFORK, Linux 4.14) tells parent and child apart without a
- * system call on every use, also after a raw clone(2), which no pthread_atfork handler sees. Emulators may accept the
- * advice and ignore it, so process.c's handler wipes it as well.
+ * A page that the kernel wipes in a forked child (MADV_WIPEONFORK, Linux 4.14).
+ * It tells parent and child apart without a system call on every use. This
+ * works after a raw clone(2) too, which no pthread_atfork handler sees.
+ * Emulators may accept the advice and ignore it, so the handler of process.c
+ * wipes the page as well.
  */
 #include "process.h"
 

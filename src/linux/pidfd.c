@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One pidfd per child in the private epoll set, edge-triggered and at first one-shot.
+ * One pidfd per child in the private epoll set, edge-triggered and at first
+ * one-shot.
  *
- * One-shot, because the reap makes another edge, and because closing a pidfd does not take it out of the set while a
- * forked child still holds a copy: an entry that has fired is off, and nothing more comes of it, without the system
- * call that would take it out. (A duplicate of the caller's pidfd is taken out: the same file may come again with the
- * same number, and of that there cannot be two entries.) Edge-triggered, because a pidfd is readable before waitid finds
- * anything while a tracer holds the child, and a zombie that is not ours to reap stays readable for as long as its
- * parent likes.
+ * One-shot, because the reap makes another edge, and because closing a pidfd
+ * does not take it out of the set while a forked child still holds a copy. An
+ * entry that has fired is off, which saves the system call that would take it
+ * out. A duplicate of the caller's pidfd is taken out, because the same file
+ * may come again with the same number, and the set cannot have two such
+ * entries.
+ *
+ * Edge-triggered, because a pidfd may be readable before waitid finds anything,
+ * while a tracer holds the child. And a zombie that is not ours to reap stays
+ * readable until its parent reaps it.
  */
 #include "autokill.h"
 #include "linux/child.h"

@@ -5,7 +5,7 @@
  *
  * The fd is an eventfd registered with the ring. An ordinary ring would make the host's blocked system calls fail with
  * EINTR at each completion. With DEFER_TASKRUN the kernel leaves the work to our next io_uring_enter. It does not wake
- * who polls the ring for that, but it does signal the eventfd: when there is work, and again when we have done it. So
+ * a poll of the ring for that, but it does signal the eventfd: when there is work, and again when we have done it. So
  * the eventfd is read after the work. What came between the two is in the TASKRUN flag, which the kernel sets before it
  * signals. tests/uring_traps.c shows all of this.
  */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The handler walks a list of listeners without a lock. Listeners are never freed, only reused, so the walk is always
- * over valid memory. `users` counts the handlers that are between reading a listener's fd and having written to it: who
- * takes the fd away waits for it to become 0, so that no byte can land in a file that got the same number meanwhile.
+ * The handler walks a list of listeners without a lock. Listeners are never
+ * freed, only reused, so the walk is always over valid memory. `users` counts
+ * the handlers that are between reading a listener's fd and having written to
+ * it. A thread that takes the fd away waits until that is 0. So no byte can
+ * land in a file that got the same number meanwhile.
  */
 #include "posix/listeners.h"
 
@@ -35,9 +37,10 @@ static struct listener *skip(struct listener *l, const struct listener *except, 
 }
 
 /*
- * Who is counted in `users` must come back, or others wait for ever. So it must not be cancelled (write(2) is a
- * cancellation point, and the signal may have found the thread in the middle of malloc), and no other handler may run that
- * leaves by siglongjmp(3), or that forks.
+ * A thread counted in `users` must come back, or others wait for ever. So it
+ * must not be cancelled. write(2) is a cancellation point, and the signal may
+ * have come in the middle of malloc. Nor may another handler run, which could
+ * leave by siglongjmp(3), or fork.
  */
 void xfd_listeners_write(const struct listener *except)
 {

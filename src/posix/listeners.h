@@ -13,7 +13,7 @@
 enum listen_to {
     LISTEN_EXITS,      /* the handler is installed, with SA_NOCLDSTOP if no listener wants stops */
     LISTEN_STOPS,      /* the handler is installed, without */
-    LISTEN_TO_SIBLINGS /* no handler: only xfd_listeners_write by a sibling is heard */
+    LISTEN_TO_SIBLINGS /* no handler: only xfd_listeners_write by a sibling counts */
 };
 
 struct listener {
