@@ -349,7 +349,7 @@ static const char *format_limit(rlim_t limit, char buffer[32])
 
 static void tell_limit(struct report *report, const char *check, int resource, const char *text)
 {
-    char soft[32], hard[32], raised[64] = "";
+    char soft[32], hard[32], raised[80] = "";
     struct rlimit limit;
     if (getrlimit(resource, &limit) != 0) {
         tell(report, NOTE, check, "unknown", "getrlimit: %s", strerror(errno));
