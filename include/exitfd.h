@@ -27,8 +27,9 @@
  *          point. None may be called from a signal handler.
  * fork     A forked child cannot use the exitfd of its parent. It may call
  *          exitfd_close, which frees the copy and does not harm the parent.
- *          The other functions return -ESTALE. A daemon that forks itself into
- *          the background opens its exitfd afterwards.
+ *          exitfd_get_backend works there too, and all others return -ESTALE.
+ *          A daemon that forks itself into the background opens its exitfd
+ *          afterwards.
  * exec     Every fd is close-on-exec from the start.
  * Signals  With pidfds, no handler is installed and no signal mask is changed,
  *          except where a comment below says that SIGCHLD is used.
@@ -390,8 +391,8 @@ int exitfd_get_pidfd(struct exitfd *x, pid_t pid);
  * -EINTR    a signal handler ran while the call was blocked. Call it again.
  *           Never with timeout_ms 0.
  * -EPIPE    other code replaced the SIGCHLD handler of this self-pipe exitfd.
- *           This is returned once. From now on call exitfd_wait from a timer
- *           too, because the fd may no longer become readable.
+ *           This is returned once. Outside Linux, call exitfd_wait from a
+ *           timer too, because the fd may no longer become readable.
  * -ENOTSUP  a seccomp filter installed after exitfd_open blocks a system call
  *           that this thread needs. No event is lost. A thread without the
  *           filter can still take it.
@@ -535,9 +536,9 @@ int exitfd_spawn(struct exitfd *x, pid_t *pid, const char *file,
  * exitfd_fork - fork(2), and watch the child
  *
  * As with exitfd_start, a child that was started is watched, and has a pidfd
- * before it can exit. The child waits for that. If it cannot run for 5 seconds,
- * or no fd is left, its event may be EXITFD_UNKNOWN. In the child, x can only
- * be closed.
+ * before it can exit. If the child cannot run, the call blocks for up to 5
+ * seconds. After that, or if no fd is left, its event may be EXITFD_UNKNOWN. In
+ * the child, x can only be closed.
  *
  * Returns the pid in the parent, and 0 in the child.
  *

@@ -152,8 +152,9 @@ TEST(start_seccomp, without_close_range_and_with_no_fd_left)
     exitfd_close(x);
 }
 
-static void *start_without_any_clone(void *exitfd)
+static void *start_without_any_clone(void *unused)
 {
+    struct exitfd *x = open_exitfd();
     struct exitfd_command command = shell_command("exit 7");
     pid_t pid = -77;
     begin_filter();
@@ -161,16 +162,16 @@ static void *start_without_any_clone(void *exitfd)
     deny(SCMP_SYS(clone), EPERM);
     load_filter();
     for (int i = 0; i < 20; i++)
-        expect_nothing_started(exitfd, exitfd_start(exitfd, &pid, &command, 0, NULL), -EPERM, pid);
-    return NULL;
+        expect_nothing_started(x, exitfd_start(x, &pid, &command, 0, NULL), -EPERM, pid);
+    exitfd_close(x);
+    return unused;
 }
 
 /* The filter is a thread's alone: the leak check after the test needs a clone. */
 TEST(start_seccomp, without_any_clone_there_is_no_child)
 {
-    struct exitfd *x = open_exitfd();
+    exitfd_close(open_exitfd()); /* a thread cannot skip the test */
     pthread_t thread;
-    CHECK_EQ(pthread_create(&thread, NULL, start_without_any_clone, x), 0);
+    CHECK_EQ(pthread_create(&thread, NULL, start_without_any_clone, NULL), 0);
     CHECK_EQ(pthread_join(thread, NULL), 0);
-    exitfd_close(x);
 }

@@ -11,7 +11,7 @@ static void print(const struct exitfd_event *e)
     const char *name = e->data;
 
     if (e->origin == EXITFD_UNKNOWN)
-        printf("%s: ended, but other code took its status\n", name);
+        printf("%s: ended, but its status is lost\n", name);
     else if (e->code == CLD_EXITED)
         printf("%s: exit status %d\n", name, e->status);
     else
