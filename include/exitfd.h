@@ -175,8 +175,8 @@ enum exitfd_open_flags {
  *                   or exitfd_remove. Its pid and process group cannot be
  *                   reused until then. Not with EXITFD_OBSERVE.
  * EXITFD_AUTOKILL   Of exitfd_start alone. The kernel kills the child when this
- *                   exitfd is closed, or this process ends, however it ends.
- *                   The pidfd back end and Linux 7.1. Not with EXITFD_HOLD.
+ *                   exitfd is closed, or this process ends. The pidfd back end,
+ *                   Linux 7.1, x86-64. Not with EXITFD_HOLD.
  */
 enum exitfd_watch_flags {
     EXITFD_OBSERVE = 1 << 8,

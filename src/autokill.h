@@ -8,31 +8,37 @@
 #ifndef EXITFD_AUTOKILL_H
 #define EXITFD_AUTOKILL_H
 
-#include <stdint.h>
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct exitfd;
 
 struct autokill {
     const struct exitfd *x;
-    uint64_t token; /* of the watch */
-    int fd;         /* the kernel writes it, before anybody can see that there is a child */
-    int spare_fd;   /* for the pidfd of the watch */
+    int fd;       /* the kernel writes it, before any other thread can see that there is a child; -1: none any more */
+    int spare_fd; /* for the pidfd of the watch */
     struct autokill *next, *previous;
+    struct autokill *next_ended;
 };
 
 /* All that can fail before there is a child. 0 or a negative errno. */
-int xfd_autokill_begin(const struct exitfd *x, uint64_t token, struct autokill **ret);
+int xfd_autokill_begin(const struct exitfd *x, struct autokill **ret);
 
 /* There is no child. */
 void xfd_autokill_cancel(struct autokill *a);
 
-/* The child is born, and a->fd is its pidfd. *pidfd is then one for the watch. -EMFILE, -ENFILE: all fds were taken
-   meanwhile, and the child is killed; a is gone. */
-int xfd_autokill_keep(struct autokill *a, pid_t pid, int *pidfd);
+/*
+ * The child is born, and (*a)->fd is its pidfd. *pidfd is then one for the
+ * watch. *a is NULL if it has exited already. -EMFILE, -ENFILE: all fds were
+ * taken meanwhile. The child is killed, and *a is gone.
+ */
+int xfd_autokill_keep(struct autokill **a, pid_t pid, int *pidfd);
 
-/* The child of that watch has exited. x->lock may be held. */
-void xfd_autokill_end(const struct exitfd *x, uint64_t token);
+/* The child has exited. No lock is taken. */
+void xfd_autokill_end(struct autokill *a);
+
+/* Its status, which no other pidfd of the process need have. */
+bool xfd_autokill_get_record(const struct autokill *a, int *wait_status);
 
 /* The exitfd is closed: its children are killed. In a forked child: none is. */
 void xfd_autokill_close(const struct exitfd *x);

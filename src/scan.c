@@ -24,12 +24,14 @@ static void finish(struct exitfd *x, struct watch *w, const struct wait_result *
             xfd_event_fill(event, w, result);
         else if (w->flags & WATCH_RECORDED)
             xfd_event_recorded(event, w, w->recorded_status);
+        else if (w->autokill && xfd_autokill_get_record(w->autokill, &w->recorded_status))
+            xfd_event_recorded(event, w, w->recorded_status);
         else
             xfd_event_unknown(event, w);
     }
     xfd_tracking_remove(x, w);
-    if (w->flags & WATCH_AUTOKILL)
-        xfd_autokill_end(x, xfd_watches_token(&x->watches, w));
+    if (w->autokill)
+        xfd_autokill_end(w->autokill);
     if (w->flags & EXITFD_HOLD)
         w->flags |= WATCH_HELD;
     else

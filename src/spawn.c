@@ -18,6 +18,7 @@ struct start {
     struct exitfd *x;
     uint64_t token;
     struct start_in_progress progress;
+    struct autokill *autokill;
     int cancel_state;
 };
 
@@ -37,6 +38,7 @@ static int reserve(struct start *start, struct exitfd *x, unsigned flags, void *
         w->data = data;
         start->token = xfd_watches_token(&x->watches, w);
         start->x = x;
+        start->autokill = NULL;
     }
     xfd_object_unlock(x, start->cancel_state);
     return error;
@@ -85,7 +87,7 @@ static void bind(struct start *start, struct watch *w, pid_t pid)
 }
 
 /* pidfd: the child's from its birth, which we own from now on; -1: none. Whatever has its pid by now, that one is it. */
-static void started(struct start *start, pid_t pid, int pidfd, uint32_t flags)
+static void started(struct start *start, pid_t pid, int pidfd)
 {
     struct exitfd *x = start->x;
 
@@ -94,7 +96,8 @@ static void started(struct start *start, pid_t pid, int pidfd, uint32_t flags)
     give_up_newer(start, pid, pidfd);
     struct watch *w = xfd_watches_by_token(&x->watches, start->token);
     w->bound_seq = start->progress.seq;
-    w->flags |= flags | WATCH_STARTED | (pid_reused ? WATCH_PID_REUSED : 0);
+    w->autokill = start->autokill;
+    w->flags |= WATCH_STARTED | (pid_reused ? WATCH_PID_REUSED : 0);
     bind(start, w, pid);
     x->backend->add(x, w, pidfd, true);
     xfd_subscription_sync(x);
@@ -105,17 +108,16 @@ static void started(struct start *start, pid_t pid, int pidfd, uint32_t flags)
 static int give_birth(struct start *start, const struct start_plan *plan, pid_t *child, int *pidfd)
 {
     struct exitfd *x = start->x;
-    struct autokill *autokill;
 
     if (!plan->autokill) /* Without SIGCHLD there is no way to track a child for which no fd is left. */
         return xfd_platform_start(plan, child, x->backend->by_sigchld ? NULL : pidfd, x->flags & EXITFD_NO_SIGNALS);
-    int error = xfd_autokill_begin(x, start->token, &autokill);
+    int error = xfd_autokill_begin(x, &start->autokill);
     if (error < 0)
         return error;
-    error = xfd_platform_start(plan, child, &autokill->fd, true);
+    error = xfd_platform_start(plan, child, &start->autokill->fd, true);
     if (error == 0)
-        return xfd_autokill_keep(autokill, *child, pidfd);
-    xfd_autokill_cancel(autokill);
+        return xfd_autokill_keep(&start->autokill, *child, pidfd);
+    xfd_autokill_cancel(start->autokill);
     return error;
 }
 
@@ -132,7 +134,7 @@ static int start_plan(struct exitfd *x, pid_t *pid, const struct start_plan *pla
     xfd_registry_begin_start(&start.progress);
     error = give_birth(&start, plan, &child, &pidfd);
     if (error == 0)
-        started(&start, child, pidfd, plan->autokill ? WATCH_AUTOKILL : 0);
+        started(&start, child, pidfd);
     xfd_registry_end_start(&start.progress);
     if (error < 0)
         cancel(&start);
@@ -224,7 +226,7 @@ static int spawn_by_libc(struct exitfd *x, pid_t *pid, const char *file, const p
     xfd_registry_begin_start(&start.progress);
     error = -posix_spawnp(&child, file, actions, attr, argv, envp);
     if (error == 0)
-        started(&start, child, -1, 0);
+        started(&start, child, -1);
     xfd_registry_end_start(&start.progress);
     if (error < 0)
         cancel(&start);
@@ -276,7 +278,7 @@ pid_t exitfd_fork(struct exitfd *x, unsigned flags, void *data)
     if (pid == 0)
         return 0; /* the parent's locks and its start are forgotten here: process.c */
     if (pid > 0)
-        started(&start, pid, pidfd, 0);
+        started(&start, pid, pidfd);
     xfd_registry_end_start(&start.progress);
     if (pid < 0)
         cancel(&start);

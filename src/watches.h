@@ -18,16 +18,18 @@ enum {
     WATCH_STARTED = 1 << 22,    /* bound by a start of ours, so no other start has the same child */
     WATCH_HELD = 1 << 23,       /* its event was given, and EXITFD_HOLD keeps it */
     WATCH_RECORDED = 1 << 24,   /* reaped before it was added: recorded_status is its status */
-    WATCH_AUTOKILL = 1 << 25,   /* autokill.h has a file that keeps its child alive */
-    WATCH_ORPHAN = 1 << 26      /* of the catch-all watch: it may have another exit signal, or none */
+    WATCH_ORPHAN = 1 << 25      /* of the catch-all watch: it may have another exit signal, or none */
 };
 
 #define PID_LOST ((pid_t)-1) /* of a watch whose process was reaped before: no call returns its pid any more */
 
+struct autokill;
+
 struct watch {
     void *data;
-    pid_t pid; /* 0 while the slot is taken but names no process yet */
-    int pidfd; /* -1 where SIGCHLD takes its place */
+    struct autokill *autokill; /* autokill.h; NULL: not with EXITFD_AUTOKILL */
+    pid_t pid;                 /* 0 while the slot is taken but names no process yet */
+    int pidfd;                 /* -1 where SIGCHLD takes its place */
     uint32_t flags;
     uint32_t generation; /* tells this use of the slot from earlier ones */
     uint32_t chain;      /* next of the same bucket, or next free slot */

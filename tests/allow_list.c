@@ -7,9 +7,9 @@
 
 /* What the tests and a program's start need besides. */
 static const char *const of_any_program[] = {
-    "access",          "arch_prctl",      "brk",        "execve",      "exit",    "exit_group", "futex",
-    "getrandom",       "lseek",           "newfstatat", "openat",      "pread64", "prlimit64",  "rseq",
-    "set_robust_list", "set_tid_address", "fcntl",      "close_range",
+    "access",          "arch_prctl",      "brk",         "execve", "exit",    "exit_group", "futex",
+    "getrandom",       "lseek",           "newfstatat",  "openat", "pread64", "prlimit64",  "rseq",
+    "set_robust_list", "set_tid_address", "close_range",
 };
 
 static char page[16384];
@@ -93,8 +93,17 @@ static void use_it(void)
 {
     pid_t watched = start_paused(), stops = start_paused(), orphan = start_paused(), stolen = start_paused();
     struct exitfd *x;
+    pid_t many[60]; /* the table grows beyond a page */
+    for (int i = 0; i < 60; i++)
+        many[i] = start_paused();
     allow_only_what_is_named();
     CHECK_EQ(exitfd_open(&x, 0), 0);
+    for (int i = 0; i < 60; i++)
+        CHECK_EQ(exitfd_add(x, many[i], 0, NULL), 0);
+    for (int i = 0; i < 60; i++) {
+        CHECK_EQ(exitfd_kill(x, many[i], SIGKILL), 0);
+        expect_killed(x, many[i]);
+    }
     CHECK_EQ(exitfd_add(x, watched, 0, NULL), 0);
     CHECK_EQ(exitfd_add(x, stops, EXITFD_STOPPED, NULL), 0);
     CHECK_EQ(exitfd_kill(x, watched, SIGKILL), 0);

@@ -27,6 +27,8 @@
 
 #define IN_OUR_MEMORY (CLONE_VM | CLONE_VFORK)
 
+#if defined __x86_64__ && !defined __ILP32__
+
 /* linux/sched.h, struct clone_args in its first version (64 bytes), which every kernel with the call accepts. */
 struct clone_arguments {
     uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls;
@@ -37,8 +39,6 @@ static uint64_t autokill_flags(void)
 {
     return CLONE_UNTIL_CLOSED | (syscall(SYS_prctl, PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 ? CLONE_NO_PRIVILEGES : 0);
 }
-
-#if defined __x86_64__ && !defined __ILP32__
 
 /* clone and clone3 differ in their arguments alone. */
 static long enter(long number, uint64_t first, uint64_t second, uint64_t third, void (*run)(void *), void *argument)
@@ -123,18 +123,9 @@ pid_t xfd_clone_clear(void (*run)(void *), void *argument, void *stack, size_t s
     return -ENOSYS;
 }
 
-/* In a copy of our memory, where the child may come back from the call. */
 pid_t xfd_clone_autokill(void (*run)(void *), void *argument, void *stack, size_t size, int *pidfd)
 {
-    struct clone_arguments arguments = {
-        .flags = CLONE_CLEAR_HANDLERS | CLONE_PIDFD | autokill_flags(),
-        .pidfd = (uintptr_t)pidfd,
-    };
-    (void)stack, (void)size;
-    long pid = syscall(SYS_clone3, &arguments, sizeof arguments);
-    if (pid == 0)
-        run(argument);
-    return pid < 0 ? -errno : (pid_t)pid;
+    return xfd_clone_clear(run, argument, stack, size, pidfd);
 }
 
 #endif

@@ -16,8 +16,8 @@ pid_t xfd_clone_clear(void (*run)(void *), void *argument, void *stack, size_t s
 /*
  * The same, for a child that the kernel kills when the last reference to the
  * open file of *pidfd goes, and reaps itself (Linux 7.1). -EINVAL before.
- * -EPERM without no_new_privs and CAP_SYS_ADMIN. On other processors than
- * x86-64 the child has a copy of the memory instead.
+ * -EPERM without no_new_privs and CAP_SYS_ADMIN. -ENOSYS also on other
+ * processors.
  */
 pid_t xfd_clone_autokill(void (*run)(void *), void *argument, void *stack, size_t size, int *pidfd);
 

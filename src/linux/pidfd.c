@@ -115,8 +115,8 @@ static int finish_watch(struct exitfd *x, struct watch *w, uint32_t ready, struc
         hold(x, w);
         return count;
     }
-    if (w->flags & WATCH_AUTOKILL)
-        xfd_autokill_end(x, xfd_watches_token(&x->watches, w));
+    if (w->autokill)
+        xfd_autokill_end(w->autokill);
     end_watch(x, w, w->flags & (WATCH_REARMED | WATCH_SHARED));
     xfd_watches_drop(&x->watches, w);
     return count;

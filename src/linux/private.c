@@ -3,6 +3,7 @@
 #include "private.h"
 
 #include <stdint.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -45,15 +46,26 @@ void *xfd_private_alloc(size_t kept, size_t size)
 void xfd_private_free(void *memory, size_t kept, size_t size)
 {
     size_t before = in_pages(kept), after = in_pages(size - kept);
-    char *pages = (char *)memory + kept - before;
 
     if (!memory)
         return;
+    char *pages = (char *)memory + kept - before;
     hide_from_sanitizer(pages, before + after);
     munmap(pages, before + after);
 }
 
-/* The advice is kept. */
+static void *move(void *memory, size_t old_size, size_t size)
+{
+    void *copy = xfd_private_alloc(0, size);
+
+    if (!copy)
+        return NULL;
+    memcpy(copy, memory, old_size < size ? old_size : size);
+    xfd_private_free(memory, 0, old_size);
+    return copy;
+}
+
+/* The advice is kept. A seccomp filter may forbid mremap. */
 void *xfd_private_resize(void *memory, size_t old_size, size_t size)
 {
     size_t before = in_pages(old_size), after = in_pages(size);
@@ -64,7 +76,7 @@ void *xfd_private_resize(void *memory, size_t old_size, size_t size)
         return memory;
     void *moved = mremap(memory, before, after, MREMAP_MAYMOVE);
     if (moved == MAP_FAILED)
-        return NULL;
+        return move(memory, old_size, size);
     hide_from_sanitizer(memory, before);
     show_to_sanitizer(moved, after);
     return moved;

@@ -125,7 +125,8 @@ static pid_t clone_child(struct birth *birth, void *stack, int *pidfd, bool insi
 static int learn_failure(struct birth *birth)
 {
     if (atomic_load(&birth->entered)) {
-        atomic_store(&memory_is_shared, true);
+        if (!atomic_load(&memory_is_shared)) /* a page that a fork has shared costs a fault to write to */
+            atomic_store(&memory_is_shared, true);
         return -atomic_load(&birth->error);
     }
     xfd_report_close_write_end(&birth->report);
@@ -155,10 +156,11 @@ static void bury(pid_t child, int *pidfd)
     bool has_pidfd = pidfd && *pidfd >= 0;
 
     xfd_status_await(has_pidfd ? WAIT_PIDFD : P_PID, (id_t)(has_pidfd ? *pidfd : child));
-    if (has_pidfd)
-        close(*pidfd);
-    if (pidfd)
-        *pidfd = -1;
+    if (!has_pidfd)
+        return;
+    int number = *pidfd;
+    *pidfd = -1; /* first: a child that another thread forks may close what it finds there */
+    close(number);
 }
 
 int xfd_platform_start(const struct start_plan *plan, pid_t *pid, int *pidfd, bool insist)
@@ -169,7 +171,7 @@ int xfd_platform_start(const struct start_plan *plan, pid_t *pid, int *pidfd, bo
         *pidfd = -1;
     if (plan->death_signal != 0)
         birth.child.parent = getpid();
-    if ((plan->autokill || !atomic_load(&memory_is_shared)) && xfd_report_open(&birth.report) == 0)
+    if (!atomic_load(&memory_is_shared) && xfd_report_open(&birth.report) == 0)
         birth.child.report = birth.report.write_end;
     pid_t child = give_birth(&birth, pidfd, insist);
     int error = child < 0 ? child : learn_failure(&birth);

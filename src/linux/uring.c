@@ -245,8 +245,10 @@ static bool is_refused(const struct watch *w, int answer)
 /* It was reported too soon. 0, or -EAGAIN: the kernel could not be asked. */
 static int ask_again(struct exitfd *x, struct watch *w, bool requested, int answer)
 {
-    if (is_refused(w, answer))
+    if (is_refused(w, answer)) {
+        xfd_tracking_remove(x, w); /* it may be there for its stops */
         xfd_close_fd(&w->pidfd);
+    }
     /* A child that we trace ourselves has stopped: until its tracer takes that, waitid would report it again at once. */
     if (w->pidfd < 0)
         return xfd_tracking_add(x, w, 0, true);
