@@ -253,6 +253,10 @@ class Ends(LimitTest):
 class Processes(LimitTest):
     """RLIMIT_NPROC counts all processes of a user. So each test has a user of its own."""
 
+    def setUp(self):
+        super().setUp()
+        self.forgo_leak_checks()
+
     def limited(self, count, *words, input=""):
         uid = 100000 + os.getpid() % 100000
 

@@ -118,6 +118,7 @@ class Wait(ToolTest):
         tool = self.start("wait", *words, text=True)
         for process in ending:
             until(lambda process=process: watches(tool.pid, process.pid), "the tool has a pidfd")
+        until(lambda: process_fields(tool.pid)[0] == "S", "the tool has seen that they live")
         for process in ending:
             process.stdin.close()
             process.wait()
