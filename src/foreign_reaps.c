@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * No call says "other code has reaped one of your children", and asking for each child is O(n). But the kernel adds the
- * page faults of every child that is waited for to those of its parent (getrusage(2), RUSAGE_CHILDREN), and hardly any
- * process runs without one (a child of clone(2) with CLONE_VM may). What is there beyond those that we reaped was reaped
- * by other code. Other exitfds of this process may watch the same child, so our own reaps are listed too.
+ * No call says "other code has reaped one of your children", and asking for
+ * each child is O(n). But a wait adds the page faults of the child to those of
+ * its parent (getrusage(2), RUSAGE_CHILDREN). Hardly any process runs without
+ * one, but a child of clone(2) with CLONE_VM may. Faults beyond those of the
+ * children that we reaped show that other code has reaped one. Other exitfds
+ * of this process may watch the same child, so our own reaps are listed too.
  */
 #include "foreign_reaps.h"
 

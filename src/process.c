@@ -109,10 +109,13 @@ int xfd_process_init(void)
 }
 
 /*
- * At load, before the application registers handlers of its own: so ours runs last before a fork, when theirs have the
- * locks that they may hold around calls of the library, and first in the child, where theirs may close an exitfd
- * (pthread_atfork(3)). The priority is for a static link, where the application's constructors come before those of a
- * library that have none. So early only libc may be called. Where it fails the first open tries again.
+ * At load, before the application registers handlers of its own
+ * (pthread_atfork(3)). So ours runs last before a fork: theirs then have the
+ * locks that they may hold around calls of the library. And it runs first in
+ * the child, where theirs may close an exitfd. The priority is for a static
+ * link. There the application's constructors come before those of a library
+ * that have none. So early only libc may be called. Where it fails the first
+ * open tries again.
  */
 __attribute__((constructor(101))) static void at_load(void)
 {

@@ -210,8 +210,9 @@ static int copy_attributes(posix_spawnattr_t *copy, const posix_spawnattr_t *att
 }
 
 /*
- * Not pidfd_spawnp (glibc 2.39): it gives a pidfd and no pid, and once other code has reaped the child, or the kernel
- * has because SIGCHLD is ignored, no call turns the one into the other. Better a status unknown than a child unnamed.
+ * Not pidfd_spawnp (glibc 2.39), which gives a pidfd and no pid. Other code may
+ * reap the child, or the kernel if SIGCHLD is ignored. Then no call gives the
+ * pid. Better a status unknown than a child unnamed.
  */
 static int spawn_by_libc(struct exitfd *x, pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
                          const posix_spawnattr_t *attr, char *const argv[], char *const envp[], unsigned flags,

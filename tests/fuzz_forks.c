@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Forked children that close the copies of their parent's exitfds, while other threads of the parent are anywhere in the
- * library: by fork, by _Fork, and by the system call, which no pthread_atfork handler sees. And a program with fork
- * handlers of its own, which may hold its own lock around calls of the library.
+ * Forked children that close the copies of their parent's exitfds, while other
+ * threads of the parent are anywhere in the library. They are made by fork, by
+ * _Fork, and by the system call, which no pthread_atfork handler sees. And a
+ * program with fork handlers of its own, which may hold its own lock around
+ * calls of the library.
  */
 #include "fuzz.h"
 

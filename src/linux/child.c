@@ -55,8 +55,9 @@ static int why_no_child(const struct watch *w, int pidfd)
 }
 
 /*
- * A pidfd that we opened is asked for by its pid, in half the time. Asked after the open: a child that is reaped in
- * between gives an error, or, where its pid is a new child's by then, a pidfd that is readable at its end.
+ * A pidfd that we opened is asked for by its pid, in half the time, and after
+ * the open. If the child was reaped in between, that is an error. If its pid is
+ * a new child's by then, the pidfd is readable at the end of that one.
  */
 static int check_child(const struct watch *w, int pidfd, bool opened)
 {
@@ -139,8 +140,8 @@ int xfd_child_take(const struct watch *w, bool reaped, struct exitfd_event *even
 
     if (found < 0)
         return learn(w, found, reaped, event);
-    /* Or a stop of a child that we trace ourselves, whose pidfd was readable nevertheless: before Linux 6.15 it is when the
-       leading thread exits, and another one may take its place by an exec, and stop there. */
+    /* It may also be a stop of a child that we trace ourselves. Before Linux 6.15 a pidfd is readable when the first
+       thread exits. Another thread may take its place by an exec, and stop there. */
     if (found == 0 || !xfd_status_is_exit(&result))
         return 0;
     xfd_event_fill(event, w, &result);

@@ -8,8 +8,8 @@
 /* Whether there are pidfds: 0, -ENOTSUP or an error to report. Asks once. */
 int xfd_child_probe(void);
 
-/* The add of struct backend. arm has the pidfd polled; track is for a child without one, why being the negative errno for
-   which there is none, and always gives 0 for a child that was started by us. */
+/* The add of struct backend. arm has the pidfd polled. track is for a child without one, and why is the negative errno for
+   which there is none. It always gives 0 for a child that was started by us. */
 int xfd_child_add(struct exitfd *x, struct watch *w, int given, bool started_by_us,
                   int (*arm)(struct exitfd *x, struct watch *w, int pidfd),
                   int (*track)(struct exitfd *x, struct watch *w, int why, bool started_by_us));

@@ -18,8 +18,9 @@ struct kernel_rusage {
 };
 
 /*
- * gVisor's waitid takes the 0x7f of a stopped child's wait status for a signal, which it cannot be: a stop is reported as
- * a death by it, and a continuation as one with a core dump. Which signal stopped the child is lost.
+ * gVisor's waitid takes the 0x7f of a stopped child's wait status for a signal,
+ * which it cannot be. It reports a stop as a death, and a continuation as one
+ * with a core dump. Which signal stopped the child is lost.
  */
 static void correct_impossible_death(siginfo_t *info)
 {

@@ -151,9 +151,9 @@ enum {
     HOW_IT_RUNS = SA_RESTART | SA_ONSTACK | SA_NODEFER
 };
 
-/* What the handler found expects of the kernel goes on: its mask, its stack, whether it nests, whether calls of the
-   application are restarted, stops if it had them, no zombies if it wanted none. SIG_IGN counts as an accident, inherited
-   from the program that started us: with it no child would leave a status. */
+/* What the handler found expects of the kernel goes on. That is its mask, its stack, and whether it nests or restarts calls
+   of the application. It has stops if it had them, and no zombies if it wanted none. SIG_IGN counts as an accident,
+   inherited from the program that started us: with it no child would leave a status. */
 static struct sigaction our_action(const struct trampoline *t, bool stops)
 {
     bool chained = is_function(function_of(&t->found));
