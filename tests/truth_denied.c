@@ -95,7 +95,7 @@ static void expect_another_or_none(int call, int same, int error, int needed_by)
 {
     struct denied d = { .calls = { call, same }, .error = error };
     const char *forced = getenv("EXITFD_BACKEND");
-    int choice = build_is_posix() ? SELFPIPE : PIDFD | SELFPIPE;
+    int choice = build_is_posix() || !have_pidfd() ? SELFPIPE : PIDFD | SELFPIPE;
     bool none = (~needed_by & (forced ? named(forced) : choice)) == 0;
     learn_what_is_recorded();
     in_a_thread(&d);
