@@ -6,11 +6,8 @@
 # that closes it "to leak nothing" closes whatever another thread has opened by then.
 # Exit status: 0 as described, 1 another behaviour, 2 it could not be run. Needs qemu-system-x86, busybox-static, cpio, gcc.
 set -u -o pipefail
-fetch=$(cd "$(dirname "$0")/.." && pwd)/ci/kernels/fetch
-folder=$(mktemp -d) || exit 2
-trap 'rm -rf "$folder"' EXIT
-kernel=$(EXITFD_CACHE=$folder "$fetch" 7.3 2> "$folder/fetch.log" | cut -f 2,3)
-[[ -n $kernel ]] || { cat "$folder/fetch.log" >&2; exit 2; }
+# shellcheck source=findings/boot
+. "$(dirname "$0")/boot"
 
 cat > "$folder/program.c" << 'C'
 #define _GNU_SOURCE
@@ -49,21 +46,4 @@ int main(void)
     return 0;
 }
 C
-mkdir -p "$folder"/root/{proc,sys,dev,bin} || exit 2
-gcc -static -O1 -w -o "$folder/root/program" "$folder/program.c" && cp /bin/busybox "$folder/root/bin/busybox" || exit 2
-cat > "$folder/root/init" << 'I'
-#!/bin/busybox sh
-/bin/busybox mount -t devtmpfs none /dev
-/bin/busybox mount -t sysfs none /sys
-/bin/busybox mount -t cgroup2 none /sys/fs/cgroup
-/program > /dev/ttyS1
-/bin/busybox reboot -f
-I
-chmod +x "$folder/root/init"
-(cd "$folder/root" && find . | cpio -o -H newc --quiet) > "$folder/initrd" || exit 2
-timeout 600 qemu-system-x86_64 -M q35 -accel tcg -cpu max -smp 2 -m 512 -no-reboot -nodefaults -display none \
-    -kernel "${kernel#*$'\t'}" -initrd "$folder/initrd" -append 'console=ttyS0 panic=-1 quiet' \
-    -serial "file:$folder/console" -serial "file:$folder/output" < /dev/null
-echo "kernel ${kernel%$'\t'*}"
-cat "$folder/output" || exit 2
-grep -q 'AS DESCRIBED' "$folder/output"
+boot 7.3

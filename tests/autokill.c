@@ -102,7 +102,7 @@ TEST(autokill, elsewhere_nothing_is_started)
     exitfd_close(x);
 }
 
-TEST(autokill, exits_are_told_truly_and_leave_no_fd)
+TEST(autokill, exits_are_reported_truly_and_leave_no_fd)
 {
     struct exitfd *x = open_for_autokill();
     struct exitfd_command command = shell_command("exit 7");

@@ -340,7 +340,7 @@ static long faults_of_wait(struct exitfd *x, pid_t dead, struct exitfd_event *ev
 }
 
 /* Valgrind, gVisor and qemu-user may not wipe it. A sanitizer and gcov write to memory of their own at each turn. */
-static bool faults_can_be_told(void)
+static bool faults_can_be_counted(void)
 {
     size_t size = (size_t)sysconf(_SC_PAGESIZE);
     char *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -366,8 +366,8 @@ TEST(cost, no_page_of_ours_is_shared_with_a_forked_child)
 
     if (build_is_posix() || !(backend_is("pidfd") || backend_is("io_uring")))
         SKIP("SIGCHLD is for a handler, whose memory a forked child shares");
-    if (!faults_can_be_told())
-        SKIP("page faults of the library's own cannot be told from others here");
+    if (!faults_can_be_counted())
+        SKIP("page faults of the library's own cannot be kept apart from others here");
     struct exitfd *x = open_exitfd();
     for (int i = 0; i <= CHILDREN; i++) {
         struct gate gate = open_gate(), bystanders = open_gate();

@@ -172,7 +172,7 @@ class Kill(EdgeTest):
     def assert_ends(self, pid):
         until(lambda: state_of(pid) in (None, "Z"), f"process {pid} ends")
 
-    def pid_told_by(self, job):
+    def pid_printed_by(self, job):
         """Once it has written its first line, which is a pid."""
         while b"\n" not in job.output:
             self.client.answer()
@@ -181,7 +181,7 @@ class Kill(EdgeTest):
     def test_what_ignores_sigterm_after_its_leader_has_ended(self):
         """It holds the output, so that only SIGKILL to the group ends the job."""
         job = self.client.start("sh -c \"trap '' TERM; echo \\$\\$; while :; do sleep 0.1; done\" & wait")
-        stubborn = self.pid_told_by(job)
+        stubborn = self.pid_printed_by(job)
         self.client.send(f"kill {job.pid}\n".encode())
         until(lambda: state_of(job.pid) == "Z", "its leader is a zombie, and held")
         self.assertNotIn(state_of(stubborn), (None, "Z"))
@@ -191,7 +191,7 @@ class Kill(EdgeTest):
 
     def test_leader_that_ignores_sigterm(self):
         job = self.client.start("trap '' TERM; echo $$; while :; do sleep 0.1; done")
-        self.pid_told_by(job)
+        self.pid_printed_by(job)
         self.client.send(f"kill {job.pid}\n".encode())
         self.client.finish(job)
         self.assertEqual(job.how, "killed 9")
@@ -199,7 +199,7 @@ class Kill(EdgeTest):
     def test_the_rest_of_the_group_may_clean_up(self):
         rest = "trap 'sleep 0.2; echo cleaned; exit' TERM; echo \\$\\$; while :; do sleep 0.05; done"
         job = self.client.start(f'sh -c "{rest}"; true')
-        self.pid_told_by(job)
+        self.pid_printed_by(job)
         self.client.send(f"kill {job.pid}\n".encode())
         self.client.finish(job)
         self.assertTrue(job.output.endswith(b"cleaned\n"), job.output)

@@ -5,7 +5,7 @@
  */
 #include "faults.h"
 #include "faults_calls.h"
-#include "faults_told.h"
+#include "faults_reports.h"
 
 #include <errno.h>
 #include <exitfd.h>
@@ -86,9 +86,10 @@ static bool add(struct exitfd *x, pid_t pid, unsigned flags, void *data)
     return error == 0;
 }
 
-static bool add_told(struct exitfd *x, pid_t pid, unsigned flags, int status)
+static bool add_report(struct exitfd *x, pid_t pid, unsigned flags, int status)
 {
-    struct told *t = expect_told(x, pid, CLD_EXITED, status, flags & EXITFD_OBSERVE ? EXITFD_PEEKED : EXITFD_REAPED);
+    struct report *t =
+        expect_report(x, pid, CLD_EXITED, status, flags & EXITFD_OBSERVE ? EXITFD_PEEKED : EXITFD_REAPED);
     bool added = add(x, pid, flags, t);
     if (!added)
         t->due = 0;
@@ -98,7 +99,7 @@ static bool add_told(struct exitfd *x, pid_t pid, unsigned flags, int status)
 static void add_pidfd(struct exitfd *x, pid_t pid, int status)
 {
     int pidfd = (int)syscall(SYS_pidfd_open, pid, 0), error;
-    struct told *t = expect_told(x, pid, CLD_EXITED, status, EXITFD_REAPED);
+    struct report *t = expect_report(x, pid, CLD_EXITED, status, EXITFD_REAPED);
 
     if (pidfd < 0)
         abort();
@@ -116,7 +117,7 @@ static void add_pidfd(struct exitfd *x, pid_t pid, int status)
 static void spawn(struct exitfd *x)
 {
     char *argv[] = { "sh", "-c", "exit 5", NULL };
-    struct told *t = expect_told(x, -7, CLD_EXITED, 5, EXITFD_REAPED);
+    struct report *t = expect_report(x, -7, CLD_EXITED, 5, EXITFD_REAPED);
     int error;
     do {
         enter();
@@ -129,7 +130,7 @@ static void spawn_by_libc(struct exitfd *x)
 {
     char *argv[] = { "sh", "-c", "exit 8", NULL };
     posix_spawn_file_actions_t none;
-    struct told *t = expect_told(x, -7, CLD_EXITED, 8, EXITFD_REAPED);
+    struct report *t = expect_report(x, -7, CLD_EXITED, 8, EXITFD_REAPED);
     int error;
     posix_spawn_file_actions_init(&none);
     do {
@@ -143,7 +144,7 @@ static void start_command(struct exitfd *x)
 {
     char *argv[] = { "sh", "-c", "exit 7", NULL };
     const struct exitfd_command command = { .size = sizeof(command), .file = "sh", .argv = argv };
-    struct told *t = expect_told(x, -7, CLD_EXITED, 7, EXITFD_REAPED);
+    struct report *t = expect_report(x, -7, CLD_EXITED, 7, EXITFD_REAPED);
     int error;
     do {
         enter();
@@ -153,7 +154,7 @@ static void start_command(struct exitfd *x)
 
 static void fork_one(struct exitfd *x)
 {
-    struct told *t = expect_told(x, 0, CLD_EXITED, 6, EXITFD_REAPED);
+    struct report *t = expect_report(x, 0, CLD_EXITED, 6, EXITFD_REAPED);
     do {
         enter();
         t->pid = exitfd_fork(x, 0, t);
@@ -184,16 +185,16 @@ static bool is_waitable(pid_t pid)
     return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
 }
 
-static void live_and_be_told(struct exitfd *x, struct exitfd *observer)
+static void live_and_be_reported(struct exitfd *x, struct exitfd *observer)
 {
     struct child alive = start(), zombie = start(), by_pidfd = start(), observed = start();
 
-    add_told(x, alive.pid, 0, 1);
+    add_report(x, alive.pid, 0, 1);
     end(&zombie, 2);
-    add_told(x, zombie.pid, 0, 2);
+    add_report(x, zombie.pid, 0, 2);
     add_pidfd(x, by_pidfd.pid, 3);
-    add_told(observer, observed.pid, EXITFD_OBSERVE, 4);
-    add_told(x, observed.pid, 0, 4);
+    add_report(observer, observed.pid, EXITFD_OBSERVE, 4);
+    add_report(x, observed.pid, 0, 4);
     spawn(x);
     spawn_by_libc(x);
     start_command(x);
@@ -217,7 +218,7 @@ static void be_left_alone(struct exitfd *x)
         end(&discarded_dead, 2);
         SUCCEED(exitfd_discard(x, discarded_dead.pid));
     }
-    struct told *t = expect_told(x, killed.pid, CLD_KILLED, SIGKILL, EXITFD_REAPED);
+    struct report *t = expect_report(x, killed.pid, CLD_KILLED, SIGKILL, EXITFD_REAPED);
     if (!add(x, killed.pid, 0, t))
         t->due = 0;
     send(x, killed.pid, SIGKILL);
@@ -239,18 +240,18 @@ static void wait_until(pid_t pid, int options)
 static void stop_and_go_on(struct exitfd *x)
 {
     struct child c = start();
-    struct told *t = expect_told(x, c.pid, CLD_STOPPED, SIGSTOP, EXITFD_PEEKED);
+    struct report *t = expect_report(x, c.pid, CLD_STOPPED, SIGSTOP, EXITFD_PEEKED);
 
     if (!add(x, c.pid, JOBS, t))
         abort();
     kill(c.pid, SIGSTOP);
     wait_until(c.pid, WSTOPPED);
     collect(x);
-    *t = (struct told){ x, c.pid, CLD_CONTINUED, SIGCONT, EXITFD_PEEKED, 1 };
+    *t = (struct report){ x, c.pid, CLD_CONTINUED, SIGCONT, EXITFD_PEEKED, 1 };
     kill(c.pid, SIGCONT);
     wait_until(c.pid, WCONTINUED);
     collect(x);
-    *t = (struct told){ x, c.pid, CLD_EXITED, 9, EXITFD_REAPED, 1 };
+    *t = (struct report){ x, c.pid, CLD_EXITED, 9, EXITFD_REAPED, 1 };
     end(&c, 9);
     collect(x);
 }
@@ -264,14 +265,14 @@ static bool nobody_lists_children(void)
 static void look_for_orphans(struct exitfd *x, struct exitfd *other)
 {
     struct child watched = start(), first = start(), behind = start();
-    struct told *t = expect_told(x, first.pid, CLD_EXITED, 1, EXITFD_REAPED);
+    struct report *t = expect_report(x, first.pid, CLD_EXITED, 1, EXITFD_REAPED);
 
     SUCCEED(exitfd_add(x, -1, 0, t));
     end(&first, 1);
     collect(x);
-    bool is_watched = add_told(other, watched.pid, 0, 2);
+    bool is_watched = add_report(other, watched.pid, 0, 2);
     end(&watched, 2);
-    *t = (struct told){ x, behind.pid, CLD_EXITED, 3, EXITFD_REAPED, 1 };
+    *t = (struct report){ x, behind.pid, CLD_EXITED, 3, EXITFD_REAPED, 1 };
     end(&behind, 3);
     if (!nobody_lists_children())
         collect(x);
@@ -337,10 +338,10 @@ void faults_scenario(void)
 {
     struct exitfd *x = open_one(), *observer = x ? open_one() : NULL;
 
-    forget_told();
+    forget_reports();
     if (observer) {
         faults_expect(exitfd_get_fd(x) >= 0, "no fd");
-        live_and_be_told(x, observer);
+        live_and_be_reported(x, observer);
         be_left_alone(x);
         use_the_primitive();
         bool by_signals = fault_world != WORLD_WITHOUT_SIGNALS;
@@ -349,7 +350,7 @@ void faults_scenario(void)
         if (by_signals && !somebody_steals()) /* which is not known of a child without a pid */
             look_for_orphans(x, observer);
         close_in_a_forked_child(x);
-        live_and_be_told(x, observer);
+        live_and_be_reported(x, observer);
     }
     fault_enter();
     exitfd_close(observer);

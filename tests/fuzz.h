@@ -39,7 +39,7 @@ enum watching {
     OWNED,
     OBSERVED,
     DISCARDED,
-    HELD /* its event was told, EXITFD_HOLD keeps it */
+    HELD /* its event was reported, EXITFD_HOLD keeps it */
 };
 
 struct child {
@@ -50,9 +50,9 @@ struct child {
     int go, code, status;
     enum watching watching[2];
     bool has_pidfd[2], holds[2];
-    unsigned age[2];              /* how many waits have not told what was due */
+    unsigned age[2];              /* how many waits have not returned what was due */
     unsigned jobs[2];             /* EXITFD_STOPPED and EXITFD_CONTINUED, as asked for */
-    bool job_may[2], job_must[2]; /* its last stop or continuation can still be told, and has to be */
+    bool job_may[2], job_must[2]; /* its last stop or continuation can still be reported, and has to be */
 };
 
 /* What an episode is about. */
@@ -86,7 +86,8 @@ void print_kinds(FILE *output);
 void operate(void); /* one of all, on something, at random */
 
 /* fuzz_operations.c: children, and the exitfds themselves */
-struct child *named(struct child *c, int x); /* the one that its pid names in this exitfd */
+struct child *named(struct child *c, int x);     /* the one that its pid names in this exitfd */
+struct child *to_signal(struct child *c, int x); /* the same, or NULL: its signal proves nothing */
 void started(struct child *c, int go);
 void watched(struct child *c, int x, enum watching how, unsigned jobs);
 void be_child(int go);
@@ -151,9 +152,9 @@ bool is_watched_by_pid(const struct child *c, int x);
 int wait_for(int x, int max); /* one exitfd_wait, and what it gave */
 int wait_once(int x);         /* likewise, with any max */
 void wait_in_two_threads(void (*meanwhile)(void));
-void forget_gone(void);            /* the place of what is no more, and was told, is free again */
-void clear(void);                  /* until all that is due was told, and no more than that */
+void forget_gone(void);            /* the place of what is no more, and was reported, is free again */
+void clear(void);                  /* until all that is due was reported, and no more than that */
 void job_changed(struct child *c); /* stopped or continued */
-void no_job_must(void);            /* be told: who watches has changed, or SIGCHLD is ignored */
+void no_job_must(void);            /* be reported: who watches has changed, or SIGCHLD is ignored */
 
 #endif

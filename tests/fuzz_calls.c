@@ -51,10 +51,8 @@ void kill_group(struct child *c)
 {
     int x = (int)below(2);
 
-    if (c->state == NONE || c->pid == 0)
-        return;
-    c = named(c, x);
-    if (c->watching[x] == DISCARDED)
+    c = to_signal(c, x);
+    if (c == NULL)
         return;
     int error = exitfd_kill(exitfds[x], -c->pid, 0);
     say("kill the group of %d by %d: %d", number(c), x, error);

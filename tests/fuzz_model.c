@@ -35,7 +35,7 @@ static bool is_job_observed(void)
     return false;
 }
 
-/* It must be told by its only watch. Of several the first may take it, and with an observer it may have come back. */
+/* It must be reported by its only watch. Of several the first may take it, and with an observer it may have come back. */
 void job_changed(struct child *c)
 {
     for (int x = 0; x < 2; x++) {
@@ -99,7 +99,7 @@ static bool must_be_readable(int x)
 }
 
 /* What other code reaped, and has no pidfd here, is found some time. */
-static bool must_be_told(const struct child *c, int x)
+static bool must_be_reported(const struct child *c, int x)
 {
     if (signal_lost[x])
         return false;
@@ -118,16 +118,16 @@ static int count_watches(int x)
 
 /*
  * After a wait for which the fd was readable: a continued child makes no sign before it runs, and that may be long after
- * waitid has told of it.
+ * waitid has reported it.
  */
 static void grow_old(int x)
 {
     int limit = CALLS_PER_WATCH * count_watches(x);
 
     for (struct child *c = children; c < children + CHILDREN; c++) {
-        c->age[x] = must_be_told(c, x) ? c->age[x] + 1 : 0;
-        CHECK((int)c->age[x] <= limit + 1, "what became of %d was not told in %u calls, max %d", number(c), c->age[x],
-              limit);
+        c->age[x] = must_be_reported(c, x) ? c->age[x] + 1 : 0;
+        CHECK((int)c->age[x] <= limit + 1, "what became of %d was not reported in %u calls, max %d", number(c),
+              c->age[x], limit);
     }
 }
 
@@ -144,7 +144,7 @@ static void take_job(struct child *c, int x, const struct exitfd_event *event)
 {
     bool stop = event->code == CLD_STOPPED;
 
-    CHECK(c->job_may[x], "not asked for, told twice, or no more");
+    CHECK(c->job_may[x], "not asked for, reported twice, or no more");
     CHECK(c->state == (stop ? STOPPED : ALIVE), "it is in state %d", c->state);
     CHECK(event->status == (stop ? SIGSTOP : SIGCONT) && event->origin == EXITFD_PEEKED, "a job event that is not so");
     c->job_may[x] = c->job_must[x] = false;
@@ -175,7 +175,7 @@ static void take(int x, const struct exitfd_event *event)
     }
     say("  event of %d: pid %d code %d status %d origin %d", number(c), (int)event->pid, event->code, event->status,
         event->origin);
-    CHECK(c->watching[x] == OWNED || c->watching[x] == OBSERVED, "nobody asked, or it is told twice");
+    CHECK(c->watching[x] == OWNED || c->watching[x] == OBSERVED, "nobody asked, or it is reported twice");
     CHECK(event->pid == c->pid, "pid %d instead of %d", (int)event->pid, (int)c->pid);
     if (event->code == CLD_STOPPED || event->code == CLD_CONTINUED) {
         take_job(c, x, event);
@@ -303,8 +303,8 @@ static bool needs_sigchld(int x)
     return needs;
 }
 
-/* Until all is told; then the fd is quiet. */
-static void settle(int x)
+/* Until all is reported; then the fd is quiet. */
+static void take_until_quiet(int x)
 {
     for (int rounds = 0; is_due(x); rounds++) {
         CHECK(rounds < 4000, "an event in %d is lost", x);
@@ -343,9 +343,9 @@ void forget_gone(void)
 void clear(void)
 {
     do {
-        settle(0);
-        settle(1);
-    } while (is_due(0) || is_due(1)); /* what one has told of may be an orphan of the other now */
+        take_until_quiet(0);
+        take_until_quiet(1);
+    } while (is_due(0) || is_due(1)); /* what one has reported may be an orphan of the other now */
     for (struct child *c = children; c < children + CHILDREN; c++)
         for (int x = 0; x < 2; x++)
             if (c->watching[x] == DISCARDED)

@@ -194,7 +194,7 @@ void add(struct child *c)
         watched(c, x, observe ? OBSERVED : OWNED, jobs);
 }
 
-/* Not one that may be told of at the same time, nor one that a thread may take for an orphan. */
+/* Not one that may be reported at the same time, nor one that a thread may take for an orphan. */
 static void add_a_living_one(void)
 {
     struct child *c = &children[below(CHILDREN)];
@@ -238,13 +238,19 @@ void discard(struct child *c)
     end_watch(c, true);
 }
 
+struct child *to_signal(struct child *c, int x)
+{
+    if (c->state == NONE || c->pid == 0)
+        return NULL;
+    c = named(c, x);
+    return c->watching[x] == DISCARDED ? NULL : c;
+}
+
 void kill_child(struct child *c)
 {
     int x = (int)below(2);
-    if (c->state == NONE || c->pid == 0)
-        return;
-    c = named(c, x);
-    if (c->watching[x] == DISCARDED)
+    c = to_signal(c, x);
+    if (c == NULL)
         return;
     say("kill %d by %d", number(c), x);
     int error = exitfd_kill(exitfds[x], c->pid, 0);

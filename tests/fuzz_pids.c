@@ -51,7 +51,7 @@ static bool has_pidfds(const struct child *c)
     return (!c->watching[0] || c->has_pidfd[0]) && (!c->watching[1] || c->has_pidfd[1]);
 }
 
-/* Without a pidfd only a child that the library starts is told from the one before it. */
+/* Without a pidfd only a child that the library starts is kept apart from the one before it. */
 void reuse_pid(struct child *c)
 {
     struct child *later = find_free();

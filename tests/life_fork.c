@@ -193,7 +193,7 @@ static int compare_with_epoll_slot(int set, int fd)
 }
 
 /* io_uring has no epoll set that lists them. */
-static void expect_copies_to_be_told(struct exitfd *x, pid_t pid)
+static void expect_copies_to_be_reported(struct exitfd *x, pid_t pid)
 {
     int pidfd = exitfd_get_pidfd(x, pid);
     if (pidfd < 0 || !backend_is("pidfd"))
@@ -214,7 +214,7 @@ TEST(fork, a_close_in_the_child_closes_its_copies_of_the_pidfds)
     for (int i = 0; i < WATCHED; i++) {
         pid_t pid = start_child(&gate, 3);
         CHECK_EQ(exitfd_add(x, pid, 0, x), 0);
-        expect_copies_to_be_told(x, pid);
+        expect_copies_to_be_reported(x, pid);
         pidfds[i] = exitfd_get_pidfd(x, pid);
     }
     pid_t pid = fork_guarded();
@@ -240,7 +240,7 @@ TEST(fork, a_close_in_the_child_spares_a_pidfd_of_its_own_with_the_same_number)
     struct exitfd *x = open_exitfd();
     pid_t watched = start_paused();
     CHECK_EQ(exitfd_add(x, watched, 0, x), 0);
-    expect_copies_to_be_told(x, watched);
+    expect_copies_to_be_reported(x, watched);
     int pidfd = exitfd_get_pidfd(x, watched);
     pid_t pid = fork_guarded();
     if (pid == 0) {
@@ -347,7 +347,7 @@ TEST(fork, down_to_the_great_grandchild_each_has_its_own)
     exitfd_close(x);
 }
 
-static void expect_told_in_daemon(struct exitfd *x, pid_t pid, int from_daemon)
+static void expect_report_in_daemon(struct exitfd *x, pid_t pid, int from_daemon)
 {
     int failed = -1;
     expect_success(pid);
@@ -381,7 +381,7 @@ TEST(fork, a_daemon_that_forks_twice_after_the_open_gets_ESTALE)
         _exit(0);
     }
     close(ends[1]);
-    expect_told_in_daemon(x, pid, ends[0]);
+    expect_report_in_daemon(x, pid, ends[0]);
 }
 
 TEST(fork, a_daemon_made_by_daemon_gets_ESTALE)
@@ -395,5 +395,5 @@ TEST(fork, a_daemon_made_by_daemon_gets_ESTALE)
         work_as_daemon(x, ends[1]);
     }
     close(ends[1]);
-    expect_told_in_daemon(x, pid, ends[0]);
+    expect_report_in_daemon(x, pid, ends[0]);
 }

@@ -34,21 +34,21 @@ static void kill_and_expect(struct exitfd *x, pid_t pid)
     CHECK_EQ(exitfd_kill(x, pid, SIGKILL), 0);
     struct exitfd_event event = wait_event(x);
     expect_event(&event, pid, CLD_KILLED, SIGKILL, EXITFD_REAPED, x);
-    expect_settled(x);
+    expect_quiet_soon(x);
 }
 
 TEST(jobcontrol, stop_continue_and_exit_come_in_order)
 {
     struct exitfd *x = open_exitfd();
     pid_t pid = watch_paused(x, BOTH);
-    expect_settled(x);
+    expect_quiet_soon(x);
     for (int i = 0; i < 20; i++) {
         CHECK_EQ(exitfd_kill(x, pid, SIGSTOP), 0);
         expect_stopped(x, pid);
-        expect_settled(x);
+        expect_quiet_soon(x);
         CHECK_EQ(exitfd_kill(x, pid, SIGCONT), 0);
         expect_continued(x, pid);
-        expect_settled(x);
+        expect_quiet_soon(x);
     }
     kill_and_expect(x, pid);
     exitfd_close(x);
@@ -87,11 +87,11 @@ TEST(jobcontrol, only_what_was_asked_for_is_reported)
     for (int i = 0; i < 3; i++)
         stop_child(all[i]);
     expect_stopped(x, stops);
-    expect_settled(x);
+    expect_quiet_soon(x);
     for (int i = 0; i < 3; i++)
         continue_child(all[i]);
     expect_continued(x, continues);
-    expect_settled(x);
+    expect_quiet_soon(x);
     for (int i = 0; i < 3; i++)
         kill_and_expect(x, all[i]);
     exitfd_close(x);
@@ -106,7 +106,7 @@ TEST(jobcontrol, a_child_stopped_and_continued_unseen_gives_the_continue_alone)
         continue_child(pid);
     }
     expect_continued(x, pid);
-    expect_settled(x);
+    expect_quiet_soon(x);
     kill_and_expect(x, pid);
     exitfd_close(x);
 }
@@ -120,7 +120,7 @@ TEST(jobcontrol, a_child_continued_and_stopped_unseen_gives_the_stop_alone)
     continue_child(pid);
     stop_child(pid);
     expect_stopped(x, pid);
-    expect_settled(x);
+    expect_quiet_soon(x);
     kill_and_expect(x, pid);
     exitfd_close(x);
 }
@@ -131,7 +131,7 @@ TEST(jobcontrol, a_stop_that_is_over_is_not_reported)
     pid_t pid = watch_paused(x, EXITFD_STOPPED);
     stop_child(pid);
     continue_child(pid);
-    expect_settled(x);
+    expect_quiet_soon(x);
     kill_and_expect(x, pid);
     exitfd_close(x);
 }
@@ -145,7 +145,7 @@ TEST(jobcontrol, one_that_died_meanwhile_gives_only_its_exit)
     wait_until_zombie(pid);
     struct exitfd_event event = wait_event(x);
     expect_event(&event, pid, CLD_KILLED, SIGKILL, EXITFD_REAPED, x);
-    expect_settled(x);
+    expect_quiet_soon(x);
     exitfd_close(x);
 }
 
@@ -156,7 +156,7 @@ TEST(jobcontrol, a_child_that_was_stopped_before_the_add_is_reported)
     stop_child(pid);
     CHECK_EQ(exitfd_add(x, pid, BOTH, x), 0);
     expect_stopped(x, pid);
-    expect_settled(x);
+    expect_quiet_soon(x);
     kill_and_expect(x, pid);
     exitfd_close(x);
 }
@@ -168,24 +168,24 @@ TEST(jobcontrol, an_observer_sees_them_and_the_owner_can_wait_for_them)
     int status;
     kill(pid, SIGSTOP);
     expect_stopped(x, pid);
-    expect_settled(x);
+    expect_quiet_soon(x);
     CHECK_EQ(waitpid(pid, &status, WUNTRACED), pid);
     CHECK(WIFSTOPPED(status));
     kill(pid, SIGCONT);
     expect_continued(x, pid);
-    expect_settled(x);
+    expect_quiet_soon(x);
     CHECK_EQ(waitpid(pid, &status, WCONTINUED), pid);
     CHECK(WIFCONTINUED(status));
     kill(pid, SIGKILL);
     struct exitfd_event event = wait_event(x);
     expect_event(&event, pid, CLD_KILLED, SIGKILL, EXITFD_PEEKED, x);
-    expect_settled(x);
+    expect_quiet_soon(x);
     reap(pid);
     exitfd_close(x);
 }
 
 /* first_observer 0: no watch owns the child, which the test reaps. */
-static void all_are_told_once(int first_observer)
+static void all_are_reported_once(int first_observer)
 {
     struct exitfd *all[] = { open_exitfd(), open_exitfd(), open_exitfd() };
     pid_t pid = start_paused();
@@ -199,13 +199,13 @@ static void all_are_told_once(int first_observer)
         for (int i = 3; i-- > 0;)
             expect_continued(all[i], pid);
         for (int i = 0; i < 3; i++)
-            expect_settled(all[i]);
+            expect_quiet_soon(all[i]);
     }
     kill(pid, SIGTERM);
     for (int i = 3; i-- > 0;) {
         struct exitfd_event event = wait_event(all[i]);
         expect_event(&event, pid, CLD_KILLED, SIGTERM, i >= first_observer ? EXITFD_PEEKED : EXITFD_REAPED, all[i]);
-        expect_settled(all[i]);
+        expect_quiet_soon(all[i]);
     }
     if (first_observer == 0)
         reap(pid);
@@ -215,12 +215,12 @@ static void all_are_told_once(int first_observer)
 
 TEST(jobcontrol, of_several_observers_each_gets_it_once)
 {
-    all_are_told_once(0);
+    all_are_reported_once(0);
 }
 
 TEST(jobcontrol, an_owner_and_its_observers_each_get_it_once)
 {
-    all_are_told_once(1);
+    all_are_reported_once(1);
 }
 
 TEST(jobcontrol, many_children_at_once_each_report_their_own)
@@ -245,7 +245,7 @@ TEST(jobcontrol, many_children_at_once_each_report_their_own)
             sum += events[i].pid - pids[i];
         }
         CHECK_EQ(sum, 0, "somebody was reported twice");
-        expect_settled(x);
+        expect_quiet_soon(x);
     }
     exitfd_close(x);
 }
@@ -372,12 +372,12 @@ TEST(jobcontrol, a_disposition_that_is_put_back_hides_no_stop)
     struct sigaction before;
     CHECK_EQ(sigaction(SIGCHLD, NULL, &before), 0);
     pid_t pid = watch_paused(x, BOTH);
-    expect_settled(x);
+    expect_quiet_soon(x);
     CHECK_EQ(sigaction(SIGCHLD, &before, NULL), 0);
     stop_child(pid);
     struct exitfd_event event = call_until_event(x);
     expect_event(&event, pid, CLD_STOPPED, SIGSTOP, EXITFD_PEEKED, x);
-    expect_settled(x);
+    expect_quiet_soon(x);
     continue_child(pid);
     event = call_until_event(x);
     expect_event(&event, pid, CLD_CONTINUED, SIGCONT, EXITFD_PEEKED, x);

@@ -78,7 +78,7 @@ TEST(orphans_hidden, by_a_zombie_that_another_exitfd_discards)
     if (early == 0)
         event = wait_event(x);
     expect_exited(&event, orphan, 47, x);
-    expect_settled(x);
+    expect_quiet_soon(x);
     close_gate(&gate);
     exitfd_close(y);
     exitfd_close(x);
@@ -92,12 +92,12 @@ TEST(orphans_hidden, by_the_watch_of_another_exitfd_until_that_is_closed)
     CHECK_EQ(exitfd_add(y, pid, 0, y), 0);
     wait_until_zombie(pid);
     wait_readable(exitfd_get_fd(x));
-    expect_settled(x);
+    expect_quiet_soon(x);
     exitfd_close(y);
     wait_readable(exitfd_get_fd(x));
     struct exitfd_event event = wait_event(x);
     expect_exited(&event, pid, 50, x);
-    expect_settled(x);
+    expect_quiet_soon(x);
     exitfd_close(x);
 }
 
@@ -184,7 +184,7 @@ static void orphan_with_the_pid_of_a_stolen_child(void)
 TEST(orphans_hidden, by_the_watch_of_a_stolen_child_with_its_pid)
 {
     if (!tracks_by_pidfd())
-        SKIP("no pidfd: a stolen child cannot be told from a later child with its pid");
+        SKIP("no pidfd: a stolen child cannot be kept apart from a later child with its pid");
     run_as_pid_1(orphan_with_the_pid_of_a_stolen_child,
                  "unshare(CLONE_NEWPID) or writing to /proc/sys/kernel/ns_last_pid is not permitted here");
 }
@@ -224,7 +224,7 @@ TEST(orphans_hidden, by_a_zombie_where_another_thread_has_forked_it)
     }
     let_through(&forker.done, 1);
     join_helper(&helper);
-    expect_settled(x);
+    expect_quiet_soon(x);
     close_gate(&forker.forked);
     close_gate(&forker.done);
     exitfd_close(y);

@@ -366,7 +366,7 @@ static void observed_then_added(void)
 static void skip_unless_by_pidfd(void)
 {
     if (!tracks_by_pidfd())
-        SKIP("no pidfd: a stolen child cannot be told from a later child with its pid");
+        SKIP("no pidfd: a stolen child cannot be kept apart from a later child with its pid");
 }
 
 static void run_where_pids_can_be_chosen(void (*body)(void))

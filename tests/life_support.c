@@ -16,7 +16,7 @@ struct exitfd_event call_until_event(struct exitfd *x)
     return wait_event_by_calling(x, &epipes);
 }
 
-void expect_settled(struct exitfd *x)
+void expect_quiet_soon(struct exitfd *x)
 {
     int looks = 0;
     do {

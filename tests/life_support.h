@@ -11,7 +11,7 @@
 /* wait_event for where nothing makes the fd readable, as under SIG_IGN on the self-pipe back end. */
 struct exitfd_event call_until_event(struct exitfd *x);
 /* expect_quiet after a SIGCHLD may come for a change that was seen already: the fd is quiet after a call or two. */
-void expect_settled(struct exitfd *x);
+void expect_quiet_soon(struct exitfd *x);
 
 pid_t spawn_shell(struct exitfd *x, const char *script, unsigned flags, void *data);
 

@@ -275,7 +275,7 @@ static void after_a_fork(void)
  * A child that goes on with the loop as if nothing were. Not on signalfd, whose fd shows a forked child its own signals,
  * as exitfd.h says.
  */
-static void a_stale_one_is_told_once(void)
+static void a_stale_one_is_reported_once(void)
 {
     struct exitfd *x = open_exitfd();
     if (!side->after_fork || strcmp(exitfd_get_backend(x), "signalfd") == 0) {
@@ -323,7 +323,7 @@ int loops_main(int argc, char *argv[], const struct side *of, const struct tap_c
         { "two_loops_and_two_in_one", two_loops_and_two_in_one },
         { "many_children", many_children },
         { "after_a_fork", after_a_fork },
-        { "a_stale_one_is_told_once", a_stale_one_is_told_once },
+        { "a_stale_one_is_reported_once", a_stale_one_is_reported_once },
         { "what_cannot_be_attached", what_cannot_be_attached },
     };
     size_t own = 9;

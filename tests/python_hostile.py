@@ -126,7 +126,7 @@ class Open(Clean):
             self.x.add(pid, exitfd.OBSERVE, data)
         return children
 
-    def assert_told_once(self, events: list, children: dict) -> None:
+    def assert_reported_once(self, events: list, children: dict) -> None:
         self.assertEqual(sorted(event.pid for event in events), sorted(children))
         for event in events:
             self.assertIs(event.data, children[event.pid])
@@ -166,7 +166,7 @@ class Raising(Open):
         if len(events) < len(children):
             self.assertEqual(select.select([self.x], [], [], DEADLINE)[0], [self.x])
         events += self.take_all()
-        self.assert_told_once(events, children)
+        self.assert_reported_once(events, children)
         self.assert_nothing_is_left()
 
     def test_in_a_wait(self) -> None:
@@ -208,7 +208,7 @@ class Raising(Open):
         self.left_by_an_exception()
         self.x.close()
         events = [event for _ in children for event in self.x.wait(timeout=0)]
-        self.assert_told_once(events, children)
+        self.assert_reported_once(events, children)
         with self.assertRaises(ValueError):
             self.x.wait(timeout=0)
 
@@ -237,12 +237,12 @@ class Raising(Open):
         self.assertEqual(self.take_all(), [])
         self.assert_nothing_is_left()
 
-    def tell_polls(self, told: queue.Queue):
+    def tell_polls(self, polls: queue.Queue):
         real = select.poll
 
         def poll():
             if threading.current_thread() is not threading.main_thread():
-                told.put("polls")
+                polls.put("polls")
             return real()
         return poll
 
@@ -357,7 +357,7 @@ class Handlers(Open):
             finally:
                 sys.settrace(None)
             events += [event for more in acted for event in more] + self.take_all()
-            self.assert_told_once(events, children)
+            self.assert_reported_once(events, children)
             self.assert_nothing_is_left()
             if not acted:
                 return
@@ -411,7 +411,7 @@ class Loops(Open):
             for pid in children.keys() - {event.pid for event in events}:
                 self.x.kill(pid, 0)
             events += list(self.x)
-            self.assert_told_once(events, children)
+            self.assert_reported_once(events, children)
             self.assert_nothing_is_left()
 
     def test_the_end_of_the_last_watch_ends_the_loop_of_another_thread(self) -> None:
@@ -538,7 +538,7 @@ class Threads(Open):
             for thread in threads:
                 thread.join(DEADLINE)
             events += self.take_all()
-            self.assert_told_once(events, children)
+            self.assert_reported_once(events, children)
             self.assert_nothing_is_left()
 
 

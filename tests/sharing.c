@@ -244,7 +244,7 @@ TEST(sharing, copy_in_a_forked_child_is_stale_and_closing_it_harms_nothing)
     close_gate(&gate);
 }
 
-static void told_after_the_reap_of_another(unsigned flags)
+static void reported_after_the_reap_of_another(unsigned flags)
 {
     enum {
         others = 20,
@@ -284,12 +284,12 @@ static void told_after_the_reap_of_another(unsigned flags)
 
 TEST(sharing, an_observer_gets_at_once_what_an_owner_has_reaped)
 {
-    told_after_the_reap_of_another(EXITFD_OBSERVE);
+    reported_after_the_reap_of_another(EXITFD_OBSERVE);
 }
 
 TEST(sharing, of_two_owners_the_second_gets_at_once_what_the_first_has_reaped)
 {
-    told_after_the_reap_of_another(0);
+    reported_after_the_reap_of_another(0);
 }
 
 /* One handler serves both, and must take stops for the one while the other does without. */
@@ -301,7 +301,7 @@ TEST(sharing, a_stop_is_reported_beside_an_exitfd_that_asks_for_none)
         pid_t pid = start_paused();
         CHECK_EQ(exitfd_add(stops, pid, EXITFD_STOPPED, stops), 0);
         CHECK_EQ(exitfd_add(plain, -1, 0, plain), 0);
-        expect_settled(stops);
+        expect_quiet_soon(stops);
         kill(pid, SIGSTOP);
         wait_readable(exitfd_get_fd(stops));
         struct exitfd_event event = wait_event(stops);
@@ -316,7 +316,7 @@ TEST(sharing, a_stop_is_reported_beside_an_exitfd_that_asks_for_none)
 }
 
 /* More than are noted of what is reaped here. A sibling lives on, or else each look would find that there is no child. */
-static void told_after_very_many_reaps_of_another(unsigned flags)
+static void reported_after_very_many_reaps_of_another(unsigned flags)
 {
     enum {
         taken = 300
@@ -356,10 +356,10 @@ static void told_after_very_many_reaps_of_another(unsigned flags)
 
 TEST(sharing, an_observer_gets_all_of_very_many_that_an_owner_has_reaped)
 {
-    told_after_very_many_reaps_of_another(EXITFD_OBSERVE);
+    reported_after_very_many_reaps_of_another(EXITFD_OBSERVE);
 }
 
 TEST(sharing, of_two_owners_the_second_gets_all_of_very_many_that_the_first_has_reaped)
 {
-    told_after_very_many_reaps_of_another(0);
+    reported_after_very_many_reaps_of_another(0);
 }

@@ -157,7 +157,7 @@ TEST(coexist, a_handler_that_replaces_ours_is_reported_once_and_never_clobbered)
     CHECK_EQ(exitfd_add(x, pid, 0, NULL), 0);
     struct exitfd_event event;
     CHECK_EQ(exitfd_wait(x, &event, 1, 0), -EPIPE);
-    CHECK_EQ(exitfd_wait(x, &event, 1, 0), 0, "told twice");
+    CHECK_EQ(exitfd_wait(x, &event, 1, 0), 0, "reported twice");
 
     let_through(&gate, 1);
     wait_until_zombie(pid);
@@ -184,19 +184,19 @@ TEST(coexist, a_replaced_handler_is_reported_once_however_many_children_come_aft
 {
     struct exitfd *x = open_selfpipe();
     struct gate gate = open_gate();
-    int told = 0;
+    int reported = 0;
     set_sigchld(count_plain, SA_RESTART);
     for (int status = 0; status < 3; status++) {
         struct exitfd_event event;
         pid_t pid = start_child(&gate, status);
         CHECK_EQ(exitfd_add(x, pid, 0, NULL), 0);
-        told += exitfd_wait(x, &event, 1, 0) == -EPIPE;
+        reported += exitfd_wait(x, &event, 1, 0) == -EPIPE;
         let_through(&gate, 1);
         wait_until_zombie(pid);
         CHECK_EQ(exitfd_wait(x, &event, 1, 0), 1);
-        told += exitfd_wait(x, &event, 1, 0) == -EPIPE;
+        reported += exitfd_wait(x, &event, 1, 0) == -EPIPE;
     }
-    CHECK_EQ(told, 1, "told %d times", told);
+    CHECK_EQ(reported, 1, "reported %d times", reported);
     exitfd_close(x);
     close_gate(&gate);
 }
@@ -264,15 +264,15 @@ static void expect_each_called_once(int tops_in_place)
 }
 
 /* exitfd cannot know whether the one on top chains, and may say so once. */
-static void expect_served_from_below(struct exitfd *x, int status, bool may_be_told)
+static void expect_served_from_below(struct exitfd *x, int status, bool may_be_reported)
 {
     struct gate gate = open_gate();
     struct exitfd_event event;
     pid_t pid = start_child(&gate, status);
     CHECK_EQ(exitfd_add(x, pid, 0, NULL), 0);
     int ret = exitfd_wait(x, &event, 1, 0);
-    CHECK(ret == 0 || (ret == -EPIPE && may_be_told), "exitfd_wait: %d", ret);
-    CHECK_EQ(exitfd_wait(x, &event, 1, 0), 0, "told twice");
+    CHECK(ret == 0 || (ret == -EPIPE && may_be_reported), "exitfd_wait: %d", ret);
+    CHECK_EQ(exitfd_wait(x, &event, 1, 0), 0, "reported twice");
     CHECK(!is_readable(exitfd_get_fd(x)));
     let_through(&gate, 1);
     event = wait_event(x);

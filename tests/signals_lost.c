@@ -105,7 +105,7 @@ TEST(signal_lost, and_so_are_orphans)
 {
     struct exitfd *x = open_for_truth();
     CHECK_EQ(exitfd_add(x, -1, 0, x), 0);
-    expect_settled(x);
+    expect_quiet_soon(x);
     struct sigaction found = lose_sigchld();
     let_it_notice(x);
     pid_t pid = start_child_exit(8);
@@ -123,7 +123,7 @@ TEST(signal_lost, a_blocked_wait_for_orphans_does_not_spin)
     struct exitfd *x = open_for_truth();
     struct exitfd_event event;
     CHECK_EQ(exitfd_add(x, -1, 0, x), 0);
-    expect_settled(x);
+    expect_quiet_soon(x);
     lose_sigchld();
     let_it_notice(x);
     wait_calls = 0;
@@ -143,7 +143,7 @@ TEST(signal_lost, it_says_so_where_only_orphans_are_waited_for)
     struct exitfd *x = open_for_truth();
     struct exitfd_event event;
     CHECK_EQ(exitfd_add(x, -1, 0, x), 0);
-    expect_settled(x);
+    expect_quiet_soon(x);
     set_sigchld(host_handler, SA_RESTART);
     CHECK_EQ(exitfd_wait(x, &event, 1, 0), backend_is("self-pipe") ? -EPIPE : 0);
     expect_no_event(x);
@@ -203,12 +203,12 @@ TEST(signal_lost, once_SIGCHLD_arrives_again_it_sleeps_through)
     const int window_ms = 550, most = 2;
     struct exitfd *x = open_for_truth();
     CHECK_EQ(exitfd_add(x, -1, 0, x), 0);
-    expect_settled(x);
+    expect_quiet_soon(x);
     struct sigaction found = lose_sigchld();
     let_it_notice(x);
     restore_sigchld(&found);
     let_it_notice(x);
-    expect_settled(x);
+    expect_quiet_soon(x);
     int wakes = count_wakes(x, window_ms);
     CHECK(wakes <= most, "%d wake-ups in %d ms", wakes, window_ms);
     exitfd_close(x);
@@ -242,7 +242,7 @@ TEST(signal_lost, an_orphan_is_reported_though_sigchld_was_ignored_for_a_moment)
     struct exitfd_event event;
 
     CHECK_EQ(exitfd_add(x, -1, 0, &data), 0);
-    expect_settled(x);
+    expect_quiet_soon(x);
     pid_t pid = start_child_exit(7);
     wait_until_zombie(pid);
     struct sigaction found = current_disposition();

@@ -54,7 +54,7 @@ struct sleeper {
     int pipe_ends[2];
 };
 
-static void *sleep_until_told(void *argument)
+static void *sleep_until_reported(void *argument)
 {
     struct sleeper *sleeper = argument;
     if (sleeper->blocks_sigchld)
@@ -71,7 +71,7 @@ static void start_sleeper(struct sleeper *sleeper, bool blocks_sigchld)
 {
     sleeper->blocks_sigchld = blocks_sigchld;
     CHECK_EQ(pipe(sleeper->pipe_ends), 0);
-    CHECK_EQ(pthread_create(&sleeper->thread, NULL, sleep_until_told, sleeper), 0);
+    CHECK_EQ(pthread_create(&sleeper->thread, NULL, sleep_until_reported, sleeper), 0);
 }
 
 static void stop_sleeper(struct sleeper *sleeper)

@@ -17,7 +17,7 @@ TEST(start, its_exit_is_reported_with_its_data)
     CHECK_EQ(exitfd_start(x, &pid, &command, 0, x), 0);
     struct exitfd_event event = wait_event(x);
     expect_exited(&event, pid, 7, x);
-    expect_settled(x);
+    expect_quiet_soon(x);
     exitfd_close(x);
 }
 

@@ -112,7 +112,7 @@ class Lines(Words):
             (job,) = self.jobs(input=line.encode())
             self.assertEqual((job["stdout"], job["outcome"]), (output + "\n", "exited"), line)
 
-    def test_a_killed_program_is_told_as_killed(self):
+    def test_a_killed_program_is_reported_as_killed(self):
         program = f"{sys.executable} -c 'import os; os.kill(os.getpid(), 11)'"
         (job,) = self.jobs(input=program.encode())
         self.assertEqual((job["outcome"], job["signal"], job["status"]), ("killed", "SIGSEGV", None))

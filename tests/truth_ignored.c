@@ -165,8 +165,8 @@ TEST(ignored, toggled_back_before_any_call)
     toggled(false);
 }
 
-/* One of many that live on. told: SIGCHLD comes for it, so one call is enough. */
-static void one_of_many(void (*meanwhile)(void), void (*afterwards)(void), bool told)
+/* One of many that live on. reported: SIGCHLD comes for it, so one call is enough. */
+static void one_of_many(void (*meanwhile)(void), void (*afterwards)(void), bool reported)
 {
     enum {
         SIBLINGS = 30
@@ -184,7 +184,7 @@ static void one_of_many(void (*meanwhile)(void), void (*afterwards)(void), bool 
     afterwards();
     int epipes = 0;
     struct exitfd_event event;
-    if (told) {
+    if (reported) {
         wait_readable(exitfd_get_fd(x));
         CHECK_EQ(exitfd_wait(x, &event, 1, 0), 1);
     } else {

@@ -91,7 +91,7 @@ TEST(observe, own_child_that_is_a_zombie_already)
     exitfd_close(x);
 }
 
-static void expect_stop_told(struct exitfd *x, pid_t pid)
+static void expect_stop_reported(struct exitfd *x, pid_t pid)
 {
     stop_child(pid);
     struct exitfd_event event = wait_event(x);
@@ -107,7 +107,7 @@ TEST(observe, after_the_close_of_an_observer_of_stops_each_stop_of_another_child
     CHECK_EQ(exitfd_add(owner, pid, EXITFD_STOPPED, owner), 0);
     exitfd_close(observer);
     for (int i = 0; i < 3; i++) {
-        expect_stop_told(owner, pid);
+        expect_stop_reported(owner, pid);
         continue_child(pid);
     }
     CHECK_EQ(exitfd_remove(owner, pid), 0);

@@ -87,7 +87,7 @@ static void refuse_every_wait(int error)
     CHECK_EQ(r.waited[0], -ENOTSUP);
     CHECK_EQ(r.waited[1], -ENOTSUP);
     CHECK_EQ(r.polled, -ENOTSUP);
-    CHECK(r.readable, "told, and silent from then on");
+    CHECK(r.readable, "reported, and silent from then on");
     bool has_pidfd = backend_is("pidfd") || backend_is("io_uring");
     CHECK_EQ(r.added, -EPERM);
     CHECK_EQ(r.observed, has_pidfd ? 0 : -EPERM);

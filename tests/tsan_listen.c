@@ -29,13 +29,13 @@ static struct exitfd_event next_in_a_blocked_wait(struct exitfd *x)
 static void *stop_and_continue(void *unused)
 {
     struct exitfd *x = open_exitfd();
-    const int told_status = status_of_a_stop();
+    const int reported_status = status_of_a_stop();
     for (int round = 0; round < ROUNDS; round++) {
         pid_t pid = start_sleeper();
         SOFT_CHECK(exitfd_add(x, pid, EXITFD_STOPPED, NULL) == 0);
         SOFT_CHECK(exitfd_kill(x, pid, SIGSTOP) == 0);
         struct exitfd_event event = round % 2 != 0 ? next_event(x) : next_in_a_blocked_wait(x);
-        SOFT_CHECK(is_event(&event, pid, CLD_STOPPED, told_status, EXITFD_PEEKED));
+        SOFT_CHECK(is_event(&event, pid, CLD_STOPPED, reported_status, EXITFD_PEEKED));
         SOFT_CHECK(exitfd_kill(x, pid, SIGKILL) == 0);
         event = next_event(x);
         SOFT_CHECK(is_event(&event, pid, CLD_KILLED, SIGKILL, EXITFD_REAPED));

@@ -107,7 +107,7 @@ TEST(uring_absence, a_ring_that_polls_nothing_is_enotsup)
     expect_open(-ENOTSUP);
 }
 
-/* A wait with time-out 0 returns, and the exit is told without a poll. */
+/* A wait with time-out 0 returns, and the exit is reported without a poll. */
 TEST(uring_absence, a_poll_that_is_refused_after_the_open)
 {
     struct exitfd *x = open_exitfd();
@@ -187,7 +187,7 @@ TEST(uring_absence, seccomp_that_forbids_entering_after_the_open)
     answer_system_call(SYS_io_uring_enter, EPERM);
     let_through(&gate, 1);
     CHECK_EQ(exitfd_wait(x, &event, 1, -1), -ENOTSUP);
-    CHECK(is_readable(exitfd_get_fd(x)), "told once, and silent from then on");
+    CHECK(is_readable(exitfd_get_fd(x)), "reported once, and silent from then on");
     CHECK_EQ(exitfd_wait(x, &event, 1, 0), -ENOTSUP);
     CHECK_EQ(exitfd_remove(x, pid), 0);
     reap(pid);

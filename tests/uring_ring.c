@@ -282,7 +282,7 @@ TEST(uring_ring, one_child_that_lives_on)
 
 TEST(uring_ring, one_child_that_we_trace_and_that_has_stopped)
 {
-    const struct io_uring_cqe told = { .res = 0 };
+    const struct io_uring_cqe reported = { .res = 0 };
     struct gate gate = open_gate();
     struct exitfd_event event = { .pid = 1 };
     siginfo_t info;
@@ -291,15 +291,15 @@ TEST(uring_ring, one_child_that_we_trace_and_that_has_stopped)
     CHECK_EQ(ptrace(PTRACE_SEIZE, pid, NULL, NULL), 0);
     CHECK_EQ(ptrace(PTRACE_INTERRUPT, pid, NULL, NULL), 0);
     CHECK_EQ(waitid(P_PID, (id_t)pid, &info, WSTOPPED | WNOWAIT), 0);
-    CHECK_EQ(exitfd_uring_take_child(&told, pid, 0, NULL, &event), 0);
-    CHECK_EQ(exitfd_uring_take_child(&told, pid, EXITFD_OBSERVE, NULL, &event), 0);
+    CHECK_EQ(exitfd_uring_take_child(&reported, pid, 0, NULL, &event), 0);
+    CHECK_EQ(exitfd_uring_take_child(&reported, pid, EXITFD_OBSERVE, NULL, &event), 0);
     CHECK_EQ(event.pid, 1, "written without an event");
     CHECK_EQ(waitpid(pid, &status, WNOHANG), pid, "the stop was taken away");
     CHECK(WIFSTOPPED(status));
     CHECK_EQ(ptrace(PTRACE_DETACH, pid, NULL, NULL), 0);
     let_through(&gate, 1);
     wait_until_zombie(pid);
-    CHECK_EQ(exitfd_uring_take_child(&told, pid, 0, &gate, &event), 1);
+    CHECK_EQ(exitfd_uring_take_child(&reported, pid, 0, &gate, &event), 1);
     expect_exited(&event, pid, 7, &gate);
     close_gate(&gate);
 }

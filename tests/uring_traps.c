@@ -229,7 +229,7 @@ TEST(uring_traps, a_multishot_poll_tells_of_the_state_once_and_then_of_changes)
     done = next_completion(&ring);
     CHECK(done.res == POLLIN && done.flags & IORING_CQE_F_MORE);
     io_uring_get_events(&ring);
-    CHECK(!take_completion(&ring, &done), "a readable pidfd was told twice");
+    CHECK(!take_completion(&ring, &done), "a readable pidfd was reported twice");
     reap(pid);
     if (!have_pidfs())
         SKIP("before Linux 6.9 a reap makes no edge on the pidfd");

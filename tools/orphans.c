@@ -168,11 +168,11 @@ static void reap_what_ended(struct exitfd *x, int timeout_ms, void (*tell)(const
 static bool is_told_to_end(void)
 {
     int signo;
-    bool is_told = false;
+    bool is_reported = false;
     while ((signo = signals_take())) {
-        is_told |= signo == SIGTERM || signo == SIGINT || signo == SIGHUP || signo == SIGQUIT;
+        is_reported |= signo == SIGTERM || signo == SIGINT || signo == SIGHUP || signo == SIGQUIT;
     }
-    return is_told;
+    return is_reported;
 }
 
 void end_orphans(struct exitfd *x, int64_t grace_ns, void (*tell)(const struct exitfd_event *event))

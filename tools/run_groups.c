@@ -67,11 +67,11 @@ static void note_member(int pid, pid_t group, void *context)
 /* Without a /proc that tells, each group has its time, and is gone when it was killed. */
 static void find_empty(struct groups *groups)
 {
-    const bool is_told = has_own_proc();
+    const bool is_reported = has_own_proc();
     for (size_t i = 0; i < groups->count; i++) {
-        groups->all[i].is_empty = is_told || groups->all[i].is_killed;
+        groups->all[i].is_empty = is_reported || groups->all[i].is_killed;
     }
-    if (is_told) {
+    if (is_reported) {
         for_each_member(note_member, groups);
     }
 }

@@ -786,7 +786,7 @@ class _LoopExitFd(ExitFd):
 
     def __init__(self) -> None:
         super().__init__()
-        self.untold: Dict[int, Event] = {}  # of who was cancelled at that moment
+        self.unreported: Dict[int, Event] = {}  # of who was cancelled at that moment
 
     def _event(self, raw: Any) -> Event:
         event = super()._event(raw)
@@ -796,7 +796,7 @@ class _LoopExitFd(ExitFd):
         if not future.done():
             future.set_result(event)
         elif future.cancelled() or not future.result().exited:
-            self.untold[event.pid] = event
+            self.unreported[event.pid] = event
         return event
 
     def collect(self) -> None:
@@ -865,15 +865,15 @@ async def wait_pid(pid: int, flags: int = 0) -> Event:
     try:
         exits.add(pid, flags, future)
     except (ChildProcessError, ProcessLookupError):
-        if pid not in exits.untold:
+        if pid not in exits.unreported:
             raise
-        return exits.untold.pop(pid)
-    exits.untold.pop(pid, None)  # of an earlier process with that pid
+        return exits.unreported.pop(pid)
+    exits.unreported.pop(pid, None)  # of an earlier process with that pid
     try:
         return await future
     except asyncio.CancelledError:
         if not future.cancelled():
-            exits.untold[pid] = future.result()
+            exits.unreported[pid] = future.result()
         with contextlib.suppress(FileNotFoundError):
             exits.remove(pid)
         raise

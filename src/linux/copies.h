@@ -5,7 +5,7 @@
 
 #include "backend.h"
 
-/* Closes the copies that the epoll set of x still lists, up to some 1,000. What cannot be told from an fd of the child's own stays open:
+/* Closes the copies that the epoll set of x still lists, up to some 1,000. What cannot be kept apart from an fd of the child's own stays open:
    where there is no /proc, no kcmp(2), or no epoll set. */
 void xfd_copies_close(const struct exitfd *x);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "faults_told.h"
+#include "faults_reports.h"
 
 #include "faults.h"
 #include "faults_calls.h"
@@ -73,16 +73,16 @@ bool somebody_steals(void)
            fault_is("syscall", ESRCH);
 }
 
-static struct told told[64];
-static size_t told_count;
+static struct report reports[64];
+static size_t report_count;
 
-struct told *expect_told(struct exitfd *x, pid_t pid, int code, int status, int origin)
+struct report *expect_report(struct exitfd *x, pid_t pid, int code, int status, int origin)
 {
-    told[told_count] = (struct told){ x, pid, code, status, origin, 1 };
-    return &told[told_count++];
+    reports[report_count] = (struct report){ x, pid, code, status, origin, 1 };
+    return &reports[report_count++];
 }
 
-static bool is_as_told(const struct told *t, const struct exitfd_event *event)
+static bool is_as_reported(const struct report *t, const struct exitfd_event *event)
 {
     bool is_true = event->pid == t->pid && event->code == t->code && event->status == t->status;
     if (is_true && event->origin == t->origin)
@@ -93,23 +93,23 @@ static bool is_as_told(const struct told *t, const struct exitfd_event *event)
 
 static void take_event(struct exitfd *x, const struct exitfd_event *event)
 {
-    struct told *t = event->data;
-    bool is_known = t >= told && t < told + told_count;
+    struct report *t = event->data;
+    bool is_known = t >= reports && t < reports + report_count;
 
     faults_expect(is_known && t->x == x, "an event nobody asked for: pid %d", (int)event->pid);
     if (!is_known)
         return;
-    faults_expect(is_as_told(t, event),
+    faults_expect(is_as_reported(t, event),
                   "pid %d code %d status %d origin %d instead of pid %d code %d status %d origin %d", (int)event->pid,
                   event->code, event->status, event->origin, (int)t->pid, t->code, t->status, t->origin);
-    faults_expect(t->due-- == 1, "pid %d told twice", (int)event->pid);
+    faults_expect(t->due-- == 1, "pid %d reported twice", (int)event->pid);
 }
 
 static int count_due(const struct exitfd *x)
 {
     int due = 0;
-    for (size_t i = 0; i < told_count; i++)
-        due += told[i].x == x && told[i].due > 0;
+    for (size_t i = 0; i < report_count; i++)
+        due += reports[i].x == x && reports[i].due > 0;
     return due;
 }
 
@@ -164,7 +164,7 @@ bool failed_inside(void)
     return fault_count() > failed_before;
 }
 
-void forget_told(void)
+void forget_reports(void)
 {
-    told_count = 0;
+    report_count = 0;
 }

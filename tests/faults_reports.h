@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Around each call of the library: what it may give, and what the exitfds must still tell. */
-#ifndef EXITFD_TESTS_FAULTS_TOLD_H
-#define EXITFD_TESTS_FAULTS_TOLD_H
+#ifndef EXITFD_TESTS_FAULTS_REPORTS_H
+#define EXITFD_TESTS_FAULTS_REPORTS_H
 
 #include <exitfd.h>
 #include <stdbool.h>
@@ -17,14 +17,14 @@ bool failed_inside(void); /* whether one was, since enter() */
 bool somebody_steals(void);
 
 /* What an exitfd must tell. */
-struct told {
+struct report {
     struct exitfd *x;
     pid_t pid;
     int code, status, origin;
     int due;
 };
-struct told *expect_told(struct exitfd *x, pid_t pid, int code, int status, int origin);
-void forget_told(void);
+struct report *expect_report(struct exitfd *x, pid_t pid, int code, int status, int origin);
+void forget_reports(void);
 
 /* Once, and until all that is due was reported. */
 int wait_for(struct exitfd *x, int max, int timeout);
