@@ -18,7 +18,8 @@ enum {
     WATCH_STARTED = 1 << 22,    /* bound by a start of ours, so no other start has the same child */
     WATCH_HELD = 1 << 23,       /* its event was given, and EXITFD_HOLD keeps it */
     WATCH_RECORDED = 1 << 24,   /* reaped before it was added: recorded_status is its status */
-    WATCH_ORPHAN = 1 << 25      /* of the catch-all watch: it may have another exit signal, or none */
+    WATCH_ORPHAN = 1 << 25,     /* of the catch-all watch: it may have another exit signal, or none */
+    WATCH_UNPOLLED = 1 << 26    /* the kernel refused what would report it: it is looked at now and then */
 };
 
 #define PID_LOST ((pid_t)-1) /* of a watch whose process was reaped before: no call returns its pid any more */

@@ -16,7 +16,7 @@
 
 /* Between the library and liburing. 0: not at all. */
 static int setup_error, eventfd_error;
-static bool no_waitid, no_polls;
+static bool no_waitid, no_polls, no_timers;
 
 int io_uring_queue_init(unsigned entries, struct io_uring *ring, unsigned flags)
 {
@@ -37,11 +37,11 @@ struct io_uring_probe *io_uring_get_probe_ring(struct io_uring *ring)
 }
 
 /* An operation that there is not: the kernel refuses it as one that a restriction forbids, at its submission. */
-static void refuse_polls(struct io_uring *ring)
+static void refuse(struct io_uring *ring)
 {
-    for (unsigned i = ring->sq.sqe_head; no_polls && i != ring->sq.sqe_tail; i++) {
+    for (unsigned i = ring->sq.sqe_head; i != ring->sq.sqe_tail; i++) {
         struct io_uring_sqe *sqe = &ring->sq.sqes[i & *ring->sq.kring_mask];
-        if (sqe->opcode == IORING_OP_POLL_ADD)
+        if ((no_polls && sqe->opcode == IORING_OP_POLL_ADD) || (no_timers && sqe->opcode == IORING_OP_TIMEOUT))
             sqe->opcode = UINT8_MAX;
     }
 }
@@ -49,14 +49,14 @@ static void refuse_polls(struct io_uring *ring)
 int io_uring_submit(struct io_uring *ring)
 {
     FIND_NEXT(io_uring_submit);
-    refuse_polls(ring);
+    refuse(ring);
     return next(ring);
 }
 
 int io_uring_submit_and_get_events(struct io_uring *ring)
 {
     FIND_NEXT(io_uring_submit_and_get_events);
-    refuse_polls(ring);
+    refuse(ring);
     return next(ring);
 }
 
@@ -121,6 +121,77 @@ TEST(uring_absence, a_poll_that_is_refused_after_the_open)
     let_through(&gate, 1);
     event = wait_event(x);
     expect_exited(&event, pid, 7, &gate);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
+/* A child of *child, so that no SIGCHLD of it is for us. *child ends when it has. */
+static pid_t start_grandchild(struct gate *gate, pid_t *child)
+{
+    int pid_pipe[2];
+    pid_t grandchild = 0;
+
+    CHECK_EQ(pipe(pid_pipe), 0);
+    *child = fork_guarded();
+    if (*child == 0) {
+        pid_t pid = start_child(gate, 7);
+        _exit(write(pid_pipe[1], &pid, sizeof(pid)) != sizeof(pid) || reap(pid) != 7 << 8);
+    }
+    CHECK_EQ(read(pid_pipe[0], &grandchild, sizeof(grandchild)), (ssize_t)sizeof(grandchild));
+    close(pid_pipe[0]);
+    close(pid_pipe[1]);
+    return grandchild;
+}
+
+static void expect_observed_without_poll(int timeout_ms)
+{
+    struct exitfd *x = open_exitfd();
+    struct gate gate = open_gate();
+    struct exitfd_event event;
+    pid_t child;
+    no_polls = true;
+    pid_t pid = start_grandchild(&gate, &child);
+    CHECK_EQ(exitfd_add(x, pid, EXITFD_OBSERVE, &gate), 0);
+    CHECK_EQ(exitfd_wait(x, &event, 1, 0), 0);
+    CHECK_EQ(exitfd_wait(x, &event, 1, 0), 0);
+    let_through(&gate, 1);
+    CHECK_EQ(reap(child), 0);
+    CHECK_EQ(exitfd_wait(x, &event, 1, timeout_ms), 1);
+    CHECK_EQ(event.pid, pid);
+    CHECK(event.data == &gate, "data of another watch");
+    CHECK(event.origin != EXITFD_REAPED, "origin: %d", event.origin);
+    CHECK_EQ(exitfd_remove(x, pid), -ENOENT);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
+/* No signal is to come of it: a timer of the ring has it looked at. */
+TEST(uring_absence, a_poll_of_an_observer_that_is_refused_after_the_open)
+{
+    expect_observed_without_poll(-1);
+}
+
+TEST(uring_absence, polls_and_timers_that_are_refused_after_the_open)
+{
+    no_timers = true;
+    expect_observed_without_poll(0);
+}
+
+TEST(uring_absence, a_poll_that_is_refused_where_signals_are_not_allowed)
+{
+    struct exitfd *x = open_exitfd_flags(EXITFD_URING | EXITFD_NO_SIGNALS);
+    struct gate gate = open_gate();
+    struct exitfd_event event;
+    no_polls = true;
+    pid_t pid = start_child(&gate, 7);
+    CHECK_EQ(exitfd_add(x, pid, EXITFD_HOLD, &gate), 0);
+    CHECK_EQ(exitfd_wait(x, &event, 1, 0), 0);
+    let_through(&gate, 1);
+    event = wait_event(x);
+    CHECK_EQ(event.pid, pid);
+    CHECK_EQ(exitfd_discard(x, pid), 0);
+    expect_quiet(x);
+    CHECK_EQ(waitpid(pid, NULL, WNOHANG), -1);
     close_gate(&gate);
     exitfd_close(x);
 }

@@ -24,6 +24,7 @@
 #include <stdatomic.h>
 #include <sys/eventfd.h>
 
+#define LOOK_MS 900    /* a process whose poll was refused is looked at so often */
 #define SINGLE_ADDS 16 /* so many between two waits are handed to the kernel one by one, further ones together */
 #define OP_WAITID 50   /* IORING_OP_WAITID, absent from liburing 2.3 */
 
@@ -33,11 +34,12 @@
 struct uring {
     struct io_uring opened; /* private.h: what a forked child closes. Each request writes to the other one */
     _Alignas(16) struct io_uring ring;
-    uint64_t thread; /* the only one that the kernel lets near the ring */
-    unsigned adds;   /* since the last wait */
+    uint64_t thread;   /* the only one that the kernel lets near the ring */
+    unsigned adds;     /* since the last wait */
+    unsigned unpolled; /* watches with WATCH_UNPOLLED */
     bool has_waitid;
     struct __kernel_timespec timer_time;
-    bool timer_armed;
+    bool timer_armed;    /* or refused, and so never asked for again */
     bool fd_is_readable; /* the fd was made readable for what is held back */
     bool scan_first;     /* the last call had no room for children without a pidfd, stops and orphans */
 };
@@ -201,10 +203,23 @@ static void cancel_request(struct exitfd *x, const struct watch *w)
     sqe->user_data = COMPLETION_IGNORED;
 }
 
+static void begin_looks(struct exitfd *x, struct watch *w)
+{
+    x->uring->unpolled += w->flags & WATCH_UNPOLLED ? 0 : 1;
+    w->flags |= WATCH_UNPOLLED;
+}
+
+static void end_looks(struct exitfd *x, struct watch *w)
+{
+    x->uring->unpolled -= w->flags & WATCH_UNPOLLED ? 1 : 0;
+    w->flags &= ~(uint32_t)WATCH_UNPOLLED;
+}
+
 static void end_watch(struct exitfd *x, struct watch *w, bool requested)
 {
     if (requested)
         cancel_request(x, w);
+    end_looks(x, w);
     xfd_tracking_remove(x, w);
     xfd_close_fd(&w->pidfd);
 }
@@ -213,6 +228,7 @@ static void hold(struct exitfd *x, struct watch *w, bool requested)
 {
     if (requested)
         cancel_request(x, w);
+    end_looks(x, w);
     xfd_tracking_remove(x, w);
     w->flags |= WATCH_HELD;
 }
@@ -236,45 +252,77 @@ static int take_waited(const struct watch *w, int answer, struct exitfd_event *e
     return found != 0;
 }
 
-/* The kernel has not polled, and never will. */
-static bool is_refused(const struct watch *w, int answer)
+/*
+ * The kernel refused the request, and would again. SIGCHLD takes its place, but not for an observer, whose process may be
+ * no child of ours, nor with EXITFD_NO_SIGNALS.
+ */
+static void do_without_request(struct exitfd *x, struct watch *w)
 {
-    return answer < 0 && xfd_not_here(-answer) == -ENOTSUP && !(w->flags & EXITFD_OBSERVE);
+    if (w->flags & EXITFD_OBSERVE || !xfd_subscription_is_allowed(x)) {
+        begin_looks(x, w);
+        return;
+    }
+    xfd_tracking_remove(x, w); /* it may be there for its stops */
+    xfd_close_fd(&w->pidfd);
+    xfd_tracking_add(x, w, 0, true);
 }
 
 /* It was reported too soon. 0, or -EAGAIN: the kernel could not be asked. */
 static int ask_again(struct exitfd *x, struct watch *w, bool requested, int answer)
 {
-    if (is_refused(w, answer)) {
-        xfd_tracking_remove(x, w); /* it may be there for its stops */
-        xfd_close_fd(&w->pidfd);
-    }
     /* A child that we trace ourselves has stopped: until its tracer takes that, waitid would report it again at once. */
-    if (w->pidfd < 0)
-        return xfd_tracking_add(x, w, 0, true);
+    if (answer < 0 || w->pidfd < 0) {
+        do_without_request(x, w);
+        return 0;
+    }
     /* Now for each change, beginning with what it is: nothing since the last look is missed. */
     return requested || request_poll(x, w, w->pidfd, IORING_POLL_ADD_MULTI) ? 0 : -EAGAIN;
 }
 
-/* How many events, or -EAGAIN. */
-static int finish_watch(struct exitfd *x, struct watch *w, const struct io_uring_cqe *cqe, struct exitfd_event *event)
+/* 1: it is over, and *event is filled. 0: not yet. Else -EPERM. */
+static int look(const struct watch *w, int answer, struct exitfd_event *event)
 {
-    bool requested = cqe->flags & IORING_CQE_F_MORE, reaped = cqe->res > 0 && cqe->res & POLLHUP;
+    return w->pidfd >= 0 ? xfd_child_take(w, answer > 0 && answer & POLLHUP, event) : take_waited(w, answer, event);
+}
+
+static void finish(struct exitfd *x, struct watch *w, bool requested)
+{
+    if (w->flags & EXITFD_HOLD) {
+        hold(x, w, requested);
+        return;
+    }
+    end_watch(x, w, requested);
+    xfd_watches_drop(&x->watches, w);
+}
+
+/* How many events, or -EAGAIN. */
+static int complete_one(struct exitfd *x, struct watch *w, const struct io_uring_cqe *cqe, struct exitfd_event *event)
+{
+    bool requested = cqe->flags & IORING_CQE_F_MORE;
     struct exitfd_event unreported;
     int count = w->flags & WATCH_DISCARDED ? 0 : 1;
+    int taken = look(w, cqe->res, count ? event : &unreported);
 
-    event = count ? event : &unreported;
-    int taken = w->pidfd >= 0 ? xfd_child_take(w, reaped, event) : take_waited(w, cqe->res, event);
     if (taken < 0)
         return -EAGAIN;
     if (taken == 0)
         return ask_again(x, w, requested, cqe->res);
-    if (w->flags & EXITFD_HOLD) {
-        hold(x, w, requested);
-        return count;
-    }
-    end_watch(x, w, requested);
-    xfd_watches_drop(&x->watches, w);
+    finish(x, w, requested);
+    return count;
+}
+
+static int take_unpolled(struct exitfd *x, struct exitfd_event *events, int max)
+{
+    struct watch *w;
+    int count = 0;
+
+    for (uint32_t slot = 0; count < max && x->uring->unpolled > 0 && (w = xfd_watches_iterate(&x->watches, &slot));)
+        if (w->flags & WATCH_UNPOLLED && look(w, 0, &events[count]) == 1) {
+            count += w->flags & WATCH_DISCARDED ? 0 : 1;
+            finish(x, w, false);
+        }
+    if (count > 0 && count == max)
+        wake_up(&x->wake);
     return count;
 }
 
@@ -288,26 +336,34 @@ static int complete(struct exitfd *x, struct exitfd_event *events, int max)
     while (io_uring_cq_ready(&u->ring) > 0) {
         io_uring_peek_cqe(&u->ring, &cqe);
         struct watch *w = xfd_watches_by_token(&x->watches, cqe->user_data);
-        int found = w && count == max ? -EAGAIN : w ? finish_watch(x, w, cqe, &events[count]) : 0;
+        int found = w && count == max ? -EAGAIN : w ? complete_one(x, w, cqe, &events[count]) : 0;
         if (found < 0)
             break;
         if (cqe->user_data == COMPLETION_TIMER)
-            u->timer_armed = false;
+            u->timer_armed = cqe->res != -ETIME;
         io_uring_cqe_seen(&u->ring, cqe);
         count += found;
     }
     return count;
 }
 
+static int timer_period(const struct exitfd *x)
+{
+    int period_ms = x->subscription.recheck_ms;
+
+    return period_ms == 0 && x->uring->unpolled > 0 ? LOOK_MS : period_ms;
+}
+
 static void request_timer(struct exitfd *x)
 {
     struct uring *u = x->uring;
     struct io_uring_sqe *sqe = xfd_ring_sqe(&u->ring);
+    int period_ms = timer_period(x);
 
     if (!sqe)
         return;
-    u->timer_time.tv_sec = x->subscription.recheck_ms / 1000;
-    u->timer_time.tv_nsec = x->subscription.recheck_ms % 1000 * 1000000;
+    u->timer_time.tv_sec = period_ms / 1000;
+    u->timer_time.tv_nsec = period_ms % 1000 * 1000000;
     io_uring_prep_timeout(sqe, &u->timer_time, 0, 0);
     sqe->user_data = COMPLETION_TIMER;
     u->timer_armed = true;
@@ -315,7 +371,7 @@ static void request_timer(struct exitfd *x)
 
 static bool is_timer_wanted(const struct exitfd *x)
 {
-    return x->subscription.recheck_ms > 0 && !x->uring->timer_armed;
+    return timer_period(x) > 0 && !x->uring->timer_armed;
 }
 
 static void set_recheck(struct exitfd *x, int period_ms)
@@ -339,16 +395,19 @@ static bool is_more_due(const struct exitfd *x)
     return xfd_ring_is_more_due(&x->uring->ring) || is_timer_wanted(x);
 }
 
-static int take_tracked(struct exitfd *x, struct exitfd_event *events, int max)
+/* What no request of the ring is about. */
+static int take_others(struct exitfd *x, struct exitfd_event *events, int max)
 {
     bool any = x->tracking.count > 0 || x->orphans.claimed;
-    return any ? xfd_scan_take(x, events, max, x->subscription.signal_lost, 0) : 0;
+    int count = take_unpolled(x, events, max);
+
+    return any ? count + xfd_scan_take(x, events + count, max - count, x->subscription.signal_lost, 0) : count;
 }
 
 static int take(struct exitfd *x, struct exitfd_event *events, int max)
 {
     struct uring *u = x->uring;
-    int count = u->scan_first ? take_tracked(x, events, max) : 0, error;
+    int count = u->scan_first ? take_others(x, events, max) : 0, error;
     bool room, drained = false;
 
     u->adds = 0;
@@ -363,7 +422,7 @@ static int take(struct exitfd *x, struct exitfd_event *events, int max)
     if (!room && drained)
         wake_up(&x->wake);
     if (room && !u->scan_first)
-        count += take_tracked(x, events + count, max - count);
+        count += take_others(x, events + count, max - count);
     u->scan_first = !room;
     return count == 0 && error == -ENOTSUP ? error : count;
 }
