@@ -79,7 +79,7 @@ static int sleep_until_readable(struct exitfd *x, int limit_ms)
     int readable = poll(items, count, limit_ms);
     if (readable < 0)
         readable = -errno;
-    if (x->owner != xfd_process_id())
+    if (xfd_object_is_stale(x))
         return -ESTALE;
     atomic_fetch_sub(&x->sleepers, 1);
     return readable;
@@ -97,6 +97,8 @@ static int take(struct exitfd *x, struct exitfd_event *events, int max)
     bool ended = xfd_watches_take_ended(&x->watches);
     bool due = xfd_orphans_take_due(&x->orphans);
     pthread_mutex_unlock(&x->lock);
+    if (xfd_object_is_stale(x)) /* a handler forked, and it is its child that comes back here */
+        return -ESTALE;
     if (due && count >= 0)
         count += xfd_orphans_take(x, events + count, max - count);
     else if (ended)

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Forks of unusual kinds: children that keep the fd or poll it, a handler that forks, handlers of pthread_atfork. */
 #include "life_support.h"
+#include "truth_inject.h"
 
+#include <fcntl.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -161,4 +163,42 @@ TEST(fork_adverse, an_application_may_hold_a_lock_of_its_own_around_calls_and_ta
     expect_report(x);
     alarm(0);
     exitfd_close(x);
+}
+
+static pid_t forked_inside;
+
+static void fork_inside(void)
+{
+    forked_inside = fork_guarded();
+}
+
+/* As a signal handler does that forks, and whose child returns from it. */
+static void forked_inside_our_wait(void (**hook)(void))
+{
+    struct exitfd *x = open_exitfd();
+    struct exitfd_event event;
+    int null = open("/dev/null", O_RDWR);
+    CHECK_EQ(dup2(null, 0), 0);
+    pid_t pid = start_child_exit(11);
+    CHECK_EQ(exitfd_add(x, pid, 0, x), 0);
+    wait_until_zombie(pid);
+    forked_inside = -1;
+    *hook = fork_inside;
+    int found = exitfd_wait(x, &event, 1, 30000);
+    if (forked_inside == 0)
+        _exit(found != -ESTALE ? 1 : fcntl(0, F_GETFD) < 0 ? 2 : 0);
+    CHECK_EQ(found, 1);
+    expect_exited(&event, pid, 11, x);
+    *hook = NULL;
+    if (forked_inside > 0)
+        expect_success(forked_inside);
+    close(null);
+    exitfd_close(x);
+}
+
+TEST(fork_adverse, a_child_of_a_handler_that_interrupts_a_take_gets_ESTALE_and_keeps_its_fds)
+{
+    forked_inside_our_wait(&before_reaping);
+    forked_inside_our_wait(&before_looking);
+    forked_inside_our_wait(&after_reaping);
 }

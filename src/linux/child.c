@@ -148,6 +148,13 @@ int xfd_child_take(const struct watch *w, bool reaped, struct exitfd_event *even
     return 1;
 }
 
+/* A handler may have forked in the middle of a call. In its child the watch is wiped, and its pidfd reads as stdin. */
+void xfd_child_close(struct watch *w)
+{
+    if (w->pid != 0)
+        xfd_close_fd(&w->pidfd);
+}
+
 void xfd_child_close_all(struct exitfd *x)
 {
     struct watch *w;

@@ -18,6 +18,8 @@ int xfd_child_add(struct exitfd *x, struct watch *w, int given, bool started_by_
    or the kernel does not say so yet; -EPERM: it does not let this thread wait. */
 int xfd_child_take(const struct watch *w, bool reaped, struct exitfd_event *event);
 
+void xfd_child_close(struct watch *w);
+
 /* Closes the pidfds of all watches; in a forked child those copies of them that are known to be copies. */
 void xfd_child_close_all(struct exitfd *x);
 

@@ -72,7 +72,7 @@ static void end_watch(struct exitfd *x, struct watch *w, bool in_set)
         return;
     if (in_set)
         epoll_ctl(x->fd, EPOLL_CTL_DEL, w->pidfd, NULL);
-    xfd_close_fd(&w->pidfd);
+    xfd_child_close(w);
 }
 
 static void remove_watch(struct exitfd *x, struct watch *w)

@@ -217,16 +217,16 @@ static void end_looks(struct exitfd *x, struct watch *w)
 
 static void end_watch(struct exitfd *x, struct watch *w, bool requested)
 {
-    if (requested)
+    if (requested && !xfd_object_is_stale(x))
         cancel_request(x, w);
     end_looks(x, w);
     xfd_tracking_remove(x, w);
-    xfd_close_fd(&w->pidfd);
+    xfd_child_close(w);
 }
 
 static void hold(struct exitfd *x, struct watch *w, bool requested)
 {
-    if (requested)
+    if (requested && !xfd_object_is_stale(x))
         cancel_request(x, w);
     end_looks(x, w);
     xfd_tracking_remove(x, w);
@@ -263,7 +263,7 @@ static void do_without_request(struct exitfd *x, struct watch *w)
         return;
     }
     xfd_tracking_remove(x, w); /* it may be there for its stops */
-    xfd_close_fd(&w->pidfd);
+    xfd_child_close(w);
     xfd_tracking_add(x, w, 0, true);
 }
 
@@ -326,7 +326,8 @@ static int take_unpolled(struct exitfd *x, struct exitfd_event *events, int max)
     return count;
 }
 
-/* Takes completions up to the first for which there is no room. */
+/* Takes completions up to the first for which there is no room. A handler may have forked in each system call, and where
+   this is its child the ring is wiped. */
 static int complete(struct exitfd *x, struct exitfd_event *events, int max)
 {
     struct uring *u = x->uring;
@@ -337,7 +338,7 @@ static int complete(struct exitfd *x, struct exitfd_event *events, int max)
         io_uring_peek_cqe(&u->ring, &cqe);
         struct watch *w = xfd_watches_by_token(&x->watches, cqe->user_data);
         int found = w && count == max ? -EAGAIN : w ? complete_one(x, w, cqe, &events[count]) : 0;
-        if (found < 0)
+        if (found < 0 || xfd_object_is_stale(x))
             break;
         if (cqe->user_data == COMPLETION_TIMER)
             u->timer_armed = cqe->res != -ETIME;
@@ -414,7 +415,11 @@ static int take(struct exitfd *x, struct exitfd_event *events, int max)
     u->fd_is_readable = false;
     do {
         error = turn(x);
+        if (xfd_object_is_stale(x))
+            return -ESTALE;
         count += complete(x, events + count, max - count);
+        if (xfd_object_is_stale(x))
+            return -ESTALE;
         room = error == 0 && io_uring_cq_ready(&u->ring) == 0;
         if (room)
             drained |= wake_drain(x->wake.fd);
