@@ -234,6 +234,31 @@ TEST(signal_lost, a_pending_signal_that_is_discarded)
     exitfd_close(x);
 }
 
+/* Setting SIG_IGN discards it as well, where SIGCHLD is blocked. The zombie would be reaped, a stopped child stays. */
+TEST(signal_lost, a_stop_whose_pending_signal_is_discarded)
+{
+    int epipes = 0;
+    siginfo_t info;
+    hurry = true;
+    struct exitfd *x = open_exitfd();
+    pid_t pid = start_paused();
+    CHECK_EQ(exitfd_add(x, pid, EXITFD_STOPPED, x), 0);
+    expect_quiet_soon(x);
+    CHECK_EQ(exitfd_kill(x, pid, SIGSTOP), 0);
+    CHECK_EQ(waitid(P_PID, (id_t)pid, &info, WSTOPPED | WNOWAIT), 0);
+    struct sigaction found = current_disposition();
+    set_sigchld(SIG_IGN, 0);
+    sigaction(SIGCHLD, &found, NULL);
+    if (!build_is_posix()) /* there is no timer */
+        wait_readable(exitfd_get_fd(x));
+    struct exitfd_event event = wait_event_by_calling(x, &epipes);
+    expect_event(&event, pid, CLD_STOPPED, SIGSTOP, EXITFD_PEEKED, x);
+    CHECK_EQ(exitfd_kill(x, pid, SIGKILL), 0);
+    event = wait_event(x);
+    expect_event(&event, pid, CLD_KILLED, SIGKILL, EXITFD_REAPED, x);
+    exitfd_close(x);
+}
+
 /* Setting SIG_IGN discards the signal that is pending, where SIGCHLD is blocked. */
 TEST(signal_lost, an_orphan_is_reported_though_sigchld_was_ignored_for_a_moment)
 {
