@@ -65,6 +65,7 @@ extern bool without_signals[2];
 extern int any_child; /* the exitfd that has pid -1, or -1 */
 
 unsigned below(unsigned limit); /* random, from the seed */
+pid_t reap(pid_t pid);          /* as waitpid, whatever handler of the host interrupts it */
 int number(const struct child *c);
 
 /* What is done, for who must repeat it; the first thing that is not so ends the episode. */

@@ -88,8 +88,7 @@ void add_reaped(struct child *c)
     if (pid == 0)
         _exit(7);
     int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-        ;
+    reap(pid);
     if (pidfd < 0) /* ignored, it went too fast */
         return;
     int error = exitfd_add_pidfd(exitfds[x], pidfd, how == OBSERVED ? EXITFD_OBSERVE : 0, c);

@@ -95,8 +95,7 @@ static void fork_by(unsigned way)
         ;
     CHECK(answer == 'y', "the copy is not stale: %c", answer);
     close(ends[0]);
-    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-        ;
+    reap(pid);
 }
 
 void fork_and_close(void)

@@ -28,6 +28,15 @@ unsigned below(unsigned limit)
     return (unsigned)(random_state >> 33) % limit;
 }
 
+pid_t reap(pid_t pid)
+{
+    pid_t reaped;
+
+    while ((reaped = waitpid(pid, NULL, 0)) < 0 && errno == EINTR)
+        ;
+    return reaped;
+}
+
 int number(const struct child *c)
 {
     return (int)(c - children);

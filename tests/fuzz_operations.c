@@ -131,7 +131,7 @@ void wait_until_dead(struct child *c)
 
 static void *reap_in_thread(void *argument)
 {
-    waitpid(*(pid_t *)argument, NULL, 0);
+    reap(*(pid_t *)argument);
     return NULL;
 }
 

@@ -90,8 +90,11 @@ static void steal_and_start_another(void)
         return;
     meanwhile.armed = false;
     pid_t *pid = &meanwhile.first->pid;
-    CHECK(read(meanwhile.first_pid[0], pid, sizeof(*pid)) == sizeof(*pid), "read");
-    CHECK(waitpid(*pid, NULL, 0) == *pid || errno == ECHILD, "waitpid");
+    ssize_t size;
+    while ((size = read(meanwhile.first_pid[0], pid, sizeof(*pid))) < 0 && errno == EINTR)
+        ;
+    CHECK(size == sizeof(*pid), "read");
+    CHECK(reap(*pid) == *pid || errno == ECHILD, "waitpid");
     CHECK(pthread_create(&thread, NULL, start_second, NULL) == 0, "pthread_create");
     pthread_join(thread, NULL);
 }
