@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Random operations on two exitfds and their children against a model of what must be reported:
+ * Random operations on two exitfds and their children. A model says what must be reported. What must hold:
  *
- *   - for each watch exactly one exit event, with the true status or EXITFD_UNKNOWN, and EXITFD_RECORDED where there is
- *     a record
- *   - nothing for what was removed or discarded, and nothing reaped that is not watched, unless for pid -1
- *   - no stop or continuation twice, nor one that is no more
- *   - the fd readable whenever an event is due, and no event due for more calls than exitfd_wait(3) says
- *   - the host's own SIGCHLD handlers run once for each signal, as they asked the kernel
+ *   - Each watch has exactly one exit event. Its status is true, or EXITFD_UNKNOWN. Where there is a record, it is
+ *     EXITFD_RECORDED.
+ *   - What was removed or discarded has no event. Only what is watched is reaped, and orphans for pid -1.
+ *   - No stop or continuation is reported twice, nor when it is over.
+ *   - The fd is readable whenever an event is due. No event is due for more calls than exitfd_wait(3) says.
+ *   - The host's own SIGCHLD handlers run once for each signal, as they asked the kernel.
  *
- * Children do what a pipe or a signal tells them, and each change is waited for, so the model knows their states. An
- * episode is a process of its own, with a seed of its own. fuzz_table.c lists the operations.
+ * Children do what a pipe or a signal tells them. Each change is waited for, so the model knows their states. An episode
+ * is a process of its own, with a seed of its own. fuzz_table.c lists the operations.
  */
 #ifndef EXITFD_TESTS_FUZZ_H
 #define EXITFD_TESTS_FUZZ_H

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The handler's registry, the source of src/posix itself, with handlers in other threads running beside those who listen and
- * stop listening, in every order:
+ * The registry of the SIGCHLD handler, in every order of its steps. It is the source of src/posix itself. Threads listen
+ * and stop listening, while handlers run in others. What must hold:
  *
- *   - no byte is written to an fd after xfd_sigchld_unlisten returned, nor after a call that failed: it may have been
- *     closed, and its number given to a file of somebody else;
- *   - what is written has the size that goes with the file;
- *   - a handler that starts after xfd_sigchld_listen returned, and ends before it is taken back, writes.
+ *   - No byte is written to an fd after xfd_sigchld_unlisten returned, nor after a call that failed. The fd may be closed
+ *     by then, and its number another file's.
+ *   - What is written has the size that goes with the file.
+ *   - A handler writes if it starts after xfd_sigchld_listen returned, and ends before that is taken back.
  *
- * Not here: what is installed as SIGCHLD's disposition (any number of handlers may run at any time), and fork.
+ * Not here: fork, and what is installed as SIGCHLD's disposition. handlers.c has the latter.
  */
 #include "explore.h"
 
