@@ -260,10 +260,9 @@ static int ask_again(struct exitfd *x, struct watch *w, bool requested, int answ
 static int finish_watch(struct exitfd *x, struct watch *w, const struct io_uring_cqe *cqe, struct exitfd_event *event)
 {
     bool requested = cqe->flags & IORING_CQE_F_MORE, reaped = cqe->res > 0 && cqe->res & POLLHUP;
-    struct exitfd_event unreported;
     int count = w->flags & WATCH_DISCARDED ? 0 : 1;
 
-    event = count ? event : &unreported;
+    event = count ? event : NULL;
     int taken = w->pidfd >= 0 ? xfd_child_take(w, reaped, event) : take_waited(w, cqe->res, event);
     if (taken < 0)
         return -EAGAIN;
