@@ -3,7 +3,7 @@
 
 static bool can_add(const struct implementation *how)
 {
-    return !how->add_is_spawn;
+    return !how->add_is_spawn && !how->only_starts;
 }
 
 static void take_sample(const struct implementation *how, size_t size, unsigned repeats)

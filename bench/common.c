@@ -18,7 +18,8 @@
 enum {
     SAMPLE_SECONDS = 240,
     FIGURES_MAX = 32,
-    REASON_MAX = 120
+    REASON_MAX = 120,
+    ONLY_MAX = 16
 };
 
 struct sample {
@@ -33,7 +34,8 @@ struct sample {
 
 struct options {
     struct effort effort;
-    const char *only;
+    const char *only[ONLY_MAX];
+    size_t only_count;
 };
 
 static struct sample *sample;
@@ -266,19 +268,21 @@ static void take_sample(const struct question *question, const struct implementa
 
 static bool chosen(const struct options *options, const struct question *question, const struct implementation *how)
 {
-    if (options->only != NULL && strcmp(options->only, how->name) != 0 && how != implementations[0])
-        return false;
-    return question->concerns == NULL || question->concerns(how);
+    bool named = options->only_count == 0 || how == implementations[0];
+
+    for (size_t i = 0; i < options->only_count; i++)
+        named |= strcmp(options->only[i], how->name) == 0;
+    return named && (question->concerns != NULL ? question->concerns(how) : !how->only_starts);
 }
 
 static void help(const struct question *question, const char *program)
 {
-    printf("Usage: %s [--full] [--rounds N] [--size N]... [--only IMPLEMENTATION]\n"
+    printf("Usage: %s [--full] [--rounds N] [--size N]... [--only NAME]...\n"
            "%s\n\n"
            "  --full          all sizes and rounds, in minutes instead of seconds\n"
            "  --rounds N      take N samples of each implementation and size\n"
            "  --size N        use N watched children. May be repeated\n"
-           "  --only NAME     run only this implementation, and the one it is compared with\n\n"
+           "  --only NAME     run only this implementation, and the first. May be repeated\n\n"
            "Implementations:\n",
            program, question->asks);
     for (size_t i = 0; implementations[i] != NULL; i++)
@@ -325,8 +329,8 @@ static void read_options(struct options *options, const struct question *questio
             rounds = (unsigned)number_from(optarg, "rounds");
         else if (option == 's' && sizes < SIZES_MAX)
             wanted[sizes++] = number_from(optarg, "size");
-        else if (option == 'o')
-            options->only = implementation_named(optarg);
+        else if (option == 'o' && options->only_count < ONLY_MAX)
+            options->only[options->only_count++] = implementation_named(optarg);
         else if (option == 'h') {
             help(question, argv[0]);
             exit(0);

@@ -31,7 +31,7 @@ struct question {
     const char *asks; /* one line for --help */
     struct effort quick, full;
     void (*take_sample)(const struct implementation *how, size_t size, unsigned repeats);
-    bool (*concerns)(const struct implementation *how); /* NULL: all of them */
+    bool (*concerns)(const struct implementation *how); /* NULL: all of them but those that only start */
 };
 
 int answer(const struct question *question, int argc, char **argv);

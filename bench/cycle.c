@@ -122,7 +122,7 @@ int main(int argc, char **argv)
         .name = "cycle",
         .asks =
             "N children live. One exits, is collected, a new one is watched: CPU of the loop thread, fork excluded.",
-        .quick = { .sizes = { 1, 10, 100, 1000 }, .rounds = 1, .repeats = 100 },
+        .quick = { .sizes = { 1, 10, 100, 1000 }, .rounds = 1, .repeats = 40 },
         .full = { .sizes = { 1, 10, 100, 1000, 4000, 10000 }, .rounds = 7, .repeats = 500 },
         .take_sample = take_sample,
     };

@@ -8,6 +8,11 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+/* The stack of a loop that forks is copy-on-write, too. Sixteen events fill another page of it. */
+enum {
+    EVENTS = 4
+};
+
 static struct exitfd *x;
 static int outer_epoll;
 
@@ -75,10 +80,25 @@ static void spawn(struct child *c, char *const argv[])
     die_unless_done(exitfd_start(x, &c->pid, &command, 0, c), "exitfd_start");
 }
 
+static void spawn_by_libc(struct child *c, char *const argv[])
+{
+    die_unless_done(exitfd_spawn(x, &c->pid, argv[0], NULL, NULL, argv, environ, 0, c), "exitfd_spawn");
+}
+
+static void spawn_by_fork(struct child *c, char *const argv[])
+{
+    c->pid = exitfd_fork(x, 0, c);
+    die_unless_done(c->pid, "exitfd_fork");
+    if (c->pid == 0) {
+        execv(argv[0], argv);
+        _exit(127);
+    }
+}
+
 static void take_events(int timeout_ms)
 {
-    struct exitfd_event events[16];
-    int n = exitfd_wait(x, events, 16, timeout_ms);
+    struct exitfd_event events[EVENTS];
+    int n = exitfd_wait(x, events, EVENTS, timeout_ms);
 
     if (n != -EINTR)
         die_unless_done(n, "exitfd_wait");
@@ -121,6 +141,27 @@ const struct implementation exitfd_pidfd = {
     .collect = collect,
     .close = close_exitfd,
     .spawn = spawn,
+    .can_open_again = true,
+};
+
+const struct implementation exitfd_by_spawn = {
+    .name = "exitfd_spawn",
+    .open = open_pidfd,
+    .add = add,
+    .collect = collect,
+    .close = close_exitfd,
+    .spawn = spawn_by_libc,
+    .only_starts = true,
+};
+
+const struct implementation exitfd_by_fork = {
+    .name = "exitfd_fork, exec",
+    .open = open_pidfd,
+    .add = add,
+    .collect = collect,
+    .close = close_exitfd,
+    .spawn = spawn_by_fork,
+    .only_starts = true,
 };
 
 const struct implementation exitfd_pidfd_nested = {
@@ -129,6 +170,7 @@ const struct implementation exitfd_pidfd_nested = {
     .add = add,
     .collect = collect_nested,
     .close = close_nested,
+    .can_open_again = true,
 };
 
 const struct implementation exitfd_uring = {
@@ -138,6 +180,7 @@ const struct implementation exitfd_uring = {
     .collect = collect,
     .close = close_exitfd,
     .spawn = spawn,
+    .can_open_again = true,
 };
 
 const struct implementation exitfd_signalfd = {
@@ -147,6 +190,7 @@ const struct implementation exitfd_signalfd = {
     .collect = collect,
     .close = close_exitfd,
     .spawn = spawn,
+    .can_open_again = true,
 };
 
 const struct implementation exitfd_selfpipe = {
@@ -156,4 +200,5 @@ const struct implementation exitfd_selfpipe = {
     .collect = collect,
     .close = close_exitfd,
     .spawn = spawn,
+    .can_open_again = true,
 };

@@ -85,4 +85,5 @@ const struct implementation by_hand_pidfd = {
     .collect = collect,
     .close = close_epoll,
     .spawn = spawn,
+    .can_open_again = true,
 };

@@ -133,7 +133,7 @@ void herd_open(size_t wanted)
     capacity = wanted;
     desk = shared_memory(sizeof *desk);
     desk->parent = getpid();
-    children = shared_memory(capacity * sizeof *children);
+    children = shared_memory((capacity + 1) * sizeof *children);
     slot_of_pid = shared_memory((size_t)highest_pid() * sizeof *slot_of_pid);
     breeder = fork();
     if (breeder < 0)
@@ -157,7 +157,18 @@ void herd_fork(size_t slot)
         be_a_child(c);
     }
     c->pid = pid;
-    slot_of_pid[pid] = (uint32_t)slot;
+    herd_name(c);
+}
+
+struct child *herd_program(void)
+{
+    children[capacity] = (struct child){ .order = 1 + 1 };
+    return &children[capacity];
+}
+
+void herd_name(struct child *c)
+{
+    slot_of_pid[c->pid] = (uint32_t)(c - children);
 }
 
 struct child *herd_child(size_t slot)
@@ -175,7 +186,7 @@ void herd_make(size_t first, size_t count)
         die("clone of a child of the herd");
     }
     for (size_t i = first; i < first + count; i++)
-        slot_of_pid[children[i].pid] = (uint32_t)i;
+        herd_name(&children[i]);
 }
 
 void herd_release(struct child *c)

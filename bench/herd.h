@@ -30,6 +30,10 @@ struct child *herd_child(size_t slot);
 void herd_make(size_t first, size_t count);
 void herd_fork(size_t slot); /* by this very process, as a daemon would */
 
+/* A slot beside them, for a program that exits with 1 when it likes. Its pid is named once it is known. */
+struct child *herd_program(void);
+void herd_name(struct child *c);
+
 void herd_release(struct child *c);                    /* by this thread, now */
 void herd_release_all(size_t first, size_t count);     /* by the breeder, as fast as it can */
 void herd_release_later(struct child *c, unsigned us); /* by the breeder, so that this thread is already waiting */

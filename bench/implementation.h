@@ -19,6 +19,8 @@ struct implementation {
     void (*spawn)(struct child *c, char *const argv[]);
     /* add is really a spawn, so what it costs is not compared with that of others. */
     bool add_is_spawn;
+    bool only_starts;    /* of no interest but for its spawn */
+    bool can_open_again; /* and is then another one */
 };
 
 /* Ends with NULL. The first is the limit that the others are compared with. */

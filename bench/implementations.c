@@ -1,15 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 #include "implementation.h"
 
-extern const struct implementation by_hand_pidfd, blocking_waitpid, self_pipe_scan;
+extern const struct implementation by_hand_pidfd, bare_pidfd, bare_pidfd_nested, blocking_waitpid, self_pipe_scan;
+extern const struct implementation bare_fork, exitfd_by_spawn, exitfd_by_fork;
 extern const struct implementation exitfd_pidfd, exitfd_pidfd_nested, exitfd_uring, exitfd_signalfd, exitfd_selfpipe;
 extern const struct implementation peer_libuv, peer_libev, peer_libevent, peer_glib, peer_sdevent;
 
 const struct implementation *const implementations[] = {
     &by_hand_pidfd,
+    &bare_pidfd,
+    &bare_pidfd_nested,
+    &bare_fork,
 #ifndef WITHOUT_EXITFD
     &exitfd_pidfd,
     &exitfd_pidfd_nested,
+    &exitfd_by_spawn,
+    &exitfd_by_fork,
     &exitfd_uring,
     &exitfd_signalfd,
     &exitfd_selfpipe,

@@ -55,10 +55,18 @@ static double open_fds(void)
 static void take_sample(const struct implementation *how, size_t size, unsigned repeats)
 {
     double resident, allocated, fds;
+    const char *obstacle;
 
     (void)repeats;
     open_self();
     open_with_herd(how, size);
+    if (how->can_open_again) {
+        resident = resident_bytes();
+        obstacle = how->open();
+        if (obstacle != NULL)
+            void_and_end("%s", obstacle);
+        put_figure("empty", resident_bytes() - resident);
+    }
     resident = resident_bytes();
     allocated = allocated_bytes();
     fds = open_fds();
@@ -74,7 +82,7 @@ int main(int argc, char **argv)
 {
     static const struct question question = {
         .name = "memory",
-        .asks = "N watched children: user-space memory and fds for each, beyond what an empty loop holds.",
+        .asks = "N watched children: user-space memory and fds for each, beyond an empty loop, and what that holds.",
         .quick = { .sizes = { 4000 }, .rounds = 1 },
         .full = { .sizes = { 10000, 50000 }, .rounds = 1 },
         .take_sample = take_sample,

@@ -15,6 +15,7 @@ from collections import defaultdict
 from statistics import median
 
 LIMIT = "hand-written pidfd + epoll"
+BARE, BARE_NESTED = "bare calls", "bare calls, nested"
 BLOCKED = "blocking waitpid(-1)"
 PIDFD, NESTED, URING = "exitfd pidfd", "exitfd pidfd in a loop", "exitfd io_uring"
 SIGNALFD, SELFPIPE = "exitfd signalfd", "exitfd self-pipe"
@@ -33,8 +34,8 @@ The hand-written loop does less. This is what exitfd does besides.
   it.
 * The reap asks for the rusage of the child. The pid is entered into a table,
   where `exitfd_remove` and `exitfd_kill` find it. A lock is taken. This takes
-  some 1,200 instructions, and one or two more pages are written to. If the loop
-  itself has forked, each of these is a page fault.
+  some 1,200 instructions. The pages that it writes to are not shared with
+  forked children, so that a loop that forks pays no page fault for them.
 * An io_uring needs a pidfd for each child too, and `pidfd_open` is most of an
   add. A waitid request needs none, and costs a fifth to add. But then each exit
   among 10,000 costs five times as much ([uring.md](uring.md)).
@@ -123,12 +124,13 @@ def table(header, rows):
     yield ""
 
 
-def table_of_figures(results, question, size, figures, base=None):
+def table_of_figures(results, question, size, figures, base=None, unit="N ="):
     """figures: (figure, heading, whether to compare it with the base)"""
     rows = [[name] + [cell(results, (question, size, name, figure), base if compared else None)
                       for figure, _, compared in figures]
             for name in results.rows(question, size)]
-    yield from table(["N = " + f"{size:,}"] + [heading for _, heading, _ in figures], rows)
+    size_text = f"{size:,} {unit}" if unit == "MiB" else f"{unit} {size:,}"
+    yield from table([size_text] + [heading for _, heading, _ in figures], rows)
 
 
 def table_over_sizes(results, question, figure, base, unit="microseconds"):
@@ -136,6 +138,39 @@ def table_over_sizes(results, question, figure, base, unit="microseconds"):
     names = [n for n in results.implementations if any(n in results.rows(question, s) for s in sizes)]
     rows = [[name] + [cell(results, (question, s, name, figure), base) for s in sizes] for name in names]
     yield from table([unit] + [f"N = {s:,}" for s in sizes], rows)
+
+
+def section_of_forks(results):
+    """What a daemon pays that forks its own children: add and collect, a fork, and where the page faults are."""
+    yield "## A loop that forks its own children\n"
+    yield from prose(
+        "N children live. The loop calls `fork` for one more, watches it, and collects "
+        "another one that has exited. Each fork leaves the memory of the loop "
+        "copy-on-write. Every page that it then writes to costs a page fault, which is "
+        "most of what is measured here. Nothing sleeps in this. "
+        f"**1.00x** is `{BARE}`: `pidfd_open` and `epoll_ctl`, then `epoll_wait`, `waitid` "
+        "and `close`, in the epoll set of the whole daemon. It keeps nothing for a child "
+        f"and asks nothing about it. `{BARE_NESTED}` is the same in an epoll set of its "
+        "own inside that of the daemon, as every library must have that gives a daemon "
+        "one fd.")
+    for figure, what in (("both_us", "add and collect, us"), ("add_us", "add, us"), ("collect_us", "collect, us"),
+                         ("fork_us", "the fork, us")):
+        yield from table_over_sizes(results, "forks", figure, BARE, what)
+    for figure, what in (("both_faults", "page faults, add and collect"), ("fork_faults", "page faults, fork")):
+        yield from table_over_sizes(results, "forks", figure, None, what)
+
+
+def section_of_starts(results):
+    yield "## Start\n"
+    yield from prose(
+        "A daemon with so much resident memory starts `/bin/false` and watches it. "
+        f"**1.00x** is `posix_spawn`, `pidfd_open` and `epoll_ctl`. The last two columns "
+        "are the same while a forked child of the daemon lives.")
+    for size in results.sizes["start"]:
+        yield from table_of_figures(results, "start", size, [
+            ("cpu_us", "CPU, us", True), ("wall_us", "time, us", True), ("faults", "page faults", False),
+            ("forked_cpu_us", "CPU beside a fork, us", True), ("forked_faults", "page faults beside a fork", False)],
+            BARE, "MiB")
 
 
 def calls_in_detail(results, size, name):
@@ -160,8 +195,35 @@ def calls_beyond_waiting(results, size, name):
     return total - sum(results.median("calls", size, name, wait) or 0 for wait in waits)
 
 
+def marks_of_forks(results):
+    for size in results.sizes["forks"]:
+        for name in (PIDFD, NESTED):
+            yield f"{name}, add and collect in a loop that forks, N = {size:,}, against bare calls", \
+                results.ratio("forks", size, name, "both_us", BARE), 1.25, False, None
+            yield f"{name}, page faults in it beyond those of bare calls, N = {size:,}", \
+                difference(results, size, name, BARE if name == PIDFD else BARE_NESTED), 0.1, False, None
+    for size, bound in ((1000, 1.10), (10000, 1.15)):
+        yield f"{NESTED}, cycle with fork at N = {size:,}, against bare calls", \
+            results.ratio("cycle", size, NESTED, "forked_cpu_us", BARE), bound, False, None
+    for peer, bound in (("sd-event", 2.5), ("libev", 4), ("libuv", 10)):
+        yield f"{peer} against {NESTED}, cycle with fork at N = 1,000", \
+            results.ratio("cycle", 1000, peer, "forked_cpu_us", NESTED), bound, True, \
+            results.ratio("cycle", 1000, peer, "forked_cpu_us", BARE)
+    for size in results.sizes["start"]:
+        yield f"exitfd_start with the watch, CPU at {size:,} MiB, against posix_spawn and bare calls", \
+            results.ratio("start", size, PIDFD, "cpu_us", BARE), 0.85, False, None
+        yield f"exitfd_start with the watch, time at {size:,} MiB, against posix_spawn and bare calls", \
+            results.ratio("start", size, PIDFD, "wall_us", BARE), 0.8, False, None
+
+
+def difference(results, size, name, base):
+    values = [results.median("forks", size, i, "both_faults") for i in (name, base)]
+    return values[0] - values[1] if None not in values else None
+
+
 def marks(results):
     """(what, value, bound, whether it is a lower bound, what the limit itself comes to or None where that is 1)"""
+    yield from marks_of_forks(results)
     cycles = (("cpu_us", "cycle"), ("forked_cpu_us", "cycle with fork"))
     for name in (PIDFD, NESTED):
         for figure, title in cycles:
@@ -197,6 +259,8 @@ def marks(results):
     for size in results.sizes["memory"]:
         yield f"{PIDFD}, bytes of resident memory for each of {size:,} watched children", \
             results.median("memory", size, PIDFD, "resident"), 64, False, results.median("memory", size, LIMIT, "resident")
+        yield f"{PIDFD}, bytes of resident memory without any child", \
+            results.median("memory", size, PIDFD, "empty"), 8192, False, results.median("memory", size, LIMIT, "empty")
 
 
 def growth(results, name):
@@ -250,6 +314,10 @@ def page(results):
         "Counts repeat exactly.\n\n"
         f"Rounds: {', '.join(rounds_of(results, question) for question in results.sizes)}.")
     yield "![CPU of the loop thread for each exit against the number of live children](benchmark.svg)\n"
+    if results.sizes["forks"]:
+        yield from section_of_forks(results)
+    if results.sizes["start"]:
+        yield from section_of_starts(results)
     yield "## Cycle\n"
     yield from prose(
         "N children live. One exits, is collected, and a new one is watched. The figure is "
@@ -281,7 +349,8 @@ def page(results):
     yield "## Memory and fds\n\nFor each watched child, beyond an empty loop.\n"
     for size in results.sizes["memory"]:
         yield from table_of_figures(results, "memory", size, [
-            ("allocated", "bytes in use", False), ("resident", "bytes of resident memory", False), ("fds", "fds", False)])
+            ("allocated", "bytes in use", False), ("resident", "bytes of resident memory", False), ("fds", "fds", False),
+            ("empty", "bytes without any child", False)])
     yield "## System calls and instructions\n"
     yield from prose(
         "Of one watched child, from the add to the event. System calls are counted by "

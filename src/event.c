@@ -3,27 +3,37 @@
 
 #include <string.h>
 
-static void event_start(struct exitfd_event *event, const struct watch *w, enum exitfd_origin origin)
+static const struct rusage not_known;
+
+/* Each member once: an event is large, and what is not cleared first need not be. */
+static void event_start(struct exitfd_event *event, const struct watch *w, enum exitfd_origin origin,
+                        const struct rusage *rusage)
 {
-    memset(event, 0, sizeof *event);
     event->pid = w->pid == PID_LOST ? 0 : w->pid;
-    event->data = w->data;
+    event->code = event->status = 0;
     event->origin = origin;
+    event->data = w->data;
+    event->rusage = *rusage;
+    event->crash_signal = 0;
+    memset(event->reserved, 0, sizeof event->reserved);
 }
 
 void xfd_event_fill(struct exitfd_event *event, const struct watch *w, const struct wait_result *result)
 {
     bool reaped = xfd_status_is_exit(result) && !(w->flags & (EXITFD_OBSERVE | EXITFD_HOLD));
 
-    event_start(event, w, reaped ? EXITFD_REAPED : EXITFD_PEEKED);
+    if (!event)
+        return;
+    event_start(event, w, reaped ? EXITFD_REAPED : EXITFD_PEEKED, &result->rusage);
     event->code = result->code;
     event->status = result->status;
-    event->rusage = result->rusage;
 }
 
 void xfd_event_recorded(struct exitfd_event *event, const struct watch *w, int wait_status)
 {
-    event_start(event, w, EXITFD_RECORDED);
+    if (!event)
+        return;
+    event_start(event, w, EXITFD_RECORDED, &not_known);
     if (WIFEXITED(wait_status)) {
         event->code = CLD_EXITED;
         event->status = WEXITSTATUS(wait_status);
@@ -35,5 +45,6 @@ void xfd_event_recorded(struct exitfd_event *event, const struct watch *w, int w
 
 void xfd_event_unknown(struct exitfd_event *event, const struct watch *w)
 {
-    event_start(event, w, EXITFD_UNKNOWN);
+    if (event)
+        event_start(event, w, EXITFD_UNKNOWN, &not_known);
 }

@@ -47,7 +47,7 @@ void xfd_own_reap_end(pid_t pid, long faults)
 
     if (pid > 0) {
         uint64_t number = atomic_fetch_add(&reaps->count, 1);
-        atomic_store(&reaps->of[number % REAPS_KEPT], number << 32 | (uint32_t)pid);
+        atomic_store_explicit(&reaps->of[number % REAPS_KEPT], number << 32 | (uint32_t)pid, memory_order_release);
         atomic_fetch_add(&reaps->faults, (unsigned long)faults);
     }
     atomic_fetch_sub(&reaps->reaping, 1);

@@ -75,7 +75,7 @@ static void after_fork_in_child(void)
         own->in_child(own->argument);
     xfd_epoch_forked();
     forget_parent();
-    xfd_sigchld_unlock();
+    xfd_sigchld_unlock_in_child();
 }
 
 pid_t xfd_process_fork(const struct fork_hooks *of_this_fork)
@@ -97,7 +97,7 @@ int xfd_process_init(void)
         xfd_process_id();
         return 0;
     }
-    if (xfd_foreign_reaps_init() < 0 || xfd_registry_init() < 0)
+    if (xfd_foreign_reaps_init() < 0 || xfd_registry_init() < 0 || xfd_sigchld_init() < 0)
         return -ENOMEM;
     if (!atomic_load(&registered) && pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) != 0)
         return -ENOMEM;

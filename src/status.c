@@ -9,7 +9,6 @@
 #include "foreign_reaps.h"
 
 #include <errno.h>
-#include <string.h>
 #include <unistd.h>
 
 static _Thread_local bool blocked; /* of each thread: so is a seccomp filter */
@@ -24,17 +23,18 @@ static int why_no_wait(idtype_t type, int error)
 
 static int wait_for(idtype_t type, id_t id, int options, struct wait_result *ret)
 {
-    siginfo_t info = { 0 };
+    siginfo_t info;
 
-    memset(ret, 0, sizeof *ret);
+    ret->pid = info.si_pid = 0;
+    ret->code = info.si_code = 0;
+    ret->status = info.si_status = 0;
+    ret->rusage = (struct rusage){ 0 };
     if (xfd_platform_waitid(type, id, options | WNOHANG, &info, &ret->rusage) < 0)
         return why_no_wait(type, errno);
-    if (info.si_pid == 0)
-        return 0;
     ret->pid = info.si_pid;
     ret->code = info.si_code;
     ret->status = info.si_status;
-    return 1;
+    return info.si_pid != 0 ? 1 : 0;
 }
 
 int xfd_status_wait(idtype_t type, id_t id, int options, struct wait_result *ret)

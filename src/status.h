@@ -53,8 +53,8 @@ int xfd_status_why_no_child(pid_t pid);
 /* Whether the pid is a child of ours, dead or alive: 1, 0, -ECHILD, -ESRCH or -EPERM, 1 if it is already dead. */
 int xfd_status_is_child(pid_t pid);
 
-/* For status.c: the platform's half, waitid.c. Like waitid(2), with rusage where it can be had, but never EINTR and
-   si_pid 0 if there was nothing. */
+/* For status.c: the platform's half, waitid.c. Like waitid(2), with rusage where it can be had, but never EINTR. info and
+   rusage are 0 before, and stay so if there was nothing. */
 extern const int xfd_platform_any_exit_signal; /* the option that finds children of every exit signal, or 0 */
 int xfd_platform_waitid(idtype_t type, id_t id, int options, siginfo_t *info, struct rusage *rusage);
 

@@ -85,13 +85,16 @@ static int sleep_until_readable(struct exitfd *x, int limit_ms)
     return readable;
 }
 
-static int take(struct exitfd *x, struct exitfd_event *events, int max)
+/* checks: that SIGCHLD arrives has not been asked before a sleep, as there was none. */
+static int take(struct exitfd *x, struct exitfd_event *events, int max, bool checks)
 {
     int first = xfd_orphans_take_first(x, events, max);
 
     if (first > 0)
         return first;
     pthread_mutex_lock(&x->lock);
+    if (checks)
+        xfd_subscription_check(x);
     int count = x->backend->take(x, events, max);
     xfd_subscription_sync(x);
     bool ended = xfd_watches_take_ended(&x->watches);
@@ -107,10 +110,10 @@ static int take(struct exitfd *x, struct exitfd_event *events, int max)
 }
 
 /* A wait that a seccomp filter blocks leaves the fd readable, for a thread that may wait. */
-static int take_or_blocked(struct exitfd *x, struct exitfd_event *events, int max)
+static int take_or_blocked(struct exitfd *x, struct exitfd_event *events, int max, bool checks)
 {
     xfd_status_forget_blocked();
-    int count = take(x, events, max);
+    int count = take(x, events, max, checks);
     if (!xfd_status_is_blocked())
         return count;
     wake_up(&x->wake);
@@ -121,13 +124,15 @@ static int wait_until(struct exitfd *x, struct exitfd_event *events, int max, in
 {
     struct countdown countdown = start_countdown(timeout_ms < 0 ? -1 : timeout_ms);
 
+    if (timeout_ms == 0)
+        return take_or_blocked(x, events, max, true);
     for (;;) {
         int limit = prepare(x, &countdown);
-        int readable = limit == 0 ? 1 : sleep_until_readable(x, limit);
+        int readable = sleep_until_readable(x, limit);
         if (readable < 0 && readable != -EINTR)
             return readable;
         /* What came in time is given before the interruption is reported. */
-        int count = take_or_blocked(x, events, max);
+        int count = take_or_blocked(x, events, max, false);
         if (count != 0 || readable < 0 || countdown.left == 0)
             return count != 0 || readable > 0 ? count : readable;
         count_down(&countdown, readable == 0 ? limit : 0);

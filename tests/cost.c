@@ -391,6 +391,65 @@ TEST(cost, no_page_of_ours_is_shared_with_a_forked_child)
     exitfd_close(x);
 }
 
+/*
+ * Before a fork the handlers run in the reverse of their order, and after it in
+ * their order. So those of the library run between these two pairs, of which
+ * one is there before the library is loaded.
+ */
+static struct {
+    bool on;
+    long before, faults;
+} handlers;
+
+static void begin_count(void)
+{
+    struct exitfd_event event;
+
+    if (!handlers.on)
+        return;
+    write_to_what_any_code_writes_to(&event);
+    handlers.before = page_faults();
+}
+
+static void end_count(void)
+{
+    if (handlers.on)
+        handlers.faults += page_faults() - handlers.before;
+}
+
+static void surround_from_outside(void)
+{
+    pthread_atfork(end_count, begin_count, NULL);
+}
+
+__attribute__((section(".preinit_array"), used)) static void (*const before_all_others)(void) = surround_from_outside;
+
+TEST(cost, no_page_that_the_handlers_of_a_fork_write_to_is_shared_with_its_child)
+{
+    enum {
+        FORKS = 20,
+        OF_THE_KERNEL = FORKS / 10
+    };
+
+    if (build_is_posix())
+        SKIP("there all memory is shared with a forked child");
+    if (!faults_can_be_counted())
+        SKIP("page faults of the library's own cannot be kept apart from others here");
+    CHECK_EQ(pthread_atfork(begin_count, end_count, NULL), 0);
+    struct exitfd *x = open_exitfd();
+    for (int i = 0; i <= FORKS; i++) {
+        struct gate gate = open_gate();
+        handlers.on = i > 0;
+        pid_t pid = start_child(&gate, 0);
+        handlers.on = false;
+        let_through(&gate, 1);
+        reap(pid);
+        close_gate(&gate);
+    }
+    CHECK(handlers.faults <= OF_THE_KERNEL, "%ld page faults in %d forks", handlers.faults, FORKS);
+    exitfd_close(x);
+}
+
 /* The second one: the first start of a process finds out what the kernel can do. */
 TEST(cost, spawned_life)
 {

@@ -20,7 +20,7 @@
 
 #include <errno.h>
 
-#define BATCH 64
+#define BATCH 16 /* on the stack, whose pages a fork makes copy-on-write like any others */
 
 static int probe(unsigned flags, bool forced)
 {
@@ -103,10 +103,9 @@ static void hold(struct exitfd *x, struct watch *w)
 /* How many events, or -EPERM. */
 static int finish_watch(struct exitfd *x, struct watch *w, uint32_t ready, struct exitfd_event *event)
 {
-    struct exitfd_event unreported;
     int count = w->flags & WATCH_DISCARDED ? 0 : 1;
 
-    int found = xfd_child_take(w, ready & EPOLLHUP, count ? event : &unreported);
+    int found = xfd_child_take(w, ready & EPOLLHUP, count ? event : NULL);
     if (found <= 0) {
         rearm(x, w, found < 0);
         return found;

@@ -28,30 +28,55 @@ struct birth {
     atomic_int error;    /* a positive errno */
 };
 
-/* One is kept, as a mapping and its first fault cost as much as the rest. A second start meanwhile makes its own. */
+/*
+ * One is kept, as a mapping and its first fault cost as much as the rest. A
+ * second start meanwhile makes its own. Whether it is in use stands on the stack
+ * itself, above where it begins: no other page of ours is written to in a start.
+ */
 static void *_Atomic kept_stack;
+
+struct top {
+    atomic_bool used;
+};
+
+#define TOP_SIZE ((size_t)64)
 
 /* qemu-user and valgrind make a fork of it, and do not stop the parent: there the child reports by a pipe. */
 static atomic_bool memory_is_shared;
 
-static void *take_stack(void)
+static struct top *top_of(void *stack)
 {
-    void *stack = atomic_exchange(&kept_stack, NULL);
+    return (struct top *)((char *)stack + STACK_SIZE - TOP_SIZE);
+}
 
-    if (stack)
-        return stack;
-    stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+static void *map_stack(void)
+{
+    char *stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+
     if (stack == MAP_FAILED)
         return NULL;
     mprotect(stack, GUARD_SIZE, PROT_NONE);
+    atomic_store(&top_of(stack)->used, true);
+    return stack;
+}
+
+static void *take_stack(void)
+{
+    void *kept = atomic_load(&kept_stack);
+
+    if (kept && !atomic_exchange(&top_of(kept)->used, true))
+        return kept;
+    void *stack = map_stack();
+    if (stack && !kept)
+        atomic_compare_exchange_strong(&kept_stack, &kept, stack);
     return stack;
 }
 
 static void give_stack(void *stack)
 {
-    void *none = NULL;
-
-    if (!atomic_compare_exchange_strong(&kept_stack, &none, stack))
+    if (stack == atomic_load(&kept_stack))
+        atomic_store(&top_of(stack)->used, false);
+    else
         munmap(stack, STACK_SIZE);
 }
 
@@ -85,7 +110,7 @@ typedef pid_t clone_function(void (*run)(void *), void *argument, void *stack, s
 /* A clone that fails late, as for a limit of a cgroup, has written a number that is nobody's fd, or by now another's. */
 static pid_t clone_by(clone_function *clone, struct birth *birth, void *stack, int *pidfd)
 {
-    pid_t pid = clone(run_child, birth, stack, STACK_SIZE, pidfd);
+    pid_t pid = clone(run_child, birth, stack, STACK_SIZE - TOP_SIZE, pidfd);
 
     if (pid < 0 && pidfd)
         *pidfd = -1;
@@ -121,12 +146,23 @@ static pid_t clone_child(struct birth *birth, void *stack, int *pidfd, bool insi
     return pid;
 }
 
+/* From now on a forked child does not share the kept stack (private.h), and finds it free. Not before: where the start
+   itself is made a fork, libc may have put on it what the child needs. */
+static void note_shared_memory(void)
+{
+    if (atomic_load(&memory_is_shared)) /* a page that a fork has shared costs a fault to write to */
+        return;
+    atomic_store(&memory_is_shared, true);
+    char *kept = atomic_load(&kept_stack);
+    if (kept)
+        madvise(kept + GUARD_SIZE, STACK_SIZE - GUARD_SIZE, MADV_WIPEONFORK);
+}
+
 /* What the child could not do, as a negative errno. A child with a memory of its own reports it by the pipe. */
 static int learn_failure(struct birth *birth)
 {
     if (atomic_load(&birth->entered)) {
-        if (!atomic_load(&memory_is_shared)) /* a page that a fork has shared costs a fault to write to */
-            atomic_store(&memory_is_shared, true);
+        note_shared_memory();
         return -atomic_load(&birth->error);
     }
     xfd_report_close_write_end(&birth->report);

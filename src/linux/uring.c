@@ -279,7 +279,7 @@ static int ask_again(struct exitfd *x, struct watch *w, bool requested, int answ
     return requested || request_poll(x, w, w->pidfd, IORING_POLL_ADD_MULTI) ? 0 : -EAGAIN;
 }
 
-/* 1: it is over, and *event is filled. 0: not yet. Else -EPERM. */
+/* 1: it is over, and *event is filled (NULL: nobody wants it). 0: not yet. Else -EPERM. */
 static int look(const struct watch *w, int answer, struct exitfd_event *event)
 {
     return w->pidfd >= 0 ? xfd_child_take(w, answer > 0 && answer & POLLHUP, event) : take_waited(w, answer, event);
@@ -299,9 +299,8 @@ static void finish(struct exitfd *x, struct watch *w, bool requested)
 static int complete_one(struct exitfd *x, struct watch *w, const struct io_uring_cqe *cqe, struct exitfd_event *event)
 {
     bool requested = cqe->flags & IORING_CQE_F_MORE;
-    struct exitfd_event unreported;
     int count = w->flags & WATCH_DISCARDED ? 0 : 1;
-    int taken = look(w, cqe->res, count ? event : &unreported);
+    int taken = look(w, cqe->res, count ? event : NULL);
 
     if (taken < 0)
         return -EAGAIN;
@@ -311,16 +310,25 @@ static int complete_one(struct exitfd *x, struct watch *w, const struct io_uring
     return count;
 }
 
+/* How many events. */
+static int take_one_unpolled(struct exitfd *x, struct watch *w, struct exitfd_event *event)
+{
+    int count = w->flags & WATCH_DISCARDED ? 0 : 1;
+
+    if (look(w, 0, count ? event : NULL) != 1)
+        return 0;
+    finish(x, w, false);
+    return count;
+}
+
 static int take_unpolled(struct exitfd *x, struct exitfd_event *events, int max)
 {
     struct watch *w;
     int count = 0;
 
     for (uint32_t slot = 0; count < max && x->uring->unpolled > 0 && (w = xfd_watches_iterate(&x->watches, &slot));)
-        if (w->flags & WATCH_UNPOLLED && look(w, 0, &events[count]) == 1) {
-            count += w->flags & WATCH_DISCARDED ? 0 : 1;
-            finish(x, w, false);
-        }
+        if (w->flags & WATCH_UNPOLLED)
+            count += take_one_unpolled(x, w, &events[count]);
     if (count > 0 && count == max)
         wake_up(&x->wake);
     return count;

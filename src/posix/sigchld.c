@@ -7,17 +7,36 @@
 #include "posix/sigchld.h"
 
 #include "posix/disposition.h"
+#include "private.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <unistd.h>
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static sigset_t mask_before_lock;
-static int cancel_state_before_lock;
+static void *_Atomic memory;     /* private.h: of the lock, which each fork of the process writes to */
 static struct listener *user_fd; /* of exitfd_install_handler */
+
+/* Of the thread that holds the lock. A page that libc writes to in a fork as well. */
+static _Thread_local sigset_t mask_before_lock;
+static _Thread_local int cancel_state_before_lock;
+
+static pthread_mutex_t *lock(void)
+{
+    return atomic_load_explicit(&memory, memory_order_acquire);
+}
+
+int xfd_sigchld_init(void)
+{
+    void *none = NULL;
+    pthread_mutex_t *mutex = lock() ? NULL : xfd_private_alloc(0, sizeof *mutex);
+
+    if (mutex && (pthread_mutex_init(mutex, NULL) != 0 || !atomic_compare_exchange_strong(&memory, &none, mutex)))
+        xfd_private_free(mutex, 0, sizeof *mutex);
+    return lock() ? 0 : -ENOMEM;
+}
 
 /* All signals are blocked as well: a handler of the application that forks must not find us holding the lock. Nor may the
    thread end, cancelled, where xfd_listener_silence sleeps. */
@@ -29,24 +48,23 @@ void xfd_sigchld_lock(void)
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-    pthread_mutex_lock(&lock);
+    pthread_mutex_lock(lock());
     mask_before_lock = before;
     cancel_state_before_lock = cancel_state;
 }
 
-static void restore_thread(const sigset_t *mask, int cancel_state)
+static void restore_thread(void)
 {
-    pthread_setcancelstate(cancel_state, &cancel_state);
-    pthread_sigmask(SIG_SETMASK, mask, NULL);
+    int cancel_state;
+
+    pthread_setcancelstate(cancel_state_before_lock, &cancel_state);
+    pthread_sigmask(SIG_SETMASK, &mask_before_lock, NULL);
 }
 
 void xfd_sigchld_unlock(void)
 {
-    sigset_t mask = mask_before_lock;
-    int cancel_state = cancel_state_before_lock;
-
-    pthread_mutex_unlock(&lock);
-    restore_thread(&mask, cancel_state);
+    pthread_mutex_unlock(lock());
+    restore_thread();
 }
 
 static void release_user_fd(void)
@@ -58,7 +76,13 @@ static void release_user_fd(void)
 
 void xfd_sigchld_reset_lock(void)
 {
-    pthread_mutex_init(&lock, NULL);
+    pthread_mutex_init(lock(), NULL);
+}
+
+void xfd_sigchld_unlock_in_child(void)
+{
+    xfd_sigchld_reset_lock(); /* its memory may be wiped */
+    restore_thread();
 }
 
 void xfd_sigchld_forked(void)

@@ -7,6 +7,8 @@
 
 #include <stdbool.h>
 
+int xfd_sigchld_init(void); /* before all others; 0 or -ENOMEM */
+
 /* Reserves an entry, so that nothing needs memory when a child is already running. NULL: no memory. */
 struct listener *xfd_sigchld_reserve(void);
 void xfd_sigchld_release(struct listener *l);
@@ -29,5 +31,6 @@ void xfd_sigchld_lock(void);
 void xfd_sigchld_unlock(void);
 void xfd_sigchld_forked(void);
 void xfd_sigchld_reset_lock(void);
+void xfd_sigchld_unlock_in_child(void);
 
 #endif

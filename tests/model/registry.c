@@ -165,6 +165,18 @@ int xfd_process_init(void)
     return 0;
 }
 
+/* Only for the lock, which is model_lock here. */
+void *xfd_private_alloc(size_t kept, size_t size)
+{
+    (void)kept, (void)size;
+    return NULL;
+}
+
+void xfd_private_free(void *memory, size_t kept, size_t size)
+{
+    (void)memory, (void)kept, (void)size;
+}
+
 static bool may_fail;
 
 int xfd_disposition_install(bool stops, bool newcomer)
