@@ -5,7 +5,7 @@
  * Who may talk to it: its own user and root. The mode of the socket and the credentials of each peer are checked.
  * Limits: MAX_CLIENTS, MAX_JOBS in all, JOBS_PER_CLIENT, HOLD_BACK_BYTES of unsent output per client.
  * Inherited by a job: fds 0 to 2 and the working directory. The environment, unless --clean-environment is given.
- * Signals that were ignored when the daemon was started. Nothing else.
+ * Signals that were ignored when the daemon was started, and the umask, limits and priority of the daemon.
  * At the end: SIGTERM, SIGINT and SIGHUP kill all jobs and remove the socket. SIGKILL of the daemon leaves the socket
  * behind. The kernel then kills the first process of each job, not what that has started.
  *
@@ -376,15 +376,6 @@ static int block_signals(void)
     sigprocmask(SIG_BLOCK, &stops, NULL);
     int fd = signalfd(-1, &stops, SFD_NONBLOCK | SFD_CLOEXEC);
     return fd < 0 ? must(-errno, "signalfd") : fd;
-}
-
-/* One of 0 to 2 that is missing would become a pipe's or the socket's. */
-static void settle_fds(void)
-{
-    int fd;
-    while ((fd = open("/dev/null", O_RDWR | O_CLOEXEC)) >= 0 && fd <= 2)
-        continue;
-    close(fd);
 }
 
 static void start(void)

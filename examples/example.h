@@ -23,6 +23,15 @@ static inline long long now_ms(void)
     return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
 }
 
+/* One of 0 to 2 that is missing would become a pipe's or a socket's, and a message would be written into that. */
+static inline void settle_fds(void)
+{
+    int fd;
+    while ((fd = open("/dev/null", O_RDWR | O_CLOEXEC)) >= 0 && fd <= 2)
+        continue;
+    close(fd);
+}
+
 static int caught_signals_writer;
 
 static inline void pass_signal_on(int sig)
@@ -42,6 +51,7 @@ static inline void pass_signal_on(int sig)
 static inline int catch_signals(const int *signals)
 {
     int fds[2];
+    settle_fds();
     if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
         return -errno;
     caught_signals_writer = fds[1];

@@ -4,8 +4,8 @@
  *
  * Who may talk to it: any process that may send it signals. It reads no input.
  * Limits: one process group per command; a command that fails is restarted more and more slowly.
- * Inherited by a command: fds 0 to 2, the environment, the working directory, and which signals were ignored at the
- * start, except SIGPIPE. Nothing else.
+ * Inherited by a command: fds 0 to 2, the environment, the working directory, umask, limits and priority, and which
+ * signals were ignored at the start, except SIGPIPE. No other fd.
  * At the end: SIGTERM and SIGINT stop all commands. SIGHUP is ignored, and so is the end of the reader of its messages.
  * After a SIGKILL of the supervisor the kernel sends SIGTERM to the first process of each command.
  * While a reader does not read, the supervisor waits for it. What has to be killed has been killed by then.

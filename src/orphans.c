@@ -89,12 +89,13 @@ int xfd_orphans_give_up(struct exitfd *x)
     return xfd_registry_give_up_catch_all(x, clear);
 }
 
-static int reap(struct exitfd *x, pid_t pid, struct exitfd_event *event)
+/* What is known to be a zombie needs no look before it is reaped. */
+static int reap(struct exitfd *x, pid_t pid, bool is_zombie, struct exitfd_event *event)
 {
     struct watch orphan = { .pid = pid, .pidfd = -1, .flags = WATCH_ORPHAN, .data = x->orphans.data };
     struct wait_result result;
 
-    int found = xfd_status_reap_exit(&orphan, &result);
+    int found = is_zombie ? xfd_status_wait_watch(&orphan, WEXITED, &result) : xfd_status_reap_exit(&orphan, &result);
     if (found == 1)
         xfd_event_fill(event, &orphan, &result);
     return found;
@@ -106,7 +107,7 @@ static int look_behind(struct exitfd *x, struct exitfd_event *events, int max)
     int count = 0, number = xfd_platform_list_children(&children);
 
     for (int i = 0; i < number && count < max; i++)
-        if (!xfd_registry_is_watched(x, children[i]) && reap(x, children[i], &events[count]) == 1)
+        if (!xfd_registry_is_watched(x, children[i]) && reap(x, children[i], false, &events[count]) == 1)
             count++;
     free(children);
     return count;
@@ -123,7 +124,7 @@ static int look(struct exitfd *x, struct exitfd_event *events, int max)
     while (count < max && (found = xfd_status_wait(P_ALL, 0, options, &result)) == 1) {
         if (!xfd_status_is_exit(&result) || xfd_registry_is_watched(x, result.pid))
             return count + look_behind(x, events + count, max - count);
-        found = reap(x, result.pid, &events[count]);
+        found = reap(x, result.pid, true, &events[count]);
         if (found == -EPERM)
             break;
         count += found == 1;

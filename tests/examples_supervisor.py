@@ -171,6 +171,13 @@ class SupervisorTest(examples_support.UsageTest, examples_support.ExampleTest):
         self.assertEqual([process.stdout.readline() for _ in range(3)], ["up\n"] * 3)
         self.stop(process)
 
+    def test_its_messages_are_no_signals_where_its_outputs_are_closed(self):
+        with tempfile.NamedTemporaryFile("r") as file:
+            process = self.start("-b", 1, f"echo up >> {file.name}; exit 1",
+                                 before=["sh", "-c", 'exec "$@" >&- 2>&-', "sh"])
+            until(lambda: file.seek(0) == 0 and len(file.readlines()) >= 3, "three starts")
+            self.stop(process)
+
     def test_sighup_changes_nothing(self):
         process = self.supervise("exec sleep 1000")
         pid = self.pid_of("exec sleep 1000")

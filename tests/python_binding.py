@@ -220,6 +220,7 @@ class Watching(Leaks):
                 lambda: self.x.add(1, -1), lambda: self.x.add_pidfd(2**32), lambda: self.x.remove(2**32 + pid),
                 lambda: self.x.discard(2**32 + pid), lambda: self.x.kill(2**32 + pid), lambda: self.x.kill(pid, 2**32 + 9),
                 lambda: self.x.get_pidfd(2**32 + pid), lambda: self.x.spawn(["true"], flags=2**32),
+                lambda: self.x.start(["true"], actions=[(exitfd.OPEN, 0, "/dev/null", 0, -1)]),
                 lambda: self.x.wait(2**31), lambda: exitfd.ExitFd(2**32), lambda: exitfd.installHandler(2**32 - 1)):
             with self.assertRaises(OverflowError):
                 bad()

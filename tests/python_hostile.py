@@ -12,6 +12,7 @@ import dis
 import errno
 import functools
 import gc
+import inspect
 import itertools
 import os
 import queue
@@ -245,6 +246,60 @@ class Raising(Open):
                 polls.put("polls")
             return real()
         return poll
+
+    def test_a_close_is_seen_by_all_that_wait(self) -> None:
+        """The first looks just before the close. The second polls after the first has noticed."""
+        told, errors = [], []
+        about_to_poll, first_is_out = threading.Event(), threading.Event()
+        ask, real = self.x._take, select.poll
+
+        def is_first() -> bool:
+            return threading.current_thread() is threading.main_thread()
+
+        def close_after(batch) -> list:
+            taken = ask(batch)
+            if is_first():
+                closer = threading.Thread(target=self.x.close)
+                closer.start()
+                closer.join()
+            return taken
+
+        class Poll:
+            def __init__(self) -> None:
+                self.real = real()
+                self.register = self.real.register
+
+            def poll(self, milliseconds: float) -> list:
+                if not is_first():
+                    about_to_poll.set()
+                    first_is_out.wait(DEADLINE)
+                told.append(self.real.poll(milliseconds) != [])
+                return []
+
+        def wait() -> None:
+            try:
+                self.x.wait(timeout=DEADLINE)
+            except ValueError as error:
+                errors.append(str(error))
+
+        with mock.patch.object(exitfd.select, "poll", Poll), mock.patch.object(self.x, "_take", close_after):
+            second = threading.Thread(target=wait)
+            second.start()
+            about_to_poll.wait(DEADLINE)
+            wait()
+            first_is_out.set()
+            second.join()
+        self.assertEqual((told, errors), ([True] * 2, ["this exitfd is closed"] * 2))
+        self.assertEqual((self.x._open, self.x._running), ([], {}))
+
+    def test_a_close_with_much_that_was_left(self) -> None:
+        children = self.observe(30)
+        with mock.patch.object(self.x, "_events_of", side_effect=Stop), self.assertRaises(Stop):
+            self.x.wait(timeout=0)
+        self.addCleanup(sys.setrecursionlimit, sys.getrecursionlimit())
+        sys.setrecursionlimit(len(inspect.stack(0)) + 50)
+        self.x.close()
+        self.assert_reported_once([event for _ in children for event in self.x.wait(timeout=0)], children)
 
     def test_a_forked_child_does_not_get_what_was_left(self) -> None:
         children = self.add_three()
@@ -507,6 +562,30 @@ class Threads(Open):
             for thread in closers:
                 thread.join(DEADLINE)
             self.assertEqual((x._open, x._running), ([], {}))
+
+    def test_adds_and_removes_of_the_same_process(self) -> None:
+        def run() -> None:
+            for number in range(ROUNDS):
+                with contextlib.suppress(FileExistsError):
+                    self.x.add(child.pid, data=number)
+                with contextlib.suppress(FileNotFoundError):
+                    self.x.remove(child.pid)
+
+        child = subprocess.Popen(["sleep", "1000"])
+        failed: queue.Queue = queue.Queue()
+        with mock.patch.object(threading, "excepthook", failed.put):
+            threads = [threading.Thread(target=run) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        with contextlib.suppress(FileNotFoundError):
+            self.x.remove(child.pid)
+        child.kill()
+        child.wait()
+        self.assertEqual(self.take_all(), [])
+        self.assertTrue(failed.empty())
+        self.assert_nothing_is_left()
 
     def test_each_event_has_the_data_of_its_child(self) -> None:
         pids, events, each = {}, [], max(ROUNDS // 2, 1)

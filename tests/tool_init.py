@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """exitfd init, as PID 1 of a pid namespace and as a sub-reaper.
 
-What tini(1) documents is tested with tini too, where it is installed: the table in exitfd(1) claims no more than that."""
+What tini(1) documents is tested with tini too, where it is installed: the table in exitfd(1) claims no more than that.
+So is what that manual says of dumb-init."""
 import functools
 import itertools
 import os
@@ -230,6 +231,153 @@ class OtherwiseInTini(InitTest):
         until(lambda: process_fields(process.pid)[0] == "S" and not children_of(process.pid), "the command has ended")
         with self.assertRaises(subprocess.TimeoutExpired):
             process.wait(2.5)  # it looks around once a second
+
+
+# Prints each signal that it gets. It and its child block them all. The child ends at SIGTERM, and is slow at that.
+WITH_A_CHILD = """
+import os, signal, sys
+everything = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD}
+signal.pthread_sigmask(signal.SIG_BLOCK, everything)
+if os.fork() == 0:
+    print("child", os.getpid(), flush=True)
+    print("child", int(signal.sigwait(everything)), flush=True)
+    os.read(0, 1)
+    print("end of the child", flush=True)
+    os._exit(0)
+signal.sigwait({signal.SIGUSR2})
+"""
+
+
+class BesideDumbInit(InitTest):
+    """Rows of the table that compares with dumb-init, where the two differ or have a name of their own for it."""
+
+    group = "-g"
+    not_there, not_executable = 127, 126
+    stops_itself = False
+
+    def test_what_cannot_be_executed(self):
+        for command, expected in (("/no/such/command", self.not_there), ("/etc/passwd", self.not_executable)):
+            self.assertEqual([code for code, _, _ in self.both_ways(command)], [expected] * 2)
+
+    def where_and_session(self):
+        process = self.as_sub_reaper("sh", "-c", "readlink /proc/$PPID/cwd; pwd; cut -d ' ' -f 6 /proc/$$/stat; echo $$",
+                                     cwd="/usr")
+        cwd_of_init, cwd, session, pid = process.communicate(timeout=PATIENCE)[0].split()
+        self.assertEqual(cwd, "/usr")
+        return cwd_of_init, session == pid
+
+    def test_directory_and_session(self):
+        self.assertEqual(self.where_and_session(), ("/usr", False))
+
+    def test_signals_of_the_group(self):
+        process = self.as_sub_reaper(*([self.group] if self.group else []), "--", *CATCHER, "--family")
+        self.assertEqual({process.stdout.readline() for _ in range(2)}, {"command ready\n", "child ready\n"})
+        process.send_signal(signal.SIGRTMAX)
+        lines = {process.stdout.readline() for _ in range(2)}
+        self.assertEqual(lines, {f"{name} {int(signal.SIGRTMAX)}\n" for name in ("command", "child")})
+        process.send_signal(signal.SIGUSR2)
+        self.assertEqual(process.wait(PATIENCE), 0)
+
+    def test_one_in_another(self):
+        process = self.as_sub_reaper(*self.program, "sh", "-c", "exit 7")
+        self.assertEqual(process.wait(PATIENCE), 7)
+
+    def test_in_the_first_line_of_a_script(self):
+        script = os.path.join(self.folder(), "script")
+        with open(script, "w", encoding="ascii") as file:
+            file.write(f"#!/usr/bin/env -S {' '.join(self.program)} sh\nexit 7\n")
+        os.chmod(script, 0o755)
+        self.assertEqual(self.start(script, tool=False).wait(PATIENCE), 7)
+
+    def test_job_control_signals(self):
+        process, init = self.ready_catcher(self.as_sub_reaper, "--", *CATCHER)
+        (command,) = children_of(init)
+        for signo in (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU):
+            os.kill(init, signo)
+            self.see_stop(process, init, command, signo)
+        os.kill(init, signal.SIGUSR2)
+        until(lambda: process.poll() is not None, "it ends")
+
+    def see_stop(self, process, init, command, signo):
+        if signo == signal.SIGTSTP:
+            self.assertEqual(process.stdout.readline(), f"command {int(signo)}\n")
+        self.assertNotIn("T", process_fields(init)[0] + process_fields(command)[0])
+
+    # Without -K what is left is left. With it, or with dumb-init, it gets SIGTERM.
+    ends_what_is_left = ("-K", "1000")
+    waits = True
+
+    def test_what_is_left(self):
+        process = self.as_sub_reaper(*self.ends_what_is_left, sys.executable, "-c", WITH_A_CHILD, stdin=subprocess.PIPE)
+        process.stdout.readline()
+        (command,) = children_of(process.pid)
+        os.kill(command, signal.SIGUSR2)
+        self.assertEqual(process.stdout.readline(), f"child {int(signal.SIGTERM)}\n")
+        if not self.waits:
+            self.assertEqual(process.wait(PATIENCE), 0)
+        process.stdin.close()
+        self.assertEqual(process.stdout.read(), "end of the child\n")
+        self.assertEqual(process.wait(PATIENCE), 0)
+
+
+@unittest.skipUnless(shutil.which("dumb-init"), "dumb-init is not installed: what is said of it is not checked")
+class DumbInit(BesideDumbInit):
+    program = ["dumb-init"]
+    group = None
+    not_there = not_executable = 2
+    ends_what_is_left = ()
+    waits = False
+
+    test_exit_status_of_the_command = Documented.test_exit_status_of_the_command
+    test_exit_status_after_a_signal = Documented.test_exit_status_after_a_signal
+
+    def test_orphans_are_reaped(self):
+        process = self.as_pid_1("--", CATCHER[0], "-c", ORPHANS)
+        self.assertEqual(process.communicate(timeout=PATIENCE)[0], "[]\n")
+
+    def test_it_is_no_sub_reaper(self):
+        process = self.as_sub_reaper("sh", "-c", "sh -c 'sleep 1000 > /dev/null & echo $!'; echo $PPID")
+        orphan, init = (int(process.stdout.readline()) for _ in range(2))
+        self.assertNotEqual(process_fields(orphan)[1], str(init))
+        os.kill(orphan, signal.SIGKILL)
+
+    def test_directory_and_session(self):
+        self.assertEqual(self.where_and_session(), ("/", True))
+        self.program = ["dumb-init", "-c"]
+        self.assertEqual(self.where_and_session(), ("/", False))
+        self.program = ["env", "DUMB_INIT_SETSID=0", "dumb-init"]
+        self.assertEqual(self.where_and_session(), ("/", False))
+
+    def test_rewritten_and_dropped(self):
+        process, init = self.ready_catcher(self.as_sub_reaper, "-r", "15:3", "-r", "1:0", "--", *CATCHER)
+        for signo in (signal.SIGHUP, signal.SIGTERM):
+            os.kill(init, signo)
+        self.assertEqual(process.stdout.readline(), f"command {int(signal.SIGQUIT)}\n")
+        os.kill(init, signal.SIGUSR2)
+        self.assertEqual(process.wait(PATIENCE), 0)
+
+    def test_verbose(self):
+        self.assertIn("spawned", self.as_sub_reaper("-v", "true").communicate(timeout=PATIENCE)[1])
+
+    def test_faults_are_forwarded(self):
+        process, init = self.ready_catcher(self.as_sub_reaper, "--", *CATCHER)
+        os.kill(init, signal.SIGSEGV)
+        self.assertEqual(process.stdout.readline(), f"command {int(signal.SIGSEGV)}\n")
+        os.kill(init, signal.SIGUSR2)
+        self.assertEqual(process.wait(PATIENCE), 0)
+
+    def test_mask_and_ignored_signals_are_reset(self):
+        def prepare():
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+            signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+
+        process = self.as_sub_reaper("grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status", preexec_fn=prepare)
+        self.assertEqual([int(mask, 16) for mask in process.communicate(timeout=PATIENCE)[0].split()[1::2]], [0, 0])
+
+    def see_stop(self, process, init, command, signo):
+        until(lambda: process_fields(init)[0] == process_fields(command)[0] == "T", "both are stopped")
+        os.kill(init, signal.SIGCONT)
+        self.assertEqual(process.stdout.readline(), f"command {int(signal.SIGCONT)}\n")
 
 
 class Own(InitTest):

@@ -16,6 +16,7 @@ enum {
 };
 
 static int pipe_fds[2] = { -1, -1 };
+static atomic_bool is_woken; /* something may be in the pipe. It is not, at each SIGCHLD of an orphan */
 static struct sigaction found[NSIG];
 static bool changed[NSIG];
 static atomic_uint caught[ORIGINS][NSIG]; /* how often, since it was taken */
@@ -23,6 +24,7 @@ static atomic_uint caught[ORIGINS][NSIG]; /* how often, since it was taken */
 /* The pipe only wakes. When it is full it does so already. */
 static void wake(void)
 {
+    atomic_store(&is_woken, true);
     if (write(pipe_fds[1], "", 1) < 0) {
         return;
     }
@@ -31,6 +33,9 @@ static void wake(void)
 static void be_awake(void)
 {
     char bytes[4096];
+    if (!atomic_exchange(&is_woken, false)) {
+        return;
+    }
     while (read(pipe_fds[0], bytes, sizeof bytes) == (ssize_t)sizeof bytes) {
     }
 }

@@ -231,14 +231,18 @@ static bool note_event(struct supervision *s, const struct exitfd_event *event)
 /*
  * 1 if the child has ended, or a negative errno. What ended together with the child is reaped with it. Descendants that
  * fork and end for ever must not keep us from signals, and those that came during a stop are older than the next stop.
+ * While the child lives, no call is made to find that nothing is left: poll does that.
  */
 static int take_events(struct supervision *s)
 {
-    const int rounds = 64;
-    struct exitfd_event events[16];
-    int has_ended = 0, n = 1;
-    for (int i = 0; i < rounds && n > 0 && !s->has_continued; i++) {
-        n = exitfd_wait(s->x, events, 16, 0);
+    enum {
+        ROUNDS = 64,
+        MOST = 16
+    };
+    struct exitfd_event events[MOST];
+    int has_ended = 0, n = MOST;
+    for (int i = 0; i < ROUNDS && (n == MOST || (n > 0 && has_ended)) && !s->has_continued; i++) {
+        n = exitfd_wait(s->x, events, MOST, 0);
         for (int j = 0; j < n; j++) {
             has_ended |= note_event(s, &events[j]);
         }

@@ -8,6 +8,7 @@ on one pollable fd.
             print(event.data, event.returncode)
 
 One file over libexitfd.so.0 with ctypes. It needs Python 3.9 and no build step.
+It has not been tried with free-threaded builds or with subinterpreters.
 Where the loader does not find the library, EXITFD_LIBRARY in the environment
 names its file.
 
@@ -278,7 +279,8 @@ def _action(action: Iterable[Any]) -> _Action:
     names = _ACTIONS.get(kind)
     if names is None or len(values) != len(names):
         raise ValueError(f"an action is (type, {', '.join(names or ['...'])}), not {action!r}")
-    fields = {name: _bytes(value) if name == "path" else _int(value, name) for name, value in zip(names, values)}
+    fields = {name: _bytes(value) if name == "path" else _int(value, name, 0 if name == "mode" else -2**31)
+              for name, value in zip(names, values)}
     return _Action(type=kind, **fields)
 
 
@@ -358,6 +360,7 @@ _PATIENCE = {"signalfd": 1.0, "self-pipe": 1.0}
 _LONGEST = 86400.0
 _PATIENCE_OF_THE_DEAF = 0.1
 _MOST_EVENTS = 1024
+_CLOSING = b"."  # in the pipe that wakes, and never taken out of it
 
 
 class ExitFd:
@@ -369,8 +372,8 @@ class ExitFd:
     when the loop asks for it, so a loop may be left at any time.
     """
 
-    # No lock: a signal handler may come in the middle of any method, and may
-    # call any method. CPython does not run handlers, nor switch threads, between
+    # No lock around what waits: a signal handler may come in the middle of any
+    # method, and may call any method. CPython does not run handlers, nor switch threads, between
     # two operations with no call and no loop between them (3.10; 3.9 does so
     # rarely). That, and that one item of a dict is deleted by one thread only,
     # is what this class rests on:
@@ -380,6 +383,10 @@ class ExitFd:
     # * A batch is in _batches from before the call of the library until the line
     #   that hands it to the caller. In _batches but not in _running: its call was
     #   ended by an exception, and its events are for anybody (_adopt).
+    # * Which token a pid has changes under _order only. So of an add and a remove
+    #   of the same pid, in two threads, the tables follow the library's order. It
+    #   is an RLock, for a handler in the same thread, and "with" takes and gives
+    #   it back in one step each.
 
     def __init__(self, flags: int = 0) -> None:
         self._open: List[bool] = []  # who deletes the item calls exitfd_close
@@ -390,6 +397,7 @@ class ExitFd:
         self._data: Dict[int, _Watch] = {}
         self._tokens: Dict[int, int] = {}  # by pid
         self._new_token = itertools.count(1)
+        self._order = threading.RLock()
         self._patience = _LONGEST
         self._x = _POINTER()
         flags = _flags(flags)
@@ -435,7 +443,7 @@ class ExitFd:
             if not self._closing:
                 self._closing = True
                 if self._process is _process:
-                    self._rope.write(b"!")
+                    self._rope.write(_CLOSING)
         except AttributeError:
             pass  # it was never opened
         finally:
@@ -496,9 +504,14 @@ class ExitFd:
         self._check_open()
         return self._backend
 
+    def _in_order(self) -> "contextlib.AbstractContextManager[Any]":
+        """In a forked child the lock may belong to a thread that is not there."""
+        return self._order if self._process is _process else contextlib.nullcontext()
+
     def _drop_token(self, token: int, pid: int) -> None:
-        if self._tokens.get(pid) == token:
-            self._tokens.pop(pid, None)
+        with self._in_order():
+            if self._tokens.get(pid) == token:
+                self._tokens.pop(pid, None)
 
     def _drop(self, token: int, pid: int) -> None:
         """Who is interrupted while there is data comes again."""
@@ -511,7 +524,14 @@ class ExitFd:
     def _watch(self, pid: ctypes.c_int, data: Any, function: Callable[..., int], *arguments: Any) -> int:
         """pid is 0 until it is known. Whatever a signal handler raises, data is
         kept if there is a watch, and only then. Returns what the library did."""
-        token = next(self._new_token)
+        with self._in_order():
+            token = next(self._new_token)  # in free-threaded Python 3.13 that alone is not safe
+        if pid.value == 0:  # of a child that nobody else knows, and a start may take long
+            return self._watch_as(token, pid, data, function, *arguments)
+        with self._in_order():
+            return self._watch_as(token, pid, data, function, *arguments)
+
+    def _watch_as(self, token: int, pid: ctypes.c_int, data: Any, function: Callable[..., int], *arguments: Any) -> int:
         outcome: List[int] = []
         watch = _Watch(pid.value, data)
         self._data[token] = watch
@@ -525,7 +545,7 @@ class ExitFd:
                 if token not in self._data:
                     self._drop_token(token, pid.value)  # its event has come already
             else:
-                del self._data[token]
+                self._data.pop(token, None)
                 self._drop(token, watch.pid)
         return outcome[0]
 
@@ -545,6 +565,11 @@ class ExitFd:
 
     def _end(self, function: Callable[..., int], pid: int) -> None:
         pid = _int(pid, "pid")
+        with self._in_order():
+            outcome = self._end_in_order(function, pid)
+        _check(outcome[0])
+
+    def _end_in_order(self, function: Callable[..., int], pid: int) -> List[int]:
         token = self._tokens.get(pid, 0)
         outcome: List[int] = []
         try:
@@ -556,7 +581,7 @@ class ExitFd:
                 except KeyError:
                     pass  # another thread has its last event
                 self._drop(token, pid)
-        _check(outcome[0])
+        return outcome
 
     def remove(self, pid: int) -> None:
         """Stop watching. The child is the caller's again, un-reaped. No event of
@@ -668,10 +693,15 @@ class ExitFd:
         if batch.count and batch.count[0] > 0:
             self._ring()
             self._events_of(batch)  # as long as their data is there
-        else:
-            self._batches.pop(batch, None)
+            return
+        self._batches.pop(batch, None)
+        if self._must_ring():  # it may have taken a ring that was for them
+            self._ring()
 
     def _must_ring(self) -> bool:
+        """Not when it is being closed: close() has woken all, for good."""
+        if self._closing:
+            return False
         return not self._data and any(list(self._running.values())) or bool(self._abandoned())
 
     def _ring(self) -> None:
@@ -686,7 +716,10 @@ class ExitFd:
                 self._finish()
 
     def _quiet(self) -> None:
-        self._bell.read(4096)
+        """Take what rang, but what close() wrote stays for every thread. One step
+        for signal handlers: read, leave out the rest, write."""
+        read = filter(None, map(self._bell.read, (4096,)))
+        list(map(self._rope.write, map(bytes.strip, read, (b"!",))))
         if self._must_ring():
             self._ring()
 
