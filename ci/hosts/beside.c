@@ -24,7 +24,7 @@
 #include <unistd.h>
 
 #define CHILDREN 40
-#define PATIENCE_MS 15000
+#define PATIENCE_MS 30000
 
 static char folder[256], leaf[256];
 static struct exitfd *x;
@@ -62,13 +62,14 @@ static void say_disposition(FILE *out)
             found.sa_flags & SA_ONSTACK ? ", SA_ONSTACK" : "");
 }
 
-/* In how many of the host's threads SIGCHLD is blocked. */
-static void say_masks(FILE *out)
+/* Of the host's threads: how many there are, and in how many SIGCHLD is blocked. */
+static int count_blocked(int *threads)
 {
     DIR *tasks = opendir("/proc/self/task");
-    int threads = 0, blocked = 0;
     struct dirent *entry;
+    int blocked = 0;
 
+    *threads = 0;
     while (tasks && (entry = readdir(tasks))) {
         char path[300], line[256];
         unsigned long long mask = 0;
@@ -79,12 +80,28 @@ static void say_masks(FILE *out)
         while (fgets(line, sizeof line, status) && sscanf(line, "SigBlk: %llx", &mask) != 1)
             ;
         fclose(status);
-        threads++;
+        ++*threads;
         blocked += mask >> (SIGCHLD - 1) & 1;
     }
     if (tasks)
         closedir(tasks);
-    fprintf(out, "blocked %d of %d\n", blocked, threads);
+    return blocked;
+}
+
+/* The least of several times: to start a child, many a host blocks all signals for a moment. */
+static void say_masks(FILE *out)
+{
+    int least = -1, threads = 0;
+
+    for (int i = 0; i < 20; i++) {
+        int of, blocked = count_blocked(&of);
+        if (least < 0 || blocked < least) {
+            least = blocked;
+            threads = of;
+        }
+        sleep_ms(7);
+    }
+    fprintf(out, "blocked %d of %d\n", least, threads);
 }
 
 static int ending_of(int i)
@@ -160,16 +177,13 @@ static void *work(void *unused)
     if (open_error > 0)
         open_error = exitfd_open(&x, 0);
     if (open_error == 0) {
-        long long begin = now_ms();
         for (int i = 0; i < CHILDREN; i++) {
             count.started += start(i);
             sleep_ms(3);
         }
         take_all();
-        fprintf(out,
-                "ours %d started, %d reaped, %d recorded, %d unknown, %d wrong, %d by the fd, %d replaced, %lld ms\n",
-                count.started, count.reaped, count.recorded, count.unknown, count.wrong, count.by_fd, count.replaced,
-                now_ms() - begin);
+        fprintf(out, "ours %d started, %d reaped, %d recorded, %d unknown, %d wrong, %d by the fd, %d replaced\n",
+                count.started, count.reaped, count.recorded, count.unknown, count.wrong, count.by_fd, count.replaced);
         exitfd_close(x);
     } else {
         fprintf(out, "ours cannot open: %s\n", strerror(-open_error));
