@@ -164,6 +164,18 @@ static void take_all(void)
             judge(&events[n - 1]);
 }
 
+/* As a thread in a stranger's process should be. Self-pipe alone needs SIGCHLD, in the thread that waits. */
+static void set_mask(void)
+{
+    const char *backend = getenv("EXITFD_BACKEND");
+    sigset_t set;
+
+    sigfillset(&set);
+    if (backend && strcmp(backend, "self-pipe") == 0)
+        sigdelset(&set, SIGCHLD);
+    pthread_sigmask(SIG_SETMASK, &set, NULL);
+}
+
 static void *work(void *unused)
 {
     char path[300];
@@ -177,6 +189,7 @@ static void *work(void *unused)
     if (open_error > 0)
         open_error = exitfd_open(&x, 0);
     if (open_error == 0) {
+        set_mask();
         for (int i = 0; i < CHILDREN; i++) {
             count.started += start(i);
             sleep_ms(3);
@@ -210,5 +223,9 @@ __attribute__((constructor)) static void begin(void)
     snprintf(leaf, sizeof leaf, "%s", program);
     if (when && strcmp(when, "before") == 0)
         open_error = exitfd_open(&x, 0);
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* the thread begins with it */
     pthread_create(&thread, NULL, work, NULL);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
