@@ -186,6 +186,7 @@ static void *work(void *unused)
     FILE *out = create("ours");
     say_disposition(out);
     say_masks(out);
+    fflush(out);
     if (open_error > 0)
         open_error = exitfd_open(&x, 0);
     if (open_error == 0) {
