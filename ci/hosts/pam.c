@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* pam_unix for a process that is not root: account management of root, whose entry in the shadow file takes unix_chkpwd. */
+/* pam_unix for a process that is not root: account management of daemon, whose entry in the shadow file takes unix_chkpwd. */
 #include <pwd.h>
 #include <security/pam_appl.h>
 #include <stdio.h>
@@ -34,10 +34,10 @@ int main(void)
     snprintf(done, sizeof done, "%s/done", getenv("HOST_FOLDER"));
     if (setgid(65534) < 0 || setuid(65534) < 0)
         return 1;
-    int first = ask("root");
+    int first = ask("daemon");
     fclose(fopen(ready, "w"));
     while (access(done, F_OK) != 0)
-        ask("root") == first ? right++ : wrong++;
+        ask("daemon") == first ? right++ : wrong++;
     printf("own %d right, %d wrong\n", right, wrong);
     return first == PAM_SUCCESS ? 0 : 1;
 }
