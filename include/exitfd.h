@@ -115,8 +115,9 @@ enum exitfd_origin {
  * data          What the caller gave with the watch. exitfd only hands it on.
  * rusage        The resources of the process and of the children it waited
  *               for. Zero unless the origin is EXITFD_REAPED or EXITFD_PEEKED.
- * crash_signal  If a second signal killed the process while it dumped core, the
- *               signal of that dump (Linux 6.19). This version always gives 0.
+ * crash_signal  If SIGKILL ended the process while it dumped core, the signal
+ *               of that dump. Else 0. Linux 6.19, with a pidfd, and a
+ *               core_pattern that is a socket or has %F.
  * reserved      0.
  */
 struct exitfd_event {
@@ -282,8 +283,9 @@ int exitfd_add(struct exitfd *x, pid_t pid, unsigned flags, void *data);
  *
  * Like exitfd_add, but there is no doubt which process is meant. Use it for a
  * pidfd from clone(2), or from a Unix socket, or of a process that is not a
- * child. pidfd is duplicated and stays yours. The other functions name this
- * watch by the pid of the process. Linux 5.4.
+ * child. pidfd is duplicated and stays yours. A child of CLONE_PIDFD_AUTOKILL
+ * still dies when you close yours. To end the watch does not kill it. The other
+ * functions name this watch by the pid of the process. Linux 5.4.
  *
  * If the process was reaped and the kernel has recorded its status (Linux
  * 6.15), its one event is due at once, with origin EXITFD_RECORDED and pid 0.

@@ -12,7 +12,6 @@
 #include "status.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdint.h>
 #include <unistd.h>
@@ -155,16 +154,11 @@ static int add_reaped(struct exitfd *x, int wait_status, unsigned flags, void *d
 }
 
 /* Where no fd is left for the duplicate, the process is tracked by its pid: its own if it is still there afterwards. */
-static int add_duplicate(struct exitfd *x, int pidfd, unsigned flags, void *data)
+static int add_living(struct exitfd *x, int pidfd, pid_t pid, unsigned flags, void *data)
 {
-    pid_t pid = xfd_platform_pid_of(pidfd);
-    int wait_status;
-
-    if (pid == -ESRCH && xfd_platform_get_record(pidfd, &wait_status))
-        return add_reaped(x, wait_status, flags, data);
-    if (pid < 0)
-        return pid;
-    int duplicate = fcntl(pidfd, F_DUPFD_CLOEXEC, 0);
+    int duplicate = xfd_platform_duplicate_pidfd(pidfd, pid);
+    if (duplicate == -ESRCH)
+        return duplicate;
     int error = add_locked(x, pid, duplicate, flags, data);
     if (error == 0 && duplicate < 0 && xfd_platform_is_reaped(pidfd)) {
         xfd_object_remove(x, xfd_watches_find(&x->watches, pid));
@@ -173,6 +167,16 @@ static int add_duplicate(struct exitfd *x, int pidfd, unsigned flags, void *data
     if (error < 0 && duplicate >= 0)
         close(duplicate);
     return error;
+}
+
+/* The kernel may reap it at any time. */
+static int add_by_pidfd(struct exitfd *x, int pidfd, unsigned flags, void *data)
+{
+    pid_t pid = xfd_platform_pid_of(pidfd);
+    int error = pid < 0 ? pid : add_living(x, pidfd, pid, flags, data), wait_status;
+
+    return error == -ESRCH && xfd_platform_get_record(pidfd, &wait_status) ? add_reaped(x, wait_status, flags, data)
+                                                                           : error;
 }
 
 int exitfd_add_pidfd(struct exitfd *x, int pidfd, unsigned flags, void *data)
@@ -184,7 +188,7 @@ int exitfd_add_pidfd(struct exitfd *x, int pidfd, unsigned flags, void *data)
     if (error < 0)
         return error;
     xfd_object_lock(x, &cancel_state);
-    error = add_duplicate(x, pidfd, flags, data);
+    error = add_by_pidfd(x, pidfd, flags, data);
     xfd_subscription_sync(x);
     xfd_object_unlock(x, cancel_state);
     return error;

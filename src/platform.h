@@ -19,6 +19,12 @@ bool xfd_platform_is_thread(pid_t pid);
 /* Whether two pidfds are of one process. Before Linux 6.9 that cannot be seen, and they count as one. */
 bool xfd_platform_is_same(int pidfd, int other);
 
+/*
+ * Another pidfd of its process, whose pid is pid, close-on-exec. It has no share
+ * in the life of a child that dies with its pidfd. -ESRCH: reaped meanwhile.
+ */
+int xfd_platform_duplicate_pidfd(int pidfd, pid_t pid);
+
 /* fork(2), but a negative errno. *pidfd is the child's, opened before it can exit; -1: none can be had, or in the child. */
 pid_t xfd_platform_fork(int *pidfd);
 

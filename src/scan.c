@@ -15,6 +15,8 @@
 
 #include <errno.h>
 
+#define AT_ONCE 256 /* so many once in a second cost nothing that can be measured */
+
 static void finish(struct exitfd *x, struct watch *w, const struct wait_result *result, struct exitfd_event *events,
                    int *count)
 {
@@ -104,22 +106,51 @@ static void scan(struct exitfd *x, struct exitfd_event *events, int max, int *co
             reap_or_unknown(x, w, events, count);
 }
 
+/* Who made no sign is seldom alone. */
+static bool one_is_unknown(const struct exitfd_event *events, int count)
+{
+    while (count > 0)
+        if (events[--count].origin == EXITFD_UNKNOWN)
+            return true;
+    return false;
+}
+
 int xfd_scan_one(struct exitfd *x, struct exitfd_event *event)
 {
     int count = 0;
 
-    if (!xfd_tracking_scan_one(&x->tracking))
+    if (!xfd_tracking_scan_some(&x->tracking, 1))
         return 0;
     scan(x, event, 1, &count);
     xfd_tracking_end_scan(&x->tracking);
+    if (one_is_unknown(event, count)) {
+        xfd_tracking_scan_all(&x->tracking);
+        wake_up(&x->wake);
+    }
+    return count;
+}
+
+/* Once in a while, so that what makes no sign is not found at one a second. */
+static int scan_some(struct exitfd *x, struct exitfd_event *events, int max)
+{
+    int count = 0;
+
+    if (xfd_tracking_scan_some(&x->tracking, AT_ONCE))
+        scan(x, events, max, &count);
+    if (one_is_unknown(events, count)) {
+        xfd_tracking_scan_all(&x->tracking);
+        scan(x, events, max, &count);
+    }
     return count;
 }
 
 static int take_exits(struct exitfd *x, struct exitfd_event *events, int max, bool all, pid_t hint)
 {
     int count = 0;
+    bool is_due = x->scan.is_due;
     struct watch *hinted = hint > 0 ? xfd_watches_find(&x->watches, hint) : NULL;
 
+    x->scan.is_due = false;
     if (hinted && xfd_tracking_is_scanned(hinted))
         reap_or_unknown(x, hinted, events, &count);
     /* A scan that max cut short starts again: this wake-up may be about a child that it had passed. */
@@ -128,7 +159,7 @@ static int take_exits(struct exitfd *x, struct exitfd_event *events, int max, bo
     if (x->tracking.to_scan > 0)
         scan(x, events, max, &count);
     else if (count < max)
-        count += xfd_scan_one(x, events + count);
+        count += is_due ? scan_some(x, events + count, max - count) : xfd_scan_one(x, events + count);
     return count;
 }
 

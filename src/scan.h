@@ -11,13 +11,16 @@ struct exitfd;
 
 struct scan {
     bool exits_first; /* at the next take, where max leaves no room for both exits and stops */
+    bool is_due;      /* the timer of subscription.h has fired: more than one child is checked */
 };
 
 /* After a wake-up, whose cause was read away before. all: SIGCHLD may have been missed, so each child is asked for. hint: 0,
    or a child that has probably exited. How many events. */
 int xfd_scan_take(struct exitfd *x, struct exitfd_event *events, int max, bool all, pid_t hint);
 
-/* Without one: a single child in turn, because some exits give no sign at all (SIGCHLD was ignored for a moment). 0 or 1. */
+/* Without one: a single child in turn, because some exits give no sign at all: SIGCHLD was ignored for a moment, or the kernel
+   reaps the child by itself (CLONE_AUTOREAP). Where one was found, others may have gone like it, and the fd is readable for
+   them. 0 or 1. */
 int xfd_scan_one(struct exitfd *x, struct exitfd_event *event);
 
 #endif

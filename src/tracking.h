@@ -51,12 +51,12 @@ static inline void xfd_tracking_scan_all(struct tracking *t)
     t->to_scan = t->count;
 }
 
-/* Begins a scan of one, unless a scan is under way. */
-static inline bool xfd_tracking_scan_one(struct tracking *t)
+/* Begins a scan of so many at most, unless a scan is under way. */
+static inline bool xfd_tracking_scan_some(struct tracking *t, uint32_t most)
 {
     if (t->without_pidfd == 0 || t->to_scan > 0)
         return false;
-    t->to_scan = 1;
+    t->to_scan = t->count < most ? t->count : most;
     return true;
 }
 

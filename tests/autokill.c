@@ -4,34 +4,15 @@
 
 #include <fcntl.h>
 #include <grp.h>
-#include <limits.h>
 #include <poll.h>
-#include <stdint.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
-
-#ifndef SYS_clone3
-#define SYS_clone3 435
-#endif
-
-/* Whether the kernel knows CLONE_AUTOREAP and CLONE_PIDFD_AUTOKILL: it asks for the flags first, and then for the cgroup. */
-static bool kernel_has_autokill(void)
-{
-    const uint64_t pidfd = 0x1000, into_cgroup = 1ULL << 33, autoreap = 1ULL << 34, autokill = 1ULL << 36;
-    int fd;
-    uint64_t arguments[11] = { pidfd | into_cgroup | autoreap | autokill, (uintptr_t)&fd, [10] = INT_MAX };
-    long pid = syscall(SYS_clone3, arguments, sizeof arguments);
-    if (pid == 0)
-        _exit(1);
-    return pid < 0 && (errno == EBADF || errno == EPERM);
-}
 
 static struct exitfd *open_for_autokill(void)
 {
     if (!backend_is("pidfd"))
         SKIP("EXITFD_AUTOKILL takes the pidfd back end");
-    if (!kernel_has_autokill())
+    if (!have_autoreap())
         SKIP("EXITFD_AUTOKILL takes Linux 7.1");
     return open_exitfd();
 }
@@ -93,7 +74,7 @@ TEST(autokill, elsewhere_nothing_is_started)
     struct exitfd *x = open_exitfd();
     struct exitfd_command command = command_of((char *[]){ "true", NULL });
     pid_t pid = -77;
-    if (backend_is("pidfd") && kernel_has_autokill()) {
+    if (backend_is("pidfd") && have_autoreap()) {
         exitfd_close(x);
         SKIP("EXITFD_AUTOKILL is in this kernel");
     }

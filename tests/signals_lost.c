@@ -4,6 +4,7 @@
 #include "signals.h"
 #include "stand_in.h"
 
+#include <sched.h>
 #include <stdatomic.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
@@ -277,5 +278,41 @@ TEST(signal_lost, an_orphan_is_reported_though_sigchld_was_ignored_for_a_moment)
         ret = exitfd_wait(x, &event, 1, 0);
     CHECK_EQ(ret, 1);
     expect_exited(&event, pid, 7, &data);
+    exitfd_close(x);
+}
+
+/*
+ * SIGCHLD is ignored for a moment, and the kernel reaps them: no signal, no
+ * zombie, no count. Whoever finds that one is gone looks for the others.
+ */
+TEST(signal_lost, where_one_has_vanished_others_have)
+{
+    enum {
+        COUNT = 20
+    };
+    struct exitfd_event events[COUNT];
+    pid_t pids[COUNT];
+    struct exitfd *x = open_exitfd();
+    struct gate gate = open_gate();
+    int told = 0;
+    for (int i = 0; i < COUNT; i++) {
+        pids[i] = start_child(&gate, 7);
+        CHECK_EQ(exitfd_add(x, pids[i], 0, x), 0);
+    }
+    expect_quiet_soon(x);
+    struct sigaction found = current_disposition();
+    set_sigchld(SIG_IGN, 0);
+    let_through(&gate, COUNT);
+    for (int i = 0; i < COUNT; i++)
+        while (is_child(pids[i]))
+            sched_yield();
+    sigaction(SIGCHLD, &found, NULL);
+    do {
+        int count = exitfd_wait(x, events, 7, 0);
+        CHECK(count > 0, "exitfd_wait: %d after %d events", count, told);
+        told += count;
+    } while (told < COUNT && is_readable(exitfd_get_fd(x)));
+    CHECK_EQ(told, COUNT);
+    close_gate(&gate);
     exitfd_close(x);
 }

@@ -64,6 +64,7 @@ bool build_is_posix(void);
 bool have_pidfd(void);       /* pidfd_open and waitid(P_PIDFD): Linux 5.4 */
 bool have_pidfs(void);       /* POLLHUP once reaped: Linux 6.9 */
 bool have_exit_record(void); /* PIDFD_GET_INFO with PIDFD_INFO_EXIT: Linux 6.15 */
+bool have_autoreap(void);    /* CLONE_AUTOREAP and CLONE_PIDFD_AUTOKILL: Linux 7.1 */
 
 /* A pidfd of the test's own; skips the test where the kernel has none. */
 int open_pidfd(pid_t pid);

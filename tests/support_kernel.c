@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <sched.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -14,6 +15,10 @@
 
 #ifdef __linux__
 #include <sys/vfs.h>
+
+#ifndef SYS_clone3
+#define SYS_clone3 435
+#endif
 
 static const int idtype_pidfd = 3; /* P_PIDFD, which musl 1.2.3 does not name */
 
@@ -50,6 +55,18 @@ bool have_pidfs(void)
     bool found = fstatfs(pidfd, &fs) == 0 && fs.f_type == pidfs_magic;
     close(pidfd);
     return found;
+}
+
+/* The kernel looks at the flags first, and then for the cgroup. */
+bool have_autoreap(void)
+{
+    const uint64_t pidfd = 0x1000, into_cgroup = 1ULL << 33, autoreap = 1ULL << 34, autokill = 1ULL << 36;
+    int fd;
+    uint64_t arguments[11] = { pidfd | into_cgroup | autoreap | autokill, (uintptr_t)&fd, [10] = INT_MAX };
+    long pid = syscall(SYS_clone3, arguments, sizeof arguments);
+    if (pid == 0)
+        _exit(1);
+    return pid < 0 && (errno == EBADF || errno == EPERM);
 }
 
 bool have_exit_record(void)

@@ -126,7 +126,7 @@ class Event(NamedTuple):
     data     what was given with the watch; the same object
     rusage   a resource.struct_rusage, with times in seconds as floats and
              ru_maxrss in KiB; all zero unless origin is REAPED or PEEKED
-    crash_signal  as exitfd.h says; 0 in this version
+    crash_signal  as exitfd.h says
 
     str(event) is what exitfd_describe writes, for example "exited 3".
     """

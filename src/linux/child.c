@@ -133,7 +133,14 @@ static int learn(const struct watch *w, int why, bool reaped, struct exitfd_even
     return 1;
 }
 
-int xfd_child_take(const struct watch *w, bool reaped, struct exitfd_event *event)
+/* Nothing but SIGKILL ends a core dump. */
+static void set_crash_signal(const struct watch *w, struct exitfd_event *event)
+{
+    if (event->code == CLD_KILLED && event->status == SIGKILL)
+        event->crash_signal = xfd_record_get_dump_signal(w->pidfd);
+}
+
+static int take_exit(const struct watch *w, bool reaped, struct exitfd_event *event)
 {
     struct wait_result result;
     int found = xfd_status_wait_watch(w, WEXITED | (w->flags & (EXITFD_OBSERVE | EXITFD_HOLD) ? WNOWAIT : 0), &result);
@@ -146,6 +153,14 @@ int xfd_child_take(const struct watch *w, bool reaped, struct exitfd_event *even
         return 0;
     xfd_event_fill(event, w, &result);
     return 1;
+}
+
+int xfd_child_take(const struct watch *w, bool reaped, struct exitfd_event *event)
+{
+    int taken = take_exit(w, reaped, event);
+    if (taken > 0 && event)
+        set_crash_signal(w, event);
+    return taken;
 }
 
 /* A handler may have forked in the middle of a call. In its child the watch is wiped, and its pidfd reads as stdin. */

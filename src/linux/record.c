@@ -33,6 +33,18 @@ bool xfd_record_get_status(int pidfd, int *wait_status)
     return true;
 }
 
+/* Of a process that was reaped the kernel tells nothing unless its exit is asked for too. */
+int xfd_record_get_dump_signal(int pidfd)
+{
+    struct pidfd_info_dump info = {
+        .first.mask = PIDFD_INFO_EXIT_BIT | PIDFD_INFO_COREDUMP_BIT | PIDFD_INFO_COREDUMP_SIGNAL_BIT,
+    };
+
+    if (ioctl(pidfd, (int)PIDFD_GET_INFO_DUMP, &info) < 0 || !(info.first.mask & PIDFD_INFO_COREDUMP_SIGNAL_BIT))
+        return 0;
+    return (int)info.coredump_signal;
+}
+
 pid_t xfd_record_get_parent(int pidfd)
 {
     struct pidfd_info_v0 info;
@@ -109,6 +121,21 @@ bool xfd_platform_is_same(int pidfd, int other)
     if (!xfd_record_reap_is_shown(pidfd) || fstat(pidfd, &one) < 0 || fstat(other, &two) < 0)
         return true;
     return one.st_ino == two.st_ino;
+}
+
+/* The kernel kills with the last copy of a pidfd of CLONE_PIDFD_AUTOKILL, and a duplicate would be one. */
+int xfd_platform_duplicate_pidfd(int pidfd, pid_t pid)
+{
+    int flags = fcntl(pidfd, F_GETFL);
+    bool kills = flags >= 0 && flags & PIDFD_KILLS;
+    int fd = kills ? sys_pidfd_open(pid) : fcntl(pidfd, F_DUPFD_CLOEXEC, 0);
+
+    if (fd < 0)
+        return -errno;
+    if (!kills || xfd_platform_is_same(fd, pidfd))
+        return fd;
+    close(fd);
+    return -ESRCH;
 }
 
 int xfd_platform_kill(int pidfd, int signum)

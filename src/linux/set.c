@@ -83,6 +83,7 @@ bool xfd_set_drain(struct exitfd *x, uint64_t token)
 {
     if (token != TOKEN_WAKE && token != TOKEN_TIMER)
         return false;
-    wake_drain(token == TOKEN_WAKE ? x->wake.fd : x->timer_fd);
+    bool drained = wake_drain(token == TOKEN_WAKE ? x->wake.fd : x->timer_fd);
+    x->scan.is_due |= drained && token == TOKEN_TIMER;
     return true;
 }

@@ -34,7 +34,10 @@ void xfd_ticker_set(struct exitfd *x, int period_ms)
 
 bool xfd_ticker_drain(struct exitfd *x)
 {
-    return x->subscription.recheck_ms > 0 && wake_drain(x->timer_fd);
+    bool drained = x->subscription.recheck_ms > 0 && wake_drain(x->timer_fd);
+
+    x->scan.is_due |= drained;
+    return drained;
 }
 
 void xfd_ticker_close(struct exitfd *x)

@@ -348,8 +348,10 @@ static int complete(struct exitfd *x, struct exitfd_event *events, int max)
         int found = w && count == max ? -EAGAIN : w ? complete_one(x, w, cqe, &events[count]) : 0;
         if (found < 0 || xfd_object_is_stale(x))
             break;
-        if (cqe->user_data == COMPLETION_TIMER)
+        if (cqe->user_data == COMPLETION_TIMER) {
             u->timer_armed = cqe->res != -ETIME;
+            x->scan.is_due = true;
+        }
         io_uring_cqe_seen(&u->ring, cqe);
         count += found;
     }

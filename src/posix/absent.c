@@ -39,6 +39,12 @@ bool xfd_platform_is_same(int pidfd, int other)
     return true;
 }
 
+int xfd_platform_duplicate_pidfd(int pidfd, pid_t pid)
+{
+    (void)pidfd, (void)pid;
+    return -ENOTSUP;
+}
+
 int xfd_platform_kill(int pidfd, int signum)
 {
     (void)pidfd, (void)signum;

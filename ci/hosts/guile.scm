@@ -1,0 +1,15 @@
+;; SPDX-License-Identifier: MIT
+;; Guile's system*.
+(define folder (getenv "HOST_FOLDER"))
+(define leaf (getenv "HOST_LEAF"))
+(define right 0)
+(define wrong 0)
+(define (run status)
+  (if (eqv? (status:exit-val (system* leaf (number->string status))) status)
+      (set! right (+ right 1))
+      (set! wrong (+ wrong 1))))
+(system* leaf "0")
+(close-port (open-output-file (string-append folder "/ready")))
+(do ((i 100 (+ i 1))) ((= i 120)) (run i))
+(while (not (file-exists? (string-append folder "/done"))) (run 3))
+(format #t "own ~a right, ~a wrong~%" right wrong)
