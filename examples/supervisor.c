@@ -8,6 +8,7 @@
  * signals were ignored at the start, except SIGPIPE. No other fd.
  * At the end: SIGTERM and SIGINT stop all commands. SIGHUP is ignored, and so is the end of the reader of its messages.
  * After a SIGKILL of the supervisor the kernel sends SIGTERM to the first process of each command.
+ * To systemd it says when it is ready and when it stops (Type=notify, supervisor.service). The commands cannot.
  * While a reader does not read, the supervisor waits for it. What has to be killed has been killed by then.
  */
 #include "example.h"
@@ -17,8 +18,11 @@
 #include <getopt.h>
 #include <limits.h>
 #include <poll.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 static const char help[] = "usage: supervisor [-b MS] [-g MS] COMMAND...\n"
                            "Run each COMMAND, and start it again when it ends, until SIGTERM or SIGINT.\n"
@@ -34,7 +38,8 @@ static const char help[] = "usage: supervisor [-b MS] [-g MS] COMMAND...\n"
                            "Signals go to the process group of a command. What is left of the group when the\n"
                            "command has ended gets SIGKILL before the restart. On SIGTERM it gets SIGKILL\n"
                            "after the time of -g. The supervisor also reaps orphans, as PID 1 or as a\n"
-                           "sub-reaper.\n"
+                           "sub-reaper. If NOTIFY_SOCKET is set, as by a unit with Type=notify, it reports\n"
+                           "there that all have been started and that it stops.\n"
                            "\n"
                            "Exit status: 0 if all were stopped, 1 if it could not work, 2 for wrong usage.\n";
 
@@ -57,7 +62,34 @@ struct supervisor {
     bool stopping;
     long long kill_at_ms; /* -1: done */
     int caught_signals;
+    int notify_socket; /* -1: nobody asked */
 };
+
+/* The protocol of sd_notify(3). '@' stands for the 0 byte of a socket that has no file. */
+static int open_notify_socket(const char *name)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    if (!name || !*name || strlen(name) >= sizeof address.sun_path)
+        return -1;
+    size_t length = strlen(name);
+    memcpy(address.sun_path, name, length);
+    if (name[0] == '@')
+        address.sun_path[0] = '\0';
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (connect(fd, (struct sockaddr *)&address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length)) < 0) {
+        fprintf(stderr, "supervisor: cannot use NOTIFY_SOCKET %s: %s\n", name, strerror(errno));
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+/* Lost where the reader has gone away: the commands are worth more. */
+static void notify(const struct supervisor *s, const char *words)
+{
+    if (s->notify_socket >= 0)
+        send(s->notify_socket, words, strlen(words), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
 
 static void restart_later(struct supervisor *s, struct service *service)
 {
@@ -217,6 +249,7 @@ static void stop(struct supervisor *s)
     s->stopping = true;
     s->kill_at_ms = now_ms() + s->grace_ms;
     signal_all(s, SIGTERM);
+    notify(s, "STOPPING=1");
     fprintf(stderr, "supervisor: stopping\n"); /* after the signals: it may block */
 }
 
@@ -224,6 +257,8 @@ static void supervise(struct supervisor *s)
 {
     struct pollfd fds[] = { { .fd = exitfd_get_fd(s->x), .events = POLLIN },
                             { .fd = s->caught_signals, .events = POLLIN } };
+    do_what_is_due(s);
+    notify(s, "READY=1");
     for (;;) {
         int timeout_ms = do_what_is_due(s);
         if (s->stopping && !s->running)
@@ -240,7 +275,9 @@ static int prepare(struct supervisor *s)
 {
     if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
         return -errno;
-    signal(SIGPIPE, SIG_IGN); /* a message to a reader that has gone away is lost, and nothing else */
+    s->notify_socket = open_notify_socket(getenv("NOTIFY_SOCKET"));
+    unsetenv("NOTIFY_SOCKET"); /* or a command could say that we are ready */
+    signal(SIGPIPE, SIG_IGN);  /* a message to a reader that has gone away is lost, and nothing else */
     /* SIGHUP is caught, not ignored, so that the commands do not ignore it: the end of a terminal stops nothing here. */
     int r = s->caught_signals = catch_signals((int[]){ SIGTERM, SIGINT, SIGHUP, 0 });
     if (r >= 0)

@@ -4,6 +4,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -72,6 +73,31 @@ class SupervisorTest(examples_support.UsageTest, examples_support.ExampleTest):
     def stop(self, process, sig=signal.SIGTERM):
         process.send_signal(sig)
         self.assertEqual(process.wait(PATIENCE), 0)
+
+    def test_systemd_is_told_when_it_is_ready_and_when_it_stops(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        path = os.path.join(folder.name, "told")
+        for name in (path, f"@exitfd-{os.path.basename(folder.name)}"):
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+                told.settimeout(PATIENCE)
+                told.bind(name.replace("@", "\0"))
+                command = f"echo \"<$NOTIFY_SOCKET>\" > {path}.out; exec sleep 1000"
+                process = self.supervise(command, before=["env", "NOTIFY_SOCKET=" + name])
+                self.assertEqual(told.recv(100), b"READY=1")
+                self.assertEqual(len(self.messages("started as ")), 1)
+                until(lambda: os.path.exists(path + ".out") and os.path.getsize(path + ".out"), "the command runs")
+                with open(path + ".out", encoding="ascii") as variable:
+                    self.assertEqual(variable.read(), "<>\n")
+                os.unlink(path + ".out")
+                self.stop(process)
+                self.assertEqual(told.recv(100), b"STOPPING=1")
+
+    def test_without_the_reader_of_notifications_it_works(self):
+        process = self.supervise("exec sleep 1000", before=["env", "NOTIFY_SOCKET=/nowhere/at all"])
+        self.pid_of("exec sleep 1000")
+        self.stop(process)
+        self.assertEqual(len(self.messages("cannot use NOTIFY_SOCKET /nowhere/at all: No such file")), 1)
 
     def test_what_exits_is_started_again(self):
         process = self.supervise("-b", 1, "exit 3", "exec sleep 1000")

@@ -67,9 +67,10 @@ class ExampleTest(unittest.TestCase):
     def start(self, *words, **options):
         """In a session of its own, so that nothing it starts outlives the test; nor does it, when that is killed."""
         command = [*options.pop("before", []), self.program, *map(str, words)]
-        process = subprocess.Popen(command, text=True, stdin=subprocess.DEVNULL, start_new_session=True,
+        process = subprocess.Popen(command, text=True, start_new_session=True,
                                    preexec_fn=begin_child,
-                                   **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options})
+                                   **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE,
+                                      **options})
         self.addCleanup(self.end, process)
         return process
 

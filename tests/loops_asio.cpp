@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: MIT
 #include "loops_side.h"
 
+// Stand-alone Asio, and Boost's with EXITFD_BOOST_ASIO.
 #include <exitfd/asio.hpp>
 #include <unistd.h>
 
-#if __cplusplus >= 202002L
-#include <asio/awaitable.hpp>
-#include <asio/co_spawn.hpp>
-#include <asio/use_awaitable.hpp>
-#endif
-
 namespace
 {
+
+#if defined ASIO_HAS_CO_AWAIT || defined BOOST_ASIO_HAS_CO_AWAIT
+#define CAN_AWAIT
+#endif
+
+namespace asio = exitfd_asio::net;
+using exitfd_asio::error_code;
 
 struct attachment {
     attachment(asio::io_context &context, receiver *r) : exits(context), r(r)
@@ -25,7 +27,7 @@ struct attachment {
 // The handler keeps the attachment: operation_aborted comes after the detach.
 void receive_next(const std::shared_ptr<attachment> &a)
 {
-    a->exits.async_next([a](asio::error_code error, exitfd_event event) {
+    a->exits.async_next([a](error_code error, exitfd_event event) {
         if (error == asio::error::operation_aborted)
             return;
         a->r->take(a->r, -error.value(), error ? nullptr : &event);
@@ -96,11 +98,11 @@ void an_operation_under_way_is_aborted_and_its_event_stays()
 {
     asio::io_context context;
     exitfd *x = open_exitfd();
-    asio::error_code told;
+    error_code told;
     {
         exitfd_asio::exits exits(context);
         CHECK(!exits.attach(x));
-        exits.async_next([&](asio::error_code error, exitfd_event) { told = error; });
+        exits.async_next([&](error_code error, exitfd_event) { told = error; });
         watch_exit(x, 2);
     }
     context.run();
@@ -119,7 +121,7 @@ void a_queued_operation_does_not_touch_what_was_closed()
     pid_t pids[2];
     for (int i = 0; i < 2; i++) {
         CHECK(!exits[i].attach(x[i]));
-        exits[i].async_next([&, i](asio::error_code error, exitfd_event) {
+        exits[i].async_next([&, i](error_code error, exitfd_event) {
             error == asio::error::operation_aborted ? aborted++ : events++;
             if (error)
                 return;
@@ -147,7 +149,7 @@ void it_moves()
     second = std::move(first);
     exitfd_asio::exits third(std::move(second));
     int status = -1;
-    third.async_next([&](asio::error_code, exitfd_event event) { status = event.status; });
+    third.async_next([&](error_code, exitfd_event event) { status = event.status; });
     watch_exit(x, 6);
     context.run();
     CHECK(status == 6);
@@ -155,7 +157,7 @@ void it_moves()
     exitfd_close(x);
 }
 
-#if __cplusplus >= 202002L
+#ifdef CAN_AWAIT
 void a_coroutine_awaits()
 {
     asio::io_context context;
@@ -190,7 +192,7 @@ int main(int argc, char *argv[])
           an_operation_under_way_is_aborted_and_its_event_stays },
         { "a_queued_operation_does_not_touch_what_was_closed", a_queued_operation_does_not_touch_what_was_closed },
         { "it_moves", it_moves },
-#if __cplusplus >= 202002L
+#ifdef CAN_AWAIT
         { "a_coroutine_awaits", a_coroutine_awaits },
 #endif
     };

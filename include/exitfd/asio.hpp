@@ -8,7 +8,8 @@
  *     exitfd_event event = co_await exits.async_next(asio::use_awaitable);
  *
  * Optional and header only. Only a program that includes this needs Asio
- * (1.18, standalone, C++14). With EXITFD_BOOST_ASIO defined it is Boost's.
+ * (1.18, standalone, C++14). With EXITFD_BOOST_ASIO defined it is Boost's
+ * (1.74).
  *
  * One operation completes with one event. The handler runs in its associated
  * executor, else in that of the exits. After an event start the next operation,
@@ -19,15 +20,15 @@
 
 #include <exitfd.h>
 
+#include <cerrno>
+#include <memory>
+#include <utility> // before Boost 1.74, which needs it and does not include it
+
 #ifdef EXITFD_BOOST_ASIO
 #include <boost/asio.hpp>
 #else
 #include <asio.hpp>
 #endif
-
-#include <cerrno>
-#include <memory>
-#include <utility>
 
 namespace exitfd_asio
 {

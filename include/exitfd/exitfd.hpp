@@ -5,15 +5,16 @@
  *     exitfdpp::owner exits;
  *     if (std::error_code error = exits.open())
  *         return error;
- *     exits.spawn("sh", argv, environ);
+ *     exits.start(exitfdpp::command("sh", "-c", "exit 7").chdir("/tmp"));
  *     ... when exits.fd() is readable:
  *     for (const exitfd_event &event : exits.events())
  *         ...
  *
- * The calls are those of exitfd.h, under the same names, with the same errnos.
- * A std::error_code has the errno in std::generic_category(), so that
- * error == std::errc::no_such_process compares as one expects. Nothing here
- * throws, and -fno-exceptions and -fno-rtti are fine.
+ * The calls are those of exitfd.h, under the same names, with the same errnos
+ * and flags. A std::error_code has the errno in std::generic_category(), so that
+ * error == std::errc::no_such_process compares as one expects. Errors are never
+ * thrown, and -fno-exceptions and -fno-rtti are fine. What is not noexcept
+ * allocates, and can fail only for want of memory.
  *
  * With C++20 a coroutine can await the end of one child, class awaited below.
  *
@@ -24,14 +25,15 @@
 
 #include <exitfd.h>
 
-#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <iterator>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #if defined __cpp_impl_coroutine && __has_include(<coroutine>)
 #include <coroutine>
@@ -50,9 +52,15 @@ inline std::error_code to_error(int result) noexcept
 // "exited 3", "killed by SIGTERM": exitfd_describe.
 inline std::string describe(const exitfd_event &event)
 {
-    std::array<char, 80> text{};
-    exitfd_describe(&event, text.data(), text.size());
-    return text.data();
+    std::string text(static_cast<std::size_t>(exitfd_describe(&event, nullptr, 0)), ' ');
+    exitfd_describe(&event, text.data(), text.size() + 1);
+    return text;
+}
+
+// For WIFEXITED and the like: exitfd_get_wait_status. -1 where it is unknown.
+inline int wait_status(const exitfd_event &event) noexcept
+{
+    return exitfd_get_wait_status(&event);
 }
 
 inline bool succeeded(const exitfd_event &event) noexcept
@@ -139,6 +147,136 @@ class ready_events
     exitfd *x;
     exitfd_event event{};
     int result = 0;
+};
+
+/*
+ * What exitfd_start starts, and what the child does before that, in this order:
+ *
+ *     exitfdpp::command job("make", "-k");
+ *     job.chdir("/tmp").open(1, "log", O_WRONLY | O_CREAT, 0644).dup2(1, 2);
+ *     job.options(EXITFD_NEW_GROUP);
+ *
+ * It has copies of all strings, may be copied, and may be started many times.
+ * Where nothing may be allocated, fill a struct exitfd_command instead.
+ */
+class command
+{
+  public:
+    template <typename... More> explicit command(std::string name, More &&...more)
+    {
+        argv.reserve(1 + sizeof...(more));
+        argv.push_back(std::move(name));
+        (argv.emplace_back(std::forward<More>(more)), ...);
+    }
+    explicit command(std::vector<std::string> argv) : argv(std::move(argv))
+    {
+    }
+
+    // The program, where it is not argv[0].
+    command &file(std::string name)
+    {
+        program = std::move(name);
+        return *this;
+    }
+    // All of it, as "NAME=value". Without this call it is the caller's.
+    command &environment(std::vector<std::string> variables)
+    {
+        envp = std::move(variables);
+        has_environment = true;
+        return *this;
+    }
+
+    command &dup2(int fd, int target)
+    {
+        exitfd_action action = empty(EXITFD_DUP2, fd);
+        action.target = target;
+        return add(action);
+    }
+    command &open(int fd, std::string path, int flags, mode_t mode = 0)
+    {
+        exitfd_action action = empty(EXITFD_OPEN, fd);
+        action.flags = flags;
+        action.mode = mode;
+        return add(action, std::move(path));
+    }
+    command &close(int fd)
+    {
+        return add(empty(EXITFD_CLOSE, fd));
+    }
+    command &close_from(int fd)
+    {
+        return add(empty(EXITFD_CLOSE_FROM, fd));
+    }
+    command &chdir(std::string path)
+    {
+        return add(empty(EXITFD_CHDIR, 0), std::move(path));
+    }
+    command &fchdir(int fd)
+    {
+        return add(empty(EXITFD_FCHDIR, fd));
+    }
+
+    // EXITFD_NEW_SESSION, EXITFD_NEW_GROUP, EXITFD_KEEP_SIGNALS
+    command &options(unsigned flags) noexcept
+    {
+        option_bits = flags;
+        return *this;
+    }
+    command &death_signal(int signal) noexcept
+    {
+        last_signal = signal;
+        return *this;
+    }
+
+    // exitfd_start, whose result it returns.
+    int start(exitfd *x, pid_t *pid, unsigned flags, void *data) const
+    {
+        std::vector<char *> arguments = pointers(argv), variables = pointers(envp);
+        std::vector<exitfd_action> steps = actions;
+        for (std::size_t i = 0; i < steps.size(); i++)
+            steps[i].path = paths[i].c_str();
+        exitfd_command all{};
+        all.size = sizeof all;
+        all.file = program.empty() ? arguments[0] : program.c_str();
+        all.argv = arguments.data();
+        all.envp = has_environment ? variables.data() : nullptr;
+        all.actions = steps.data();
+        all.action_count = steps.size();
+        all.options = option_bits;
+        all.death_signal = last_signal;
+        return exitfd_start(x, pid, &all, flags, data);
+    }
+
+  private:
+    static exitfd_action empty(exitfd_action_type type, int fd) noexcept
+    {
+        exitfd_action action{};
+        action.type = type;
+        action.fd = fd;
+        return action;
+    }
+    // A path for each action, so that a copy of this object has its own.
+    command &add(const exitfd_action &action, std::string path = std::string())
+    {
+        paths.push_back(std::move(path));
+        actions.push_back(action);
+        return *this;
+    }
+    static std::vector<char *> pointers(const std::vector<std::string> &strings)
+    {
+        std::vector<char *> all;
+        for (const std::string &text : strings)
+            all.push_back(const_cast<char *>(text.c_str())); // as C wants it; it is not written to
+        all.push_back(nullptr);
+        return all;
+    }
+
+    std::vector<std::string> argv, envp, paths;
+    std::vector<exitfd_action> actions;
+    std::string program;
+    bool has_environment = false;
+    unsigned option_bits = 0;
+    int last_signal = 0;
 };
 
 /*
@@ -236,7 +374,23 @@ class owner
         return borrowed < 0 ? -1 : borrowed;
     }
 
+    // How many watches there are. -1 where exitfd_count fails.
+    int count() const noexcept
+    {
+        int watches = exitfd_count(x);
+        return watches < 0 ? -1 : watches;
+    }
+
     // pid is written on success, and may be null.
+    std::error_code start(const command &what, unsigned flags = 0, void *data = nullptr, pid_t *pid = nullptr)
+    {
+        return to_error(what.start(x, pid, flags, data));
+    }
+    std::error_code start(const exitfd_command &what, unsigned flags = 0, void *data = nullptr,
+                          pid_t *pid = nullptr) noexcept
+    {
+        return to_error(exitfd_start(x, pid, &what, flags, data));
+    }
     std::error_code spawn(const char *file, char *const argv[], char *const envp[], unsigned flags = 0,
                           void *data = nullptr, pid_t *pid = nullptr,
                           const posix_spawn_file_actions_t *actions = nullptr,
@@ -285,13 +439,16 @@ class owner
  *     exitfdpp::awaited ends(exits);
  *     ... in a coroutine:
  *     auto [error, event] = co_await ends.of(pid);
+ *     auto [failed, end] = co_await ends.start(exitfdpp::command("true"));
  *     ... when exits.fd() is readable:
  *     ends.resume_ready();
  *
  * The coroutines run inside resume_ready, in the thread that calls it. The data
  * pointers of these watches are in use here. So every watch of that exitfd must
- * come from of(), and none may ask for stops. A coroutine that is destroyed while
- * it awaits is not resumed, and its child is no longer watched.
+ * come from of() or start(), and none may ask for stops. A coroutine that is
+ * destroyed while it awaits is not resumed, and its child is no longer watched.
+ * Of a child with EXITFD_HOLD the end is awaited, and then it is the owner's to
+ * discard or to remove.
  */
 class awaited
 {
@@ -304,7 +461,11 @@ class awaited
     class operation
     {
       public:
-        operation(exitfd *x, pid_t pid) noexcept : x(x), pid(pid)
+        operation(exitfd *x, pid_t pid, unsigned flags) noexcept : x(x), pid(pid), flags(flags)
+        {
+        }
+        operation(exitfd *x, command what, unsigned flags, pid_t *started) noexcept
+            : x(x), flags(flags), what(std::move(what)), started(started)
         {
         }
         operation(const operation &) = delete;
@@ -318,12 +479,14 @@ class awaited
         {
             return false;
         }
-        // False, which resumes at once, where the child cannot be watched.
-        bool await_suspend(std::coroutine_handle<> coroutine) noexcept
+        // False, which resumes at once, where the child cannot be watched or started.
+        bool await_suspend(std::coroutine_handle<> coroutine)
         {
             handle = coroutine;
-            end.error = to_error(exitfd_add(x, pid, 0, this));
+            end.error = to_error(what ? what->start(x, &pid, flags, this) : exitfd_add(x, pid, flags, this));
             waiting = !end.error;
+            if (waiting && started)
+                *started = pid;
             return waiting;
         }
         end_of_child await_resume() const noexcept
@@ -334,7 +497,10 @@ class awaited
       private:
         friend awaited;
         exitfd *x;
-        pid_t pid;
+        pid_t pid = 0;
+        unsigned flags;
+        std::optional<command> what;
+        pid_t *started = nullptr;
         bool waiting = false;
         end_of_child end{};
         std::coroutine_handle<> handle;
@@ -343,9 +509,14 @@ class awaited
     explicit awaited(const owner &of) noexcept : x(of.get())
     {
     }
-    operation of(pid_t pid) const noexcept
+    operation of(pid_t pid, unsigned flags = 0) const noexcept
     {
-        return operation(x, pid);
+        return operation(x, pid, flags);
+    }
+    // Watched from its birth. started, if given, has the pid while it is awaited.
+    operation start(command what, unsigned flags = 0, pid_t *started = nullptr) const noexcept
+    {
+        return operation(x, std::move(what), flags, started);
     }
     // An error of exitfd_wait resumes no coroutine, because the children are still awaited.
     std::error_code resume_ready()

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Run many commands at once, and print what each wrote, whole and in the order in which they end.
+ *
+ * Who may talk to it: whoever writes its input. Each line is run by sh.
+ * Limits: MOST_AT_ONCE commands at a time. What a command writes is kept in memory until it ends.
+ * Inherited by a command: fds 1 and 2 are a pipe, 0 is /dev/null. The environment, the working directory, ignored signals
+ * except SIGPIPE. Nothing else.
+ * At the end: it waits for all commands. After a SIGKILL of capture the commands run on, and get SIGPIPE when they write.
+ */
+#include "example.h"
+
+#include <exitfd.h>
+#include <getopt.h>
+#include <poll.h>
+#include <string.h>
+
+static const char help[] = "usage: capture [-j NUMBER]\n"
+                           "Run each line of the input with sh. When a command ends, print how, and what it\n"
+                           "wrote to its output and its error output.\n"
+                           "\n"
+                           "  -j, --jobs=NUMBER   commands at once, 1 to 500. Default: 50\n"
+                           "  -h, --help          show this\n"
+                           "\n"
+                           "A command has ended when its first process has. What others of it write later\n"
+                           "is not read.\n"
+                           "\n"
+                           "Exit status: 0 if all exited with 0, 1 if not, 2 for wrong usage.\n";
+
+enum {
+    MOST_AT_ONCE = 500
+};
+
+struct job {
+    int output; /* read end of the pipe; -1: not in use, or nothing more will come */
+    char *line; /* NULL: not in use */
+    char *text;
+    size_t length;
+    FILE *file; /* writes to text */
+};
+
+struct capture {
+    struct exitfd *x;
+    int at_once, running;
+    bool input_ended, failed;
+    struct job jobs[MOST_AT_ONCE];
+};
+
+static _Noreturn void give_up(const char *what, int error)
+{
+    fprintf(stderr, "capture: %s: %s\n", what, strerror(error));
+    exit(1);
+}
+
+/* Both ends are close-on-exec, so that no command holds the pipe of another. */
+static int start_shell(struct capture *c, struct job *job, int output)
+{
+    const struct exitfd_action actions[] = {
+        { .type = EXITFD_DUP2, .fd = output, .target = 1 },
+        { .type = EXITFD_DUP2, .fd = output, .target = 2 },
+        { .type = EXITFD_OPEN, .fd = 0, .path = "/dev/null", .flags = O_RDONLY },
+        { .type = EXITFD_CLOSE_FROM, .fd = 3 },
+    };
+    const struct exitfd_command command = {
+        .size = sizeof command,
+        .file = "/bin/sh",
+        .argv = (char *[]){ "sh", "-c", job->line, NULL },
+        .actions = actions,
+        .action_count = sizeof actions / sizeof *actions,
+    };
+    return exitfd_start(c->x, NULL, &command, 0, job);
+}
+
+static void start(struct capture *c, struct job *job, const char *line)
+{
+    int pipe_fds[2];
+    *job = (struct job){ .line = strdup(line) };
+    job->file = open_memstream(&job->text, &job->length);
+    if (!job->line || !job->file || pipe2(pipe_fds, O_CLOEXEC) < 0)
+        give_up("cannot prepare a command", errno);
+    fcntl(pipe_fds[0], F_SETFL, O_NONBLOCK);
+    job->output = pipe_fds[0];
+    int r = start_shell(c, job, pipe_fds[1]);
+    close(pipe_fds[1]); /* or its end would never be seen */
+    if (r < 0)
+        give_up("cannot start sh", -r);
+    c->running++;
+}
+
+static void read_output(struct job *job)
+{
+    char buffer[65536];
+    ssize_t n;
+    while ((n = read(job->output, buffer, sizeof buffer)) > 0)
+        fwrite(buffer, 1, (size_t)n, job->file);
+    if (n == 0 || errno != EAGAIN) {
+        close(job->output);
+        job->output = -1;
+    }
+}
+
+/* All that the command wrote is in the pipe by now. Its end may never come: a process left behind may hold it open. */
+static void finish(struct capture *c, struct job *job, const struct exitfd_event *event)
+{
+    char how[80];
+    if (job->output >= 0)
+        read_output(job);
+    if (job->output >= 0)
+        close(job->output);
+    if (fclose(job->file) != 0)
+        give_up("cannot keep what a command wrote", errno);
+    exitfd_describe(event, how, sizeof how);
+    printf("%s: %s\n", job->line, how);
+    fwrite(job->text, 1, job->length, stdout);
+    c->failed |= exitfd_get_wait_status(event) != 0;
+    free(job->text);
+    free(job->line);
+    *job = (struct job){ .output = -1 };
+    c->running--;
+}
+
+static void start_what_fits(struct capture *c)
+{
+    static char *line;
+    static size_t size;
+    for (int i = 0; i < c->at_once && !c->input_ended; i++) {
+        if (c->jobs[i].line)
+            continue;
+        ssize_t length = getline(&line, &size, stdin);
+        if (length < 0) {
+            c->input_ended = true;
+            free(line);
+            return;
+        }
+        line[strcspn(line, "\n")] = '\0';
+        start(c, &c->jobs[i], line);
+    }
+}
+
+static void take_exits(struct capture *c)
+{
+    struct exitfd_event events[16];
+    int n = exitfd_wait(c->x, events, 16, 0);
+    if (n < 0)
+        give_up("cannot wait for the commands", -n);
+    for (int i = 0; i < n; i++)
+        finish(c, events[i].data, &events[i]);
+}
+
+/* poll passes over an fd of -1. */
+static void run_all(struct capture *c)
+{
+    struct pollfd fds[1 + MOST_AT_ONCE];
+    for (start_what_fits(c); c->running > 0; start_what_fits(c)) {
+        fds[0] = (struct pollfd){ .fd = exitfd_get_fd(c->x), .events = POLLIN };
+        for (int i = 0; i < c->at_once; i++)
+            fds[1 + i] = (struct pollfd){ .fd = c->jobs[i].output, .events = POLLIN };
+        if (poll(fds, 1 + (nfds_t)c->at_once, -1) < 0)
+            continue;
+        for (int i = 0; i < c->at_once; i++)
+            if (fds[1 + i].revents)
+                read_output(&c->jobs[i]);
+        take_exits(c);
+    }
+}
+
+int main(int argc, char *argv[])
+{
+    static const struct option options[] = { { "jobs", required_argument, NULL, 'j' },
+                                             { "help", no_argument, NULL, 'h' },
+                                             { 0 } };
+    static struct capture c = { .at_once = 50 };
+    for (int option; (option = getopt_long(argc, argv, "j:h", options, NULL)) != -1;) {
+        if (option == 'h')
+            return fputs(help, stdout) < 0;
+        if (option == '?')
+            return wrong_usage("capture", "unknown option or missing value", NULL);
+        if (!parse_number(optarg, 1, MOST_AT_ONCE, &c.at_once))
+            return wrong_usage("capture", "the number of commands at once is 1 to 500", optarg);
+    }
+    if (optind != argc)
+        return wrong_usage("capture", "commands are read from the input", argv[optind]);
+    for (int i = 0; i < c.at_once; i++)
+        c.jobs[i].output = -1;
+
+    int r = exitfd_open(&c.x, 0);
+    if (r < 0)
+        give_up("cannot begin", -r);
+    run_all(&c);
+    exitfd_close(c.x);
+    if (fflush(stdout) != 0)
+        give_up("cannot print", errno);
+    return c.failed;
+}
