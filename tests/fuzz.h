@@ -127,6 +127,7 @@ void check_counts(void);
 bool enter_pid_namespace(void); /* the next fork makes its first process */
 void mount_proc(void);
 struct child *find_free(void);
+bool may_fork_by_hand(void); /* the model knows of which child an event would be */
 void reuse_pid(struct child *c);
 void reuse_pid_during_a_start(struct child *c);
 

@@ -51,7 +51,15 @@ static bool has_pidfds(const struct child *c)
     return (!c->watching[0] || c->has_pidfd[0]) && (!c->watching[1] || c->has_pidfd[1]);
 }
 
-/* Without a pidfd only a child that the library starts is kept apart from the one before it. */
+/* Without a pidfd only a child that the library starts is kept apart from the one before it. Chance may reuse a pid, too. */
+bool may_fork_by_hand(void)
+{
+    for (const struct child *c = children; c < children + CHILDREN; c++)
+        if (c->state == GONE && !has_pidfds(c))
+            return false;
+    return true;
+}
+
 void reuse_pid(struct child *c)
 {
     struct child *later = find_free();
@@ -60,7 +68,7 @@ void reuse_pid(struct child *c)
         return;
     say("the pid of %d again", number(c));
     if (ask_for_pid(c->pid))
-        start_as(later, has_pidfds(c) ? below(8) : below(4), (int)below(2));
+        start_as(later, below(8), (int)below(2));
 }
 
 /* What happens while exitfd_fork is in the middle of its work. */
