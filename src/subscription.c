@@ -68,11 +68,16 @@ void xfd_subscription_close(struct exitfd *x)
     x->listener = NULL;
 }
 
+static bool has_looks(const struct exitfd *x)
+{
+    return xfd_subscription_is_needed(x) || x->subscription.unpolled > 0;
+}
+
 /* The fd is to serve those that need SIGCHLD whatever becomes of it: other code may replace the handler, or make the kernel
    discard a signal that waits for the signalfd. */
 static void sync_recheck(struct exitfd *x)
 {
-    int unless_lost = xfd_subscription_is_needed(x) ? CHECK_MS : 0;
+    int unless_lost = has_looks(x) ? CHECK_MS : 0;
     int period = x->subscription.signal_lost ? SCAN_MS : unless_lost;
 
     if (!x->backend->set_recheck || period == x->subscription.recheck_ms)
@@ -135,7 +140,7 @@ int xfd_subscription_sleep_limit(const struct exitfd *x, int timeout_ms)
 {
     int most = x->subscription.signal_lost && !x->backend->set_recheck ? SCAN_MS : CHECK_MS;
 
-    return xfd_subscription_is_needed(x) && (timeout_ms < 0 || timeout_ms > most) ? most : timeout_ms;
+    return has_looks(x) && (timeout_ms < 0 || timeout_ms > most) ? most : timeout_ms;
 }
 
 bool xfd_subscription_report_loss(struct exitfd *x)

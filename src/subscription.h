@@ -11,6 +11,7 @@ struct subscription {
     bool listening, to_stops;
     bool signal_lost;    /* SIGCHLD does not arrive, as far as the last check tells */
     bool epipe_reported; /* that other code replaced the handler, for this time */
+    unsigned unpolled;   /* watches that neither a poll nor a signal reports: they are looked at */
     int recheck_ms;      /* every so many milliseconds the fd is readable for a check; 0: not for that */
 };
 

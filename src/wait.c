@@ -85,6 +85,18 @@ static int sleep_until_readable(struct exitfd *x, int limit_ms)
     return readable;
 }
 
+/* A handler may have forked, and it is its child that comes back here: it touches nothing that it shares with the parent. */
+static int take_unless_stale(struct exitfd *x, struct exitfd_event *events, int max)
+{
+    if (xfd_object_is_stale(x))
+        return -ESTALE;
+    int count = x->backend->take(x, events, max);
+    if (xfd_object_is_stale(x))
+        return -ESTALE;
+    xfd_subscription_sync(x);
+    return count;
+}
+
 /* checks: that SIGCHLD arrives has not been asked before a sleep, as there was none. */
 static int take(struct exitfd *x, struct exitfd_event *events, int max, bool checks)
 {
@@ -95,13 +107,12 @@ static int take(struct exitfd *x, struct exitfd_event *events, int max, bool che
     pthread_mutex_lock(&x->lock);
     if (checks)
         xfd_subscription_check(x);
-    int count = x->backend->take(x, events, max);
-    xfd_subscription_sync(x);
+    int count = take_unless_stale(x, events, max);
     bool ended = xfd_watches_take_ended(&x->watches);
     bool due = xfd_orphans_take_due(&x->orphans);
     pthread_mutex_unlock(&x->lock);
-    if (xfd_object_is_stale(x)) /* a handler forked, and it is its child that comes back here */
-        return -ESTALE;
+    if (count == -ESTALE)
+        return count;
     if (due && count >= 0)
         count += xfd_orphans_take(x, events + count, max - count);
     else if (ended)

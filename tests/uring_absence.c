@@ -4,6 +4,7 @@
 #include "uring_support.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -116,8 +117,10 @@ TEST(uring_absence, a_poll_that_is_refused_after_the_open)
     no_polls = true;
     pid_t pid = start_child(&gate, 7);
     CHECK_EQ(exitfd_add(x, pid, 0, &gate), 0);
+    int pidfd = exitfd_get_pidfd(x, pid);
     CHECK_EQ(exitfd_wait(x, &event, 1, 0), 0);
-    CHECK_EQ(exitfd_get_pidfd(x, pid), -ENOTSUP);
+    CHECK_EQ(exitfd_get_pidfd(x, pid), pidfd);
+    CHECK_EQ(fcntl(pidfd, F_GETFD), FD_CLOEXEC);
     let_through(&gate, 1);
     event = wait_event(x);
     expect_exited(&event, pid, 7, &gate);
@@ -175,6 +178,8 @@ TEST(uring_absence, polls_and_timers_that_are_refused_after_the_open)
 {
     no_timers = true;
     expect_observed_without_poll(0);
+    no_polls = false;
+    expect_observed_without_poll(-1);
 }
 
 TEST(uring_absence, a_poll_that_is_refused_where_signals_are_not_allowed)

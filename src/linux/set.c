@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Opening all three fds at once, so that none is missing when a child without a pidfd comes to need it. */
 #include "linux/set.h"
+#include "object.h"
 
 #include <errno.h>
 #include <sys/eventfd.h>
@@ -67,6 +68,8 @@ int xfd_set_take(struct exitfd *x, struct epoll_event *ready, int max)
 {
     int count;
 
+    if (xfd_object_is_stale(x)) /* the set is the parent's, and a one-shot entry is shown once */
+        return -ESTALE;
     do
         count = epoll_wait(x->fd, ready, max, 0);
     while (count < 0 && errno == EINTR);

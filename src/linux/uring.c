@@ -24,7 +24,6 @@
 #include <stdatomic.h>
 #include <sys/eventfd.h>
 
-#define LOOK_MS 900    /* a process whose poll was refused is looked at so often */
 #define SINGLE_ADDS 16 /* so many between two waits are handed to the kernel one by one, further ones together */
 #define OP_WAITID 50   /* IORING_OP_WAITID, absent from liburing 2.3 */
 
@@ -34,12 +33,12 @@
 struct uring {
     struct io_uring opened; /* private.h: what a forked child closes. Each request writes to the other one */
     _Alignas(16) struct io_uring ring;
-    uint64_t thread;   /* the only one that the kernel lets near the ring */
-    unsigned adds;     /* since the last wait */
-    unsigned unpolled; /* watches with WATCH_UNPOLLED */
+    uint64_t thread; /* the only one that the kernel lets near the ring */
+    unsigned adds;   /* since the last wait */
     bool has_waitid;
     struct __kernel_timespec timer_time;
-    bool timer_armed;    /* or refused, and so never asked for again */
+    bool timer_armed;
+    bool timer_refused;  /* since the last call */
     bool fd_is_readable; /* the fd was made readable for what is held back */
     bool scan_first;     /* the last call had no room for children without a pidfd, stops and orphans */
 };
@@ -205,13 +204,13 @@ static void cancel_request(struct exitfd *x, const struct watch *w)
 
 static void begin_looks(struct exitfd *x, struct watch *w)
 {
-    x->uring->unpolled += w->flags & WATCH_UNPOLLED ? 0 : 1;
+    x->subscription.unpolled += w->flags & WATCH_UNPOLLED ? 0 : 1;
     w->flags |= WATCH_UNPOLLED;
 }
 
 static void end_looks(struct exitfd *x, struct watch *w)
 {
-    x->uring->unpolled -= w->flags & WATCH_UNPOLLED ? 1 : 0;
+    x->subscription.unpolled -= w->flags & WATCH_UNPOLLED ? 1 : 0;
     w->flags &= ~(uint32_t)WATCH_UNPOLLED;
 }
 
@@ -252,26 +251,20 @@ static int take_waited(const struct watch *w, int answer, struct exitfd_event *e
     return found != 0;
 }
 
-/*
- * The kernel refused the request, and would again. SIGCHLD takes its place, but not for an observer, whose process may be
- * no child of ours, nor with EXITFD_NO_SIGNALS.
- */
+/* The kernel refused the request, or had no memory for it. The pidfd stays, which the host may have borrowed. */
 static void do_without_request(struct exitfd *x, struct watch *w)
 {
-    if (w->flags & EXITFD_OBSERVE || !xfd_subscription_is_allowed(x)) {
+    if (w->pidfd >= 0 || !xfd_subscription_is_allowed(x))
         begin_looks(x, w);
-        return;
-    }
-    xfd_tracking_remove(x, w); /* it may be there for its stops */
-    xfd_child_close(w);
-    xfd_tracking_add(x, w, 0, true);
+    else
+        xfd_tracking_add(x, w, 0, true);
 }
 
 /* It was reported too soon. 0, or -EAGAIN: the kernel could not be asked. */
-static int ask_again(struct exitfd *x, struct watch *w, bool requested, int answer)
+static int ask_again(struct exitfd *x, struct watch *w, bool requested)
 {
     /* A child that we trace ourselves has stopped: until its tracer takes that, waitid would report it again at once. */
-    if (answer < 0 || w->pidfd < 0) {
+    if (w->pidfd < 0) {
         do_without_request(x, w);
         return 0;
     }
@@ -279,7 +272,7 @@ static int ask_again(struct exitfd *x, struct watch *w, bool requested, int answ
     return requested || request_poll(x, w, w->pidfd, IORING_POLL_ADD_MULTI) ? 0 : -EAGAIN;
 }
 
-/* 1: it is over, and *event is filled (NULL: nobody wants it). 0: not yet. Else -EPERM. */
+/* 1: it is over, and *event is filled (NULL: it was discarded). 0: not yet. Else -EPERM. */
 static int look(const struct watch *w, int answer, struct exitfd_event *event)
 {
     return w->pidfd >= 0 ? xfd_child_take(w, answer > 0 && answer & POLLHUP, event) : take_waited(w, answer, event);
@@ -300,12 +293,16 @@ static int complete_one(struct exitfd *x, struct watch *w, const struct io_uring
 {
     bool requested = cqe->flags & IORING_CQE_F_MORE;
     int count = w->flags & WATCH_DISCARDED ? 0 : 1;
-    int taken = look(w, cqe->res, count ? event : NULL);
 
+    if (cqe->res < 0 && w->pidfd >= 0) {
+        do_without_request(x, w);
+        return 0;
+    }
+    int taken = look(w, cqe->res, count ? event : NULL);
     if (taken < 0)
         return -EAGAIN;
     if (taken == 0)
-        return ask_again(x, w, requested, cqe->res);
+        return ask_again(x, w, requested);
     finish(x, w, requested);
     return count;
 }
@@ -313,9 +310,12 @@ static int complete_one(struct exitfd *x, struct watch *w, const struct io_uring
 /* How many events. */
 static int take_one_unpolled(struct exitfd *x, struct watch *w, struct exitfd_event *event)
 {
+    struct pollfd item = { .fd = w->pidfd, .events = POLLIN };
     int count = w->flags & WATCH_DISCARDED ? 0 : 1;
 
-    if (look(w, 0, count ? event : NULL) != 1)
+    if (w->pidfd >= 0 && poll(&item, 1, 0) != 1)
+        return 0;
+    if (look(w, item.revents, count ? event : NULL) != 1)
         return 0;
     finish(x, w, false);
     return count;
@@ -326,7 +326,8 @@ static int take_unpolled(struct exitfd *x, struct exitfd_event *events, int max)
     struct watch *w;
     int count = 0;
 
-    for (uint32_t slot = 0; count < max && x->uring->unpolled > 0 && (w = xfd_watches_iterate(&x->watches, &slot));)
+    for (uint32_t slot = 0;
+         count < max && x->subscription.unpolled > 0 && (w = xfd_watches_iterate(&x->watches, &slot));)
         if (w->flags & WATCH_UNPOLLED)
             count += take_one_unpolled(x, w, &events[count]);
     if (count > 0 && count == max)
@@ -349,7 +350,8 @@ static int complete(struct exitfd *x, struct exitfd_event *events, int max)
         if (found < 0 || xfd_object_is_stale(x))
             break;
         if (cqe->user_data == COMPLETION_TIMER) {
-            u->timer_armed = cqe->res != -ETIME;
+            u->timer_armed = false;
+            u->timer_refused = cqe->res != -ETIME;
             x->scan.is_due = true;
         }
         io_uring_cqe_seen(&u->ring, cqe);
@@ -358,18 +360,11 @@ static int complete(struct exitfd *x, struct exitfd_event *events, int max)
     return count;
 }
 
-static int timer_period(const struct exitfd *x)
-{
-    int period_ms = x->subscription.recheck_ms;
-
-    return period_ms == 0 && x->uring->unpolled > 0 ? LOOK_MS : period_ms;
-}
-
 static void request_timer(struct exitfd *x)
 {
     struct uring *u = x->uring;
     struct io_uring_sqe *sqe = xfd_ring_sqe(&u->ring);
-    int period_ms = timer_period(x);
+    int period_ms = x->subscription.recheck_ms;
 
     if (!sqe)
         return;
@@ -382,7 +377,7 @@ static void request_timer(struct exitfd *x)
 
 static bool is_timer_wanted(const struct exitfd *x)
 {
-    return timer_period(x) > 0 && !x->uring->timer_armed;
+    return x->subscription.recheck_ms > 0 && !x->uring->timer_armed && !x->uring->timer_refused;
 }
 
 static void set_recheck(struct exitfd *x, int period_ms)
@@ -422,7 +417,7 @@ static int take(struct exitfd *x, struct exitfd_event *events, int max)
     bool room, drained = false;
 
     u->adds = 0;
-    u->fd_is_readable = false;
+    u->fd_is_readable = u->timer_refused = false;
     do {
         error = turn(x);
         if (xfd_object_is_stale(x))
