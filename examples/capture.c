@@ -3,9 +3,10 @@
  * Run many commands at once, and print what each wrote, whole and in the order in which they end.
  *
  * Who may talk to it: whoever writes its input. Each line is run by sh.
- * Limits: MOST_AT_ONCE commands at a time. What a command writes is kept in memory until it ends.
+ * Limits: MOST_AT_ONCE commands at a time. The input is read to its end before the first one. It is kept in memory, and so is
+ * what a command writes until it ends.
  * Inherited by a command: fds 1 and 2 are a pipe, 0 is /dev/null. The environment, the working directory, ignored signals
- * except SIGPIPE. Nothing else.
+ * except SIGPIPE, and what every child inherits (umask, limits, priority). No other fd.
  * At the end: it waits for all commands. After a SIGKILL of capture the commands run on, and get SIGPIPE when they write.
  */
 #include "example.h"
@@ -16,8 +17,8 @@
 #include <string.h>
 
 static const char help[] = "usage: capture [-j NUMBER]\n"
-                           "Run each line of the input with sh. When a command ends, print how, and what it\n"
-                           "wrote to its output and its error output.\n"
+                           "Read the input to its end, and run each line with sh. When a command ends, print\n"
+                           "how, and what it wrote to its output and its error output.\n"
                            "\n"
                            "  -j, --jobs=NUMBER   commands at once, 1 to 500. Default: 50\n"
                            "  -h, --help          show this\n"
@@ -42,7 +43,9 @@ struct job {
 struct capture {
     struct exitfd *x;
     int at_once, running;
-    bool input_ended, failed;
+    bool failed;
+    char **lines; /* those from next_line on are to be run */
+    size_t line_count, next_line;
     struct job jobs[MOST_AT_ONCE];
 };
 
@@ -71,12 +74,12 @@ static int start_shell(struct capture *c, struct job *job, int output)
     return exitfd_start(c->x, NULL, &command, 0, job);
 }
 
-static void start(struct capture *c, struct job *job, const char *line)
+static void start(struct capture *c, struct job *job, char *line)
 {
     int pipe_fds[2];
-    *job = (struct job){ .line = strdup(line) };
+    *job = (struct job){ .line = line };
     job->file = open_memstream(&job->text, &job->length);
-    if (!job->line || !job->file || pipe2(pipe_fds, O_CLOEXEC) < 0)
+    if (!job->file || pipe2(pipe_fds, O_CLOEXEC) < 0)
         give_up("cannot prepare a command", errno);
     fcntl(pipe_fds[0], F_SETFL, O_NONBLOCK);
     job->output = pipe_fds[0];
@@ -119,29 +122,34 @@ static void finish(struct capture *c, struct job *job, const struct exitfd_event
     c->running--;
 }
 
+/* Now, and not as commands end: a read of the input may block, and they would wait. */
+static void read_list(struct capture *c)
+{
+    char *line = NULL;
+    size_t size = 0;
+    for (ssize_t length; (length = getline(&line, &size, stdin)) >= 0;) {
+        char **lines = realloc(c->lines, (c->line_count + 1) * sizeof *lines);
+        line[strcspn(line, "\n")] = '\0';
+        if (lines)
+            c->lines = lines;
+        if (!lines || !(lines[c->line_count++] = strdup(line)))
+            give_up("cannot read the commands", ENOMEM);
+    }
+    free(line);
+}
+
 static void start_what_fits(struct capture *c)
 {
-    static char *line;
-    static size_t size;
-    for (int i = 0; i < c->at_once && !c->input_ended; i++) {
-        if (c->jobs[i].line)
-            continue;
-        ssize_t length = getline(&line, &size, stdin);
-        if (length < 0) {
-            c->input_ended = true;
-            free(line);
-            return;
-        }
-        line[strcspn(line, "\n")] = '\0';
-        start(c, &c->jobs[i], line);
-    }
+    for (int i = 0; i < c->at_once && c->next_line < c->line_count; i++)
+        if (!c->jobs[i].line)
+            start(c, &c->jobs[i], c->lines[c->next_line++]);
 }
 
 static void take_exits(struct capture *c)
 {
     struct exitfd_event events[16];
     int n = exitfd_wait(c->x, events, 16, 0);
-    if (n < 0)
+    if (n < 0 && n != -EPIPE) /* on self-pipe, a handler that was replaced: events still come */
         give_up("cannot wait for the commands", -n);
     for (int i = 0; i < n; i++)
         finish(c, events[i].data, &events[i]);
@@ -186,7 +194,9 @@ int main(int argc, char *argv[])
     int r = exitfd_open(&c.x, 0);
     if (r < 0)
         give_up("cannot begin", -r);
+    read_list(&c);
     run_all(&c);
+    free(c.lines);
     exitfd_close(c.x);
     if (fflush(stdout) != 0)
         give_up("cannot print", errno);

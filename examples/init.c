@@ -3,8 +3,10 @@
  * PID 1 of a container: start one command, pass signals on to it, reap every orphan, and end with the command.
  *
  * Who may talk to it: any process that may send it signals. It reads no input.
- * Limits: one command. There are no restarts (supervisor.c has them).
- * Inherited by the command: fds 0 to 2, the environment, the working directory, ignored signals except SIGPIPE.
+ * Limits: one command. There are no restarts (supervisor.c has them). The command is in a group of its own, so it cannot
+ * read from a terminal. `exitfd init` hands the terminal over.
+ * Inherited by the command: fds 0 to 2 and no others, the environment, the working directory, ignored signals except
+ * SIGPIPE, and what every child inherits (umask, limits, priority).
  * At the end: when PID 1 ends, the kernel kills all that is left in its PID namespace. Elsewhere the rest runs on.
  */
 #include "example.h"
@@ -39,10 +41,13 @@ static int complain(const char *what, int error, int status)
 
 static int start(struct exitfd *x, char *argv[], pid_t *pid)
 {
+    const struct exitfd_action close_others = { .type = EXITFD_CLOSE_FROM, .fd = 3 };
     const struct exitfd_command command = {
         .size = sizeof command,
         .file = argv[0],
         .argv = argv,
+        .actions = &close_others,
+        .action_count = 1,
         .options = EXITFD_NEW_GROUP,
     };
     return exitfd_start(x, pid, &command, 0, argv);
@@ -62,7 +67,7 @@ static int follow(struct exitfd *x, pid_t pid, int caught_signals)
         poll(fds, 2, -1);
         struct exitfd_event events[64];
         int n = exitfd_wait(x, events, 64, 0);
-        if (n < 0)
+        if (n < 0 && n != -EPIPE) /* on self-pipe, a handler that was replaced: events still come */
             return complain("cannot wait for children", n, INIT_FAILED);
         for (int i = 0; i < n; i++)
             if (events[i].data)

@@ -195,7 +195,7 @@ static void take_exits(struct supervisor *s)
 {
     struct exitfd_event events[64];
     int n = exitfd_wait(s->x, events, 64, 0);
-    if (n < 0) {
+    if (n < 0 && n != -EPIPE) { /* on self-pipe, a handler that was replaced: events still come */
         fprintf(stderr, "supervisor: cannot wait for exits: %s\n", strerror(-n));
         exit(1);
     }
@@ -275,11 +275,11 @@ static int prepare(struct supervisor *s)
 {
     if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
         return -errno;
-    s->notify_socket = open_notify_socket(getenv("NOTIFY_SOCKET"));
-    unsetenv("NOTIFY_SOCKET"); /* or a command could say that we are ready */
-    signal(SIGPIPE, SIG_IGN);  /* a message to a reader that has gone away is lost, and nothing else */
+    signal(SIGPIPE, SIG_IGN); /* a message to a reader that has gone away is lost, and nothing else */
     /* SIGHUP is caught, not ignored, so that the commands do not ignore it: the end of a terminal stops nothing here. */
     int r = s->caught_signals = catch_signals((int[]){ SIGTERM, SIGINT, SIGHUP, 0 });
+    s->notify_socket = open_notify_socket(getenv("NOTIFY_SOCKET"));
+    unsetenv("NOTIFY_SOCKET"); /* or a command could say that we are ready */
     if (r >= 0)
         r = exitfd_open(&s->x, 0);
     return r < 0 ? r : exitfd_add(s->x, -1, 0, NULL);

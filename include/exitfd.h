@@ -42,7 +42,7 @@
  * -ESTALE  the exitfd was opened before a fork, and this is the child
  * -EXDEV   another thread opened this io_uring exitfd
  *
- * Wherever the next ones appear without a cause, a limit was reached.
+ * The next ones may be listed without a cause. They then mean this.
  *
  * -ENOMEM  there is no memory
  * -EMFILE  this process has no fd left
@@ -79,8 +79,9 @@ struct exitfd;
  * EXITFD_REAPED    exitfd_wait reaped the child. Its pid may be reused now.
  * EXITFD_PEEKED    Seen without reaping. This is the exit of a process with
  *                  EXITFD_OBSERVE or EXITFD_HOLD, or a stop, or a continue.
- * EXITFD_RECORDED  Other code reaped it, or the kernel did because SIGCHLD is
- *                  ignored. The status is the kernel's record (Linux 6.15).
+ * EXITFD_RECORDED  Other code reaped it, or the kernel did: SIGCHLD is ignored,
+ *                  or EXITFD_AUTOKILL. The status is the kernel's record
+ *                  (Linux 6.15).
  * EXITFD_UNKNOWN   The process has ended, and its status is lost.
  */
 enum exitfd_origin {
@@ -255,9 +256,9 @@ const char *exitfd_get_backend(const struct exitfd *x);
  * To avoid this, fork and add in the thread that calls exitfd_wait, or use
  * exitfd_start, exitfd_spawn or exitfd_fork.
  *
- * Returns 0. If no pidfd can be had, a child is tracked by SIGCHLD instead. The
- * errnos with a star are returned if that is impossible, because of
- * EXITFD_NO_SIGNALS or because the process is not a child.
+ * Returns 0. If no pidfd can be had, a child is tracked by SIGCHLD instead.
+ * That is impossible with EXITFD_NO_SIGNALS, and for a process that is not a
+ * child. Only then are the errnos with a star returned.
  *
  * -EINVAL   pid is 0 or below -1, unknown flag bits, or flags with pid -1
  * -EEXIST   this exitfd already watches pid
@@ -347,6 +348,7 @@ int exitfd_discard(struct exitfd *x, pid_t pid);
  *
  * -EINVAL   pid is 0 or -1, or there is no such signal
  * -ENOENT   this exitfd does not watch pid, or its exit was returned already
+ *           and it is not held
  * -ESRCH    other code has reaped the process
  * -EPERM    this process may not signal that one, or seccomp blocks the call
  * -EACCES   seccomp blocks the call with this errno
@@ -383,9 +385,10 @@ int exitfd_get_pidfd(struct exitfd *x, pid_t pid);
  *
  * Fills events[0] to events[max - 1]. Waits up to timeout_ms milliseconds for
  * the first one. 0 never blocks, and a negative number waits for ever. The call
- * that returns an exit event reaps the child. So the pid cannot be reused while
- * the event is unread. The watch ends with its exit event. If several threads
- * wait on one exitfd, each event goes to one of them.
+ * that returns an exit event reaps the child, unless the origin says otherwise.
+ * So the pid cannot be reused while the event is unread. The watch ends with
+ * its exit event, unless it has EXITFD_HOLD. If several threads wait on one
+ * exitfd, each event goes to one of them.
  *
  * Returns how many events, or 0 if there was none in time.
  *
@@ -572,8 +575,8 @@ pid_t exitfd_fork(struct exitfd *x, unsigned flags, void *data);
  * Returns 0.
  *
  * -EBADF    fd is not -1, and is not open for writing
- * -EAGAIN   other code has replaced all four handlers that exitfd has. None is
- *           left to call the handler found now.
+ * -EAGAIN   exitfd can chain to four handlers at most, and other code has
+ *           replaced its handler four times
  * -ENOMEM   there is no memory
  */
 int exitfd_install_handler(int fd, int *ret_old_fd);

@@ -35,7 +35,8 @@ class CaptureTest(examples_support.UsageTest, examples_support.ExampleTest):
             ready, gate = (self.fifo(os.path.join(folder, name)) for name in ("ready", "gate"))
             process = self.start(stdin=subprocess.PIPE)
             process.stdin.write(f"echo > {folder}/ready; read line < {folder}/gate\n" * 50)
-            process.stdin.flush()
+            process.stdin.close()
+            process.stdin = None  # communicate writes to one that it finds
             begun = 0
             while begun < 50:
                 self.assertTrue(select.select([ready], [], [], PATIENCE)[0], f"only {begun} have begun")

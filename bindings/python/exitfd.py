@@ -541,9 +541,10 @@ class ExitFd:
             self._call(outcome, function, *arguments, token)
         finally:
             if outcome and outcome[0] >= 0:
-                self._tokens[pid.value] = token
-                if token not in self._data:
-                    self._drop_token(token, pid.value)  # its event has come already
+                with self._in_order():  # a start is not in it yet
+                    self._tokens[pid.value] = token
+                    if token not in self._data:
+                        self._drop_token(token, pid.value)  # its event has come already
             else:
                 self._data.pop(token, None)
                 self._drop(token, watch.pid)
