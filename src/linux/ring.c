@@ -112,8 +112,15 @@ int xfd_ring_enter(struct io_uring *ring)
     return submitted < 0 ? xfd_not_here(-submitted) : 0;
 }
 
-bool xfd_ring_is_more_due(const struct io_uring *ring)
+/*
+ * The flag may stay set when the work is done: the kernel sets it after it has
+ * put the work in place, and we may have done that in between. But it signals
+ * the eventfd after that. So without a signal there is no work, or its signal is
+ * still to come.
+ */
+bool xfd_ring_is_more_due(const struct io_uring *ring, bool signalled)
 {
-    return *(volatile unsigned *)ring->sq.kflags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW) ||
-           io_uring_sq_ready(ring) > 0;
+    unsigned flags = *(volatile unsigned *)ring->sq.kflags;
+
+    return (signalled && flags & IORING_SQ_TASKRUN) || flags & IORING_SQ_CQ_OVERFLOW || io_uring_sq_ready(ring) > 0;
 }

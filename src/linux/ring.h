@@ -26,6 +26,6 @@ struct io_uring_sqe *xfd_ring_sqe(struct io_uring *ring);
 int xfd_ring_enter(struct io_uring *ring);
 
 /* Whether it must be entered once more before the eventfd is relied upon. */
-bool xfd_ring_is_more_due(const struct io_uring *ring);
+bool xfd_ring_is_more_due(const struct io_uring *ring, bool signalled);
 
 #endif

@@ -396,9 +396,9 @@ static int turn(struct exitfd *x)
     return xfd_ring_enter(&x->uring->ring);
 }
 
-static bool is_more_due(const struct exitfd *x)
+static bool is_more_due(const struct exitfd *x, bool signalled)
 {
-    return xfd_ring_is_more_due(&x->uring->ring) || is_timer_wanted(x);
+    return xfd_ring_is_more_due(&x->uring->ring, signalled) || is_timer_wanted(x);
 }
 
 /* What no request of the ring is about. */
@@ -414,7 +414,7 @@ static int take(struct exitfd *x, struct exitfd_event *events, int max)
 {
     struct uring *u = x->uring;
     int count = u->scan_first ? take_others(x, events, max) : 0, error;
-    bool room, drained = false;
+    bool room, signalled, drained = false;
 
     u->adds = 0;
     u->fd_is_readable = u->timer_refused = false;
@@ -426,9 +426,9 @@ static int take(struct exitfd *x, struct exitfd_event *events, int max)
         if (xfd_object_is_stale(x))
             return -ESTALE;
         room = error == 0 && io_uring_cq_ready(&u->ring) == 0;
-        if (room)
-            drained |= wake_drain(x->wake.fd);
-    } while (room && is_more_due(x));
+        signalled = room && wake_drain(x->wake.fd);
+        drained |= signalled;
+    } while (room && is_more_due(x, signalled));
     if (!room && drained)
         wake_up(&x->wake);
     if (room && !u->scan_first)
