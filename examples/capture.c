@@ -127,7 +127,7 @@ static void read_list(struct capture *c)
 {
     char *line = NULL;
     size_t size = 0;
-    for (ssize_t length; (length = getline(&line, &size, stdin)) >= 0;) {
+    while (getline(&line, &size, stdin) >= 0) {
         char **lines = realloc(c->lines, (c->line_count + 1) * sizeof *lines);
         line[strcspn(line, "\n")] = '\0';
         if (lines)
