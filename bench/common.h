@@ -57,6 +57,11 @@ void collect_one(const struct implementation *how, struct child *c);
 /* CPU time of this thread, less what reading that clock costs. */
 int64_t cpu_start(void);
 int64_t cpu_since(int64_t start);
+long page_faults(void); /* of this thread */
+
+/* A child that lives beside, so that what this process has is copy-on-write. */
+pid_t fork_bystander(void);
+void end_bystander(pid_t pid);
 
 void sort_values(int64_t *values, size_t count);
 size_t random_below(size_t limit);

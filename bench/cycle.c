@@ -8,20 +8,11 @@
 #include "common.h"
 
 #include <stdlib.h>
-#include <sys/resource.h>
 
 struct cost {
     int64_t cpu;
     long faults;
 };
-
-static long page_faults(void)
-{
-    struct rusage usage;
-
-    getrusage(RUSAGE_THREAD, &usage);
-    return usage.ru_minflt;
-}
 
 static void cost_of_exit(const struct implementation *how, struct child *c, struct cost *cost)
 {

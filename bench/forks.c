@@ -10,7 +10,6 @@
 #include "common.h"
 
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -36,14 +35,6 @@ struct watch {
     long faults;
 };
 
-static long page_faults(void)
-{
-    struct rusage usage;
-
-    getrusage(RUSAGE_THREAD, &usage);
-    return usage.ru_minflt;
-}
-
 static struct watch start_watch(void)
 {
     long faults = page_faults();
@@ -56,28 +47,6 @@ static void stop_watch(struct costs *costs, enum part part, const struct watch *
 
     costs->cpu[part][costs->lives] = cpu;
     costs->faults[part] += page_faults() - start->faults;
-}
-
-static pid_t fork_bystander(void)
-{
-    pid_t pid = fork();
-
-    if (pid < 0)
-        die("fork");
-    if (pid == 0) {
-        die_with_parent();
-        close_range(3, ~0u, 0);
-        pause();
-        _exit(0);
-    }
-    return pid;
-}
-
-static void end_bystander(pid_t pid)
-{
-    kill(pid, SIGKILL);
-    while (waitpid(pid, NULL, 0) != pid)
-        ;
 }
 
 static void live(const struct implementation *how, size_t slot, struct costs *costs)

@@ -8,7 +8,6 @@
 
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,14 +25,6 @@ static void fill_memory(size_t mebibytes)
         die("mmap of %zu MiB", mebibytes);
     madvise(memory, size, MADV_NOHUGEPAGE);
     memset(memory, 1, size);
-}
-
-static long page_faults(void)
-{
-    struct rusage usage;
-
-    getrusage(RUSAGE_THREAD, &usage);
-    return usage.ru_minflt;
 }
 
 struct costs {
@@ -63,20 +54,10 @@ static void run_program(const struct implementation *how, struct costs *costs)
 
 static void run_beside_fork(const struct implementation *how, struct costs *costs)
 {
-    pid_t pid = fork();
+    pid_t bystander = fork_bystander();
 
-    if (pid < 0)
-        die("fork");
-    if (pid == 0) {
-        die_with_parent();
-        close_range(3, ~0u, 0);
-        pause();
-        _exit(0);
-    }
     run_program(how, costs);
-    kill(pid, SIGKILL);
-    while (waitpid(pid, NULL, 0) != pid)
-        ;
+    end_bystander(bystander);
 }
 
 static void take_sample(const struct implementation *how, size_t size, unsigned repeats)

@@ -106,7 +106,7 @@ static void scan(struct exitfd *x, struct exitfd_event *events, int max, int *co
             reap_or_unknown(x, w, events, count);
 }
 
-/* Who made no sign is seldom alone. */
+/* Where one child made no sign, others may have made none. */
 static bool one_is_unknown(const struct exitfd_event *events, int count)
 {
     while (count > 0)
@@ -130,7 +130,7 @@ int xfd_scan_one(struct exitfd *x, struct exitfd_event *event)
     return count;
 }
 
-/* Once in a while, so that what makes no sign is not found at one a second. */
+/* At each tick of the timer. To check one at a time would find children without a sign at one a second. */
 static int scan_some(struct exitfd *x, struct exitfd_event *events, int max)
 {
     int count = 0;

@@ -141,7 +141,6 @@ void save_and_put_back(void);
 void use_user_fd(void);
 void reopen_both(void);
 void raise_sigchld(void);
-bool sigchld_reaches_us(void);
 extern bool host_was_on_top; /* so exitfd_wait may say that our handler was replaced */
 
 /* fuzz_forks.c: what a forked child does with the copies */

@@ -5,84 +5,16 @@
  * each signal, and as it asked the kernel.
  */
 #include "fuzz.h"
+#include "host_handlers.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 
-#define HOSTS 2 /* with SIG_DFL and SIG_IGN no more than exitfd has handlers for */
 #define AS_ASKED (SA_ONSTACK | SA_NODEFER | SA_RESTART)
-#define TOO_DEEP 20
 
-static struct host {
-    struct sigaction own, before;
-    bool active;
-    volatile unsigned calls;
-} hosts[HOSTS];
-static volatile unsigned depth;
 static int user_fd[2] = { -1, -1 };
 bool host_was_on_top;
-
-static void call(const struct sigaction *action, int signum, siginfo_t *info, void *context)
-{
-    if (action->sa_flags & SA_SIGINFO)
-        action->sa_sigaction(signum, info, context);
-    else if (action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN)
-        action->sa_handler(signum);
-}
-
-static void handle(struct host *h, int signum, siginfo_t *info, void *context)
-{
-    int error = errno;
-
-    h->calls += info->si_code == SI_TKILL; /* raise_sigchld: a child's may come late, and between */
-    depth++;
-    CHECK(depth < TOO_DEEP, "handlers call each other without end");
-    call(&h->before, signum, info, context);
-    depth--;
-    errno = error;
-}
-
-static void handle_0(int signum, siginfo_t *info, void *context)
-{
-    handle(&hosts[0], signum, info, context);
-}
-
-static void handle_1(int signum, siginfo_t *info, void *context)
-{
-    handle(&hosts[1], signum, info, context);
-}
-
-static struct sigaction current_action(void)
-{
-    struct sigaction current;
-
-    sigaction(SIGCHLD, NULL, &current);
-    return current;
-}
-
-static struct host *host_of(const struct sigaction *action)
-{
-    for (struct host *h = hosts; h < hosts + HOSTS; h++)
-        if (h->active && action->sa_sigaction == h->own.sa_sigaction)
-            return h;
-    return NULL;
-}
-
-static bool is_function(const struct sigaction *action)
-{
-    return action->sa_flags & SA_SIGINFO || (action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN);
-}
-
-/* What is neither the host's nor none is the library's, and tells all of it. */
-bool sigchld_reaches_us(void)
-{
-    struct sigaction action = current_action();
-
-    for (const struct host *h; (h = host_of(&action));)
-        action = h->before;
-    return is_function(&action);
-}
 
 static int some_flags(void)
 {
@@ -91,14 +23,11 @@ static int some_flags(void)
 
 static void install(int number)
 {
-    void (*const entries[HOSTS])(int, siginfo_t *, void *) = { handle_0, handle_1 };
-    struct host *h = &hosts[number];
+    int flags = some_flags();
 
-    h->own = (struct sigaction){ .sa_sigaction = entries[number], .sa_flags = SA_SIGINFO | some_flags() };
-    say("the host installs handler %d, flags 0x%x", number, (unsigned)h->own.sa_flags);
-    h->before = current_action(); /* first: a SIGCHLD may come at once */
-    sigaction(SIGCHLD, &h->own, NULL);
-    h->active = host_was_on_top = true;
+    say("the host installs handler %d, flags 0x%x", number, (unsigned)(SA_SIGINFO | flags));
+    push_host(&hosts[number], flags);
+    host_was_on_top = true;
 }
 
 static void remove_if_on_top(int number)
@@ -108,8 +37,7 @@ static void remove_if_on_top(int number)
     if (host_of(&current) != &hosts[number])
         return;
     say("the host removes handler %d", number);
-    sigaction(SIGCHLD, &hosts[number].before, NULL);
-    hosts[number].active = false;
+    pop_host(&hosts[number]);
 }
 
 /* One stands on the other, and nothing is changed while SIGCHLD is set aside. Stops may have been hidden meanwhile. */
@@ -198,5 +126,5 @@ void raise_sigchld(void)
     raise(SIGCHLD);
     for (struct host *h = hosts; h < hosts + HOSTS; h++)
         CHECK(h->calls == h->active, "the host's handler ran %u times", h->calls);
-    CHECK(has_byte() == (user_fd[0] >= 0 && sigchld_reaches_us()), "the host's fd");
+    CHECK(has_byte() == (user_fd[0] >= 0 && library_is_reached()), "the host's fd");
 }

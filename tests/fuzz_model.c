@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What must be reported, and what exitfd_wait reports. */
 #include "fuzz.h"
+#include "host_handlers.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -317,7 +318,7 @@ static void take_until_quiet(int x)
         if (rounds > 20)
             poll(NULL, 0, 10);
     }
-    signal_lost[x] = signal_lost[x] && (ignored || (needs_sigchld(x) && !sigchld_reaches_us()));
+    signal_lost[x] = signal_lost[x] && (ignored || (needs_sigchld(x) && !library_is_reached()));
 }
 
 static void expect_discarded_reaped(struct child *c, int x)

@@ -13,11 +13,12 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 /* Between the library and liburing. 0: not at all. */
 static int setup_error, eventfd_error;
-static bool no_waitid, no_polls, no_timers;
+static bool no_waitid, no_polls, no_timers, flag_stays;
 
 int io_uring_queue_init(unsigned entries, struct io_uring *ring, unsigned flags)
 {
@@ -54,11 +55,25 @@ int io_uring_submit(struct io_uring *ring)
     return next(ring);
 }
 
+/* Linux 6.18: a flag that the kernel sets late stays set when its work was done before. */
 int io_uring_submit_and_get_events(struct io_uring *ring)
 {
     FIND_NEXT(io_uring_submit_and_get_events);
     refuse(ring);
-    return next(ring);
+    int submitted = next(ring);
+    if (flag_stays)
+        *ring->sq.kflags |= IORING_SQ_TASKRUN;
+    return submitted;
+}
+
+static int fstatfs_error;
+
+/* The kernel does not say whether a pidfd is of a process that is reaped: before Linux 6.9, or under a filter. */
+int fstatfs(int fd, struct statfs *buffer)
+{
+    FIND_NEXT(fstatfs);
+    errno = fstatfs_error;
+    return fstatfs_error != 0 ? -1 : next(fd, buffer);
 }
 
 static void expect_open(int wanted)
@@ -198,6 +213,45 @@ TEST(uring_absence, a_poll_that_is_refused_where_signals_are_not_allowed)
     expect_quiet(x);
     CHECK_EQ(waitpid(pid, NULL, WNOHANG), -1);
     close_gate(&gate);
+    exitfd_close(x);
+}
+
+TEST(uring_absence, an_observed_process_that_lives_is_not_reported_where_its_poll_is_refused)
+{
+    fstatfs_error = EPERM;
+    expect_observed_without_poll(-1);
+}
+
+/* One failure ends neither the looks nor the timer that makes the fd readable for them. */
+TEST(uring_absence, requests_that_are_refused_for_a_while)
+{
+    struct exitfd *x = open_exitfd_flags(EXITFD_URING | EXITFD_NO_SIGNALS);
+    struct gate gate = open_gate();
+    struct exitfd_event event;
+    no_polls = no_timers = true;
+    pid_t pid = start_child(&gate, 7);
+    CHECK_EQ(exitfd_add(x, pid, 0, &gate), 0);
+    for (int call = 0; call < 3; call++)
+        CHECK_EQ(exitfd_wait(x, &event, 1, 0), 0);
+    no_polls = no_timers = false;
+    CHECK_EQ(exitfd_wait(x, &event, 1, 0), 0);
+    let_through(&gate, 1);
+    wait_readable(exitfd_get_fd(x));
+    event = wait_event(x);
+    expect_exited(&event, pid, 7, &gate);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
+TEST(uring_absence, a_flag_of_pending_work_that_stays_set)
+{
+    struct exitfd *x = open_exitfd();
+    struct exitfd_event event;
+    flag_stays = true;
+    CHECK_EQ(exitfd_wait(x, &event, 1, 0), 0);
+    for (int i = 0; i < 20; i++)
+        expect_report(x);
+    CHECK_EQ(exitfd_wait(x, &event, 1, 20), 0);
     exitfd_close(x);
 }
 

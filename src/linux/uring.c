@@ -364,12 +364,11 @@ static void request_timer(struct exitfd *x)
 {
     struct uring *u = x->uring;
     struct io_uring_sqe *sqe = xfd_ring_sqe(&u->ring);
-    int period_ms = x->subscription.recheck_ms;
 
     if (!sqe)
         return;
-    u->timer_time.tv_sec = period_ms / 1000;
-    u->timer_time.tv_nsec = period_ms % 1000 * 1000000;
+    u->timer_time.tv_sec = x->subscription.recheck_ms / 1000;
+    u->timer_time.tv_nsec = x->subscription.recheck_ms % 1000 * 1000000;
     io_uring_prep_timeout(sqe, &u->timer_time, 0, 0);
     sqe->user_data = COMPLETION_TIMER;
     u->timer_armed = true;

@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <stddef.h>
-#include <string.h>
 
 /* clone(2) may give a child another one than SIGCHLD, or none. */
 const int xfd_platform_any_exit_signal = __WALL;

@@ -5,12 +5,14 @@
  *
  *   - the handlers end: no two of them call each other without end;
  *   - each handler that the host has installed and not removed runs once, whatever stands over it;
- *   - the fd of exitfd_install_handler gets a byte where a handler of the library can be reached, and none elsewhere;
+ *   - the fd of exitfd_install_handler gets a byte, or more (CAVEATS there), where a handler of the library can be reached,
+ *     and none elsewhere;
  *   - where the library gives up its last use of a handler, and no handler of the host is there, SIGCHLD is as it was.
  *
  * Each order is tried in a process of its own: what was once in a chain of the host stays bound for its life.
  */
 #include "check.h"
+#include "host_handlers.h"
 
 #include <errno.h>
 #include <exitfd.h>
@@ -24,17 +26,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define HOSTS 2
-#define TOO_DEEP 20
 #define MAX_LENGTH 12
 #define STEPS_DONE 10 /* and so many: an exit status */
 
-static struct host {
-    struct sigaction own, before;
-    bool active;
-    volatile unsigned calls;
-} hosts[HOSTS];
-static volatile unsigned depth;
 static struct sigaction set_aside;
 static bool is_set_aside;
 static struct exitfd *exitfds[2];
@@ -44,58 +38,6 @@ void report_failure(const char *message)
 {
     printf("# %s\n", message);
     _exit(1);
-}
-
-static bool is_function(const struct sigaction *action)
-{
-    return action->sa_flags & SA_SIGINFO || (action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN);
-}
-
-static void handle(struct host *h, int signum, siginfo_t *info, void *context)
-{
-    h->calls++;
-    CHECK(++depth < TOO_DEEP, "handlers call each other without end");
-    if (h->before.sa_flags & SA_SIGINFO)
-        h->before.sa_sigaction(signum, info, context);
-    else if (is_function(&h->before))
-        h->before.sa_handler(signum);
-    depth--;
-}
-
-static void handle_0(int signum, siginfo_t *info, void *context)
-{
-    handle(&hosts[0], signum, info, context);
-}
-
-static void handle_1(int signum, siginfo_t *info, void *context)
-{
-    handle(&hosts[1], signum, info, context);
-}
-
-static struct sigaction current_action(void)
-{
-    struct sigaction current;
-
-    sigaction(SIGCHLD, NULL, &current);
-    return current;
-}
-
-static struct host *host_of(const struct sigaction *action)
-{
-    for (struct host *h = hosts; h < hosts + HOSTS; h++)
-        if (h->active && action->sa_flags & SA_SIGINFO && action->sa_sigaction == h->own.sa_sigaction)
-            return h;
-    return NULL;
-}
-
-/* What is neither the host's nor none is the library's. */
-static bool reaches_the_library(void)
-{
-    struct sigaction action = current_action();
-
-    for (const struct host *h; (h = host_of(&action));)
-        action = h->before;
-    return is_function(&action);
 }
 
 /* 0, or -EAGAIN: all handlers of the library are buried. The two are alike, so the first is opened first. */
@@ -135,20 +77,16 @@ static int install_or_uninstall(void)
    two are alike, so the first is pushed first. */
 static bool push_or_pop(int number)
 {
-    void (*const entries[HOSTS])(int, siginfo_t *, void *) = { handle_0, handle_1 };
     struct host *h = &hosts[number];
     struct sigaction current = current_action();
 
     if (is_set_aside || (h->active && host_of(&current) != h) || (number == 1 && !h->active && !hosts[0].active))
         return false;
-    if (h->active) {
-        sigaction(SIGCHLD, &h->before, NULL);
-        h->active = false;
-        return true;
-    }
-    h->own = (struct sigaction){ .sa_sigaction = entries[number], .sa_flags = SA_SIGINFO };
-    sigaction(SIGCHLD, &h->own, &h->before);
-    return h->active = true;
+    if (h->active)
+        pop_host(h);
+    else
+        push_host(h, 0);
+    return true;
 }
 
 /* As around system(3). */
@@ -184,8 +122,8 @@ static bool step(unsigned number)
 
 static void expect_one_signal(void)
 {
-    char bytes[TOO_DEEP];
-    bool reaches = reaches_the_library();
+    char bytes[64];
+    bool reaches = library_is_reached();
 
     for (int i = 0; i < HOSTS; i++)
         hosts[i].calls = 0;
