@@ -136,7 +136,8 @@ struct exitfd_event {
  * Flags of exitfd_open. Name at most one back end. Without one, the best that
  * works here is used: pidfd, or signalfd if every thread blocks SIGCHLD, or
  * self-pipe. The environment variable EXITFD_BACKEND may name one as well.
- * A flag overrides it, and a set-user-ID program ignores it.
+ * An empty one counts as unset. A flag overrides it, and a set-user-ID program
+ * ignores it.
  *
  * EXITFD_PIDFD       One pidfd per child, no signals. An exit costs the same
  *                    for any number of children. Linux 5.4. A child that gets
@@ -376,7 +377,8 @@ int exitfd_count(const struct exitfd *x);
  *
  * -EINVAL   pid is below 1
  * -ENOENT   this exitfd does not watch pid
- * -ENOTSUP  this child has no pidfd. It is tracked by SIGCHLD.
+ * -ENOTSUP  this child has no pidfd. It is tracked by SIGCHLD, or by a request
+ *           of an io_uring.
  */
 int exitfd_get_pidfd(struct exitfd *x, pid_t pid);
 
