@@ -605,6 +605,33 @@ class Threads(Open):
         self.assertEqual({event.data: event.pid for event in events}, pids)
         self.assert_nothing_is_left()
 
+    def test_a_call_that_ends_while_another_looks_for_interrupted_ones(self) -> None:
+        taken, may_end, events = threading.Event(), threading.Event(), []
+        gather = self.x._gather
+
+        def gather_slowly(*arguments) -> list:
+            found = gather(*arguments)
+            if threading.current_thread() is waiter:
+                taken.set()
+                may_end.wait(DEADLINE)
+            return found
+
+        class Running(dict):
+            def __contains__(self, batch: object) -> bool:
+                may_end.set()
+                waiter.join(DEADLINE)
+                return super().__contains__(batch)
+
+        waiter = threading.Thread(target=lambda: events.extend(self.x.wait(timeout=0)))
+        children = self.observe(2)
+        with mock.patch.object(self.x, "_gather", gather_slowly):
+            waiter.start()
+            self.assertTrue(taken.wait(DEADLINE))
+            self.x._running = Running(self.x._running)
+            events.extend(self.x.wait(timeout=0))
+        self.assert_reported_once(events, children)
+        self.assert_nothing_is_left()
+
     def test_threads_share_the_events_of_one_that_was_interrupted(self) -> None:
         for number in range(max(ROUNDS // 10, 1)):
             children = self.observe(20)

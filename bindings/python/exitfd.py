@@ -668,10 +668,11 @@ class ExitFd:
         return self._events_of(batch)
 
     def _abandoned(self) -> List[_Batch]:
-        """The batches whose calls have ended by an exception."""
+        """The batches whose calls have ended by an exception. A call that ends well leaves _batches first, then _running.
+        So _batches is asked once more after that."""
         if self._process is not _process:
             return []  # the parent has them, too
-        return [batch for batch in list(self._batches) if batch not in self._running]
+        return [batch for batch in list(self._batches) if batch not in self._running and batch in self._batches]
 
     def _adopt(self, batch: _Batch) -> List[Event]:
         """One event that another call had taken, before an exception ended it."""
