@@ -7,6 +7,7 @@
 #include "foreign_reaps.h"
 #include "orphans.h"
 #include "scan.h"
+#include "status.h"
 #include "stops.h"
 #include "subscription.h"
 #include "tracking.h"
@@ -87,7 +88,8 @@ struct exitfd {
     struct stops stops;
     struct foreign_reaps foreign_reaps;
     struct orphan_watch orphans;
-    struct exitfd *next_open; /* registry.c */
+    struct wait_result answer; /* linux/child.c: a page of the stack would be copied after each fork, this one is not */
+    struct exitfd *next_open;  /* registry.c */
 };
 
 #define KEPT_OF_EXITFD offsetof(struct exitfd, watches.free_slot)

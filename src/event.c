@@ -25,8 +25,8 @@ void xfd_event_fill(struct exitfd_event *event, const struct watch *w, const str
     if (!event)
         return;
     event_start(event, w, reaped ? EXITFD_REAPED : EXITFD_PEEKED, &result->rusage);
-    event->code = result->code;
-    event->status = result->status;
+    event->code = result->info.si_code;
+    event->status = result->info.si_status;
 }
 
 void xfd_event_recorded(struct exitfd_event *event, const struct watch *w, int wait_status)

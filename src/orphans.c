@@ -122,9 +122,9 @@ static int look(struct exitfd *x, struct exitfd_event *events, int max)
     /* Set before the tables are asked, so that a watch that ends just after that is not missed. */
     atomic_store(&hidden, true);
     while (count < max && (found = xfd_status_wait(P_ALL, 0, options, &result)) == 1) {
-        if (!xfd_status_is_exit(&result) || xfd_registry_is_watched(x, result.pid))
+        if (!xfd_status_is_exit(&result) || xfd_registry_is_watched(x, result.info.si_pid))
             return count + look_behind(x, events + count, max - count);
-        found = reap(x, result.pid, true, &events[count]);
+        found = reap(x, result.info.si_pid, true, &events[count]);
         if (found == -EPERM)
             break;
         count += found == 1;

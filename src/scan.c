@@ -59,7 +59,7 @@ static bool reap_front(struct exitfd *x, struct exitfd_event *events, int max, i
         if (found == 0)
             return false;
         bool exited = found == 1 && xfd_status_is_exit(&result);
-        struct watch *w = exited ? xfd_watches_find(&x->watches, result.pid) : NULL;
+        struct watch *w = exited ? xfd_watches_find(&x->watches, result.info.si_pid) : NULL;
         if (!w || w->pidfd >= 0 || w->flags & (EXITFD_OBSERVE | EXITFD_HOLD))
             return true;
         found = xfd_status_wait_watch(w, WEXITED, &result);

@@ -23,18 +23,13 @@ static int why_no_wait(idtype_t type, int error)
 
 static int wait_for(idtype_t type, id_t id, int options, struct wait_result *ret)
 {
-    siginfo_t info;
-
-    ret->pid = info.si_pid = 0;
-    ret->code = info.si_code = 0;
-    ret->status = info.si_status = 0;
+    ret->info.si_pid = 0;
+    ret->info.si_code = 0;
+    ret->info.si_status = 0;
     ret->rusage = (struct rusage){ 0 };
-    if (xfd_platform_waitid(type, id, options | WNOHANG, &info, &ret->rusage) < 0)
+    if (xfd_platform_waitid(type, id, options | WNOHANG, &ret->info, &ret->rusage) < 0)
         return why_no_wait(type, errno);
-    ret->pid = info.si_pid;
-    ret->code = info.si_code;
-    ret->status = info.si_status;
-    return info.si_pid != 0 ? 1 : 0;
+    return ret->info.si_pid != 0 ? 1 : 0;
 }
 
 int xfd_status_wait(idtype_t type, id_t id, int options, struct wait_result *ret)
@@ -43,17 +38,15 @@ int xfd_status_wait(idtype_t type, id_t id, int options, struct wait_result *ret
         return wait_for(type, id, options, ret);
     xfd_own_reap_begin();
     int found = wait_for(type, id, options, ret);
-    xfd_own_reap_end(ret->pid, ret->rusage.ru_minflt);
+    xfd_own_reap_end(ret->info.si_pid, ret->rusage.ru_minflt);
     return found;
 }
 
 void xfd_status_await(idtype_t type, id_t id)
 {
     struct wait_result result;
-    struct rusage ignored;
-    siginfo_t info;
 
-    xfd_platform_waitid(type, id, WEXITED | WNOWAIT, &info, &ignored);
+    xfd_platform_waitid(type, id, WEXITED | WNOWAIT, &result.info, &result.rusage);
     xfd_status_wait(type, id, WEXITED, &result);
 }
 
@@ -81,7 +74,8 @@ int xfd_status_probe(void)
 
 bool xfd_status_is_exit(const struct wait_result *result)
 {
-    return result->code == CLD_EXITED || result->code == CLD_KILLED || result->code == CLD_DUMPED;
+    int code = result->info.si_code;
+    return code == CLD_EXITED || code == CLD_KILLED || code == CLD_DUMPED;
 }
 
 int xfd_status_wait_watch(const struct watch *w, int options, struct wait_result *ret)

@@ -12,8 +12,7 @@
 
 /* What a non-blocking wait found. */
 struct wait_result {
-    pid_t pid;
-    int code, status;
+    siginfo_t info; /* of which si_pid, si_code and si_status are set */
     struct rusage rusage;
 };
 

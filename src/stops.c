@@ -62,15 +62,15 @@ static bool has_changed(struct watch *w, struct wait_result *result)
                         : (wanted & EXITFD_STOPPED ? WSTOPPED : 0) | (wanted & EXITFD_CONTINUED ? WCONTINUED : 0);
     /* Looked at first: with WSTOPPED a wait takes the ptrace stops of a child that this process traces itself. */
     int found = xfd_status_wait_watch(w, options | WNOWAIT, result);
-    if (found == 1 && !peeks && seen_flag(result->code))
+    if (found == 1 && !peeks && seen_flag(result->info.si_code))
         found = xfd_status_wait_watch(w, options, result);
     if (found == -EPERM)
         return false;
-    uint32_t seen = found == 1 ? seen_flag(result->code) : 0;
+    uint32_t seen = found == 1 ? seen_flag(result->info.si_code) : 0;
     bool is_new = seen && !(w->flags & seen);
 
     w->flags = (w->flags & ~(uint32_t)(WATCH_STOP_SEEN | WATCH_CONTINUE_SEEN)) | (peeks ? seen : 0);
-    return is_new && wanted & (result->code == CLD_STOPPED ? EXITFD_STOPPED : EXITFD_CONTINUED);
+    return is_new && wanted & (result->info.si_code == CLD_STOPPED ? EXITFD_STOPPED : EXITFD_CONTINUED);
 }
 
 int xfd_stops_take(struct exitfd *x, struct exitfd_event *events, int max)

@@ -59,12 +59,10 @@ static int why_no_child(const struct watch *w, int pidfd)
  * the open. If the child was reaped in between, that is an error. If its pid is
  * a new child's by then, the pidfd is readable at the end of that one.
  */
-static int check_child(const struct watch *w, int pidfd, bool opened)
+static int check_child(struct exitfd *x, const struct watch *w, int pidfd, bool opened)
 {
-    struct wait_result ignored;
-    int found = opened ? xfd_status_wait(P_PID, (id_t)w->pid, WEXITED | WNOWAIT | __WALL, &ignored)
-                       : xfd_status_wait(WAIT_PIDFD, (id_t)pidfd, WEXITED | WNOWAIT, &ignored);
-
+    int found = opened ? xfd_status_wait(P_PID, (id_t)w->pid, WEXITED | WNOWAIT | __WALL, &x->answer)
+                       : xfd_status_wait(WAIT_PIDFD, (id_t)pidfd, WEXITED | WNOWAIT, &x->answer);
     bool observes = w->flags & EXITFD_OBSERVE;
     if (found == -EPERM && (!observes || w->flags & STOP_FLAGS)) /* an observer can do with the record */
         return found;
@@ -76,11 +74,9 @@ static int check_child(const struct watch *w, int pidfd, bool opened)
 }
 
 /* Other code has reaped the child that was started, or the kernel has, and its pid was given away before we opened it. */
-static bool is_stranger(const struct watch *w, int pidfd)
+static bool is_stranger(struct exitfd *x, const struct watch *w, int pidfd)
 {
-    struct wait_result ignored;
-
-    return xfd_status_wait(P_PID, (id_t)w->pid, WEXITED | WNOWAIT | __WALL, &ignored) == -ECHILD &&
+    return xfd_status_wait(P_PID, (id_t)w->pid, WEXITED | WNOWAIT | __WALL, &x->answer) == -ECHILD &&
            why_no_child(w, pidfd) == -ECHILD;
 }
 
@@ -97,11 +93,11 @@ int xfd_child_add(struct exitfd *x, struct watch *w, int given, bool started_by_
         return error;
     if (error < 0)
         return track(x, w, error, started_by_us);
-    if (started_by_us && given < 0 && is_stranger(w, pidfd)) {
+    if (started_by_us && given < 0 && is_stranger(x, w, pidfd)) {
         close(pidfd);
         return track(x, w, -ESRCH, started_by_us);
     }
-    error = started_by_us ? 0 : check_child(w, pidfd, given < 0);
+    error = started_by_us ? 0 : check_child(x, w, pidfd, given < 0);
     bool in_question = error < 0;
     if (!in_question)
         error = arm(x, w, pidfd);
@@ -140,24 +136,24 @@ static void set_crash_signal(const struct watch *w, struct exitfd_event *event)
         event->crash_signal = xfd_record_get_dump_signal(w->pidfd);
 }
 
-static int take_exit(const struct watch *w, bool reaped, struct exitfd_event *event)
+static int take_exit(struct exitfd *x, const struct watch *w, bool reaped, struct exitfd_event *event)
 {
-    struct wait_result result;
-    int found = xfd_status_wait_watch(w, WEXITED | (w->flags & (EXITFD_OBSERVE | EXITFD_HOLD) ? WNOWAIT : 0), &result);
+    int options = WEXITED | (w->flags & (EXITFD_OBSERVE | EXITFD_HOLD) ? WNOWAIT : 0);
+    int found = xfd_status_wait_watch(w, options, &x->answer);
 
     if (found < 0)
         return learn(w, found, reaped, event);
     /* It may also be a stop of a child that we trace ourselves. Before Linux 6.15 a pidfd is readable when the first
        thread exits. Another thread may take its place by an exec, and stop there. */
-    if (found == 0 || !xfd_status_is_exit(&result))
+    if (found == 0 || !xfd_status_is_exit(&x->answer))
         return 0;
-    xfd_event_fill(event, w, &result);
+    xfd_event_fill(event, w, &x->answer);
     return 1;
 }
 
-int xfd_child_take(const struct watch *w, bool reaped, struct exitfd_event *event)
+int xfd_child_take(struct exitfd *x, const struct watch *w, bool reaped, struct exitfd_event *event)
 {
-    int taken = take_exit(w, reaped, event);
+    int taken = take_exit(x, w, reaped, event);
     if (taken > 0 && event)
         set_crash_signal(w, event);
     return taken;

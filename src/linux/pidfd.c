@@ -105,7 +105,7 @@ static int finish_watch(struct exitfd *x, struct watch *w, uint32_t ready, struc
 {
     int count = w->flags & WATCH_DISCARDED ? 0 : 1;
 
-    int found = xfd_child_take(w, ready & EPOLLHUP, count ? event : NULL);
+    int found = xfd_child_take(x, w, ready & EPOLLHUP, count ? event : NULL);
     if (found <= 0) {
         rearm(x, w, found < 0);
         return found;

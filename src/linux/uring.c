@@ -273,9 +273,9 @@ static int ask_again(struct exitfd *x, struct watch *w, bool requested)
 }
 
 /* 1: it is over, and *event is filled (NULL: it was discarded). 0: not yet. Else -EPERM. */
-static int look(const struct watch *w, int answer, struct exitfd_event *event)
+static int look(struct exitfd *x, const struct watch *w, int answer, struct exitfd_event *event)
 {
-    return w->pidfd >= 0 ? xfd_child_take(w, answer > 0 && answer & POLLHUP, event) : take_waited(w, answer, event);
+    return w->pidfd >= 0 ? xfd_child_take(x, w, answer > 0 && answer & POLLHUP, event) : take_waited(w, answer, event);
 }
 
 static void finish(struct exitfd *x, struct watch *w, bool requested)
@@ -298,7 +298,7 @@ static int complete_one(struct exitfd *x, struct watch *w, const struct io_uring
         do_without_request(x, w);
         return 0;
     }
-    int taken = look(w, cqe->res, count ? event : NULL);
+    int taken = look(x, w, cqe->res, count ? event : NULL);
     if (taken < 0)
         return -EAGAIN;
     if (taken == 0)
@@ -315,7 +315,7 @@ static int take_one_unpolled(struct exitfd *x, struct watch *w, struct exitfd_ev
 
     if (w->pidfd >= 0 && poll(&item, 1, 0) != 1)
         return 0;
-    if (look(w, item.revents, count ? event : NULL) != 1)
+    if (look(x, w, item.revents, count ? event : NULL) != 1)
         return 0;
     finish(x, w, false);
     return count;
