@@ -51,6 +51,7 @@ struct child {
     enum watching watching[2];
     bool has_pidfd[2], holds[2];
     unsigned age[2];              /* how many waits have not returned what was due */
+    unsigned limit[2];            /* how many may not: of the most watches that there were meanwhile */
     unsigned jobs[2];             /* EXITFD_STOPPED and EXITFD_CONTINUED, as asked for */
     bool job_may[2], job_must[2]; /* its last stop or continuation can still be reported, and has to be */
 };

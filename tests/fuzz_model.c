@@ -123,12 +123,14 @@ static int count_watches(int x)
  */
 static void grow_old(int x)
 {
-    int limit = CALLS_PER_WATCH * count_watches(x);
+    unsigned limit = CALLS_PER_WATCH * (unsigned)count_watches(x);
 
     for (struct child *c = children; c < children + CHILDREN; c++) {
         c->age[x] = must_be_reported(c, x) ? c->age[x] + 1 : 0;
-        CHECK((int)c->age[x] <= limit + 1, "what became of %d was not reported in %u calls, max %d", number(c),
-              c->age[x], limit);
+        if (c->age[x] < 2 || c->limit[x] < limit)
+            c->limit[x] = limit;
+        CHECK(c->age[x] <= c->limit[x] + 1, "what became of %d was not reported in %u calls, max %u", number(c),
+              c->age[x], c->limit[x]);
     }
 }
 
