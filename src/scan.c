@@ -182,7 +182,8 @@ static int take_in_turn(struct exitfd *x, struct exitfd_event *events, int max, 
 int xfd_scan_take(struct exitfd *x, struct exitfd_event *events, int max, bool all, pid_t hint)
 {
     xfd_orphans_set_due(&x->orphans);
-    int count = take_in_turn(x, events, max, all, hint);
+    int count = take_in_turn(x, events, max, all, x->scan.was_full ? 0 : hint);
+    x->scan.was_full = count == max;
     if (count == max)
         wake_up(&x->wake);
     /* What this thread may not wait for is asked for by the next one that may. */

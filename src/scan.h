@@ -12,6 +12,7 @@ struct exitfd;
 struct scan {
     bool exits_first; /* at the next take, where max leaves no room for both exits and stops */
     bool is_due;      /* the timer of subscription.h has fired: more than one child is checked */
+    bool was_full;    /* the last take had no room for more, and others may have waited for longer than a hinted one */
 };
 
 /* After a wake-up, whose cause was read away before. all: SIGCHLD may have been missed, so each child is asked for. hint: 0,

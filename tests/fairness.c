@@ -104,3 +104,26 @@ TEST(fairness, an_orphan_is_reported_beside_busy_children)
     close_gate(&gate);
     exitfd_close(x);
 }
+
+/* On signalfd the signal names a child, which is the new one each time. */
+TEST(fairness, an_exit_is_reported_beside_a_child_that_is_started_again_and_again)
+{
+    struct exitfd *x = open_exitfd();
+    struct exitfd_event event = { .pid = 0 }, rest[CALLS];
+    pid_t first = start_child_exit(0), other = start_child_exit(0);
+    int calls = 0;
+
+    CHECK_EQ(exitfd_add(x, first, 0, NULL), 0);
+    CHECK_EQ(exitfd_add(x, other, 0, NULL), 0);
+    wait_until_zombie(first);
+    wait_until_zombie(other);
+    while (event.pid != other) {
+        pid_t again = start_child_exit(0);
+        CHECK_EQ(exitfd_add(x, again, 0, NULL), 0);
+        wait_until_zombie(again);
+        CHECK_EQ(exitfd_wait(x, &event, 1, -1), 1);
+        CHECK(calls++ < CALLS, "the exit is not reported");
+    }
+    wait_events(x, rest, exitfd_count(x));
+    exitfd_close(x);
+}
