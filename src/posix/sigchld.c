@@ -81,7 +81,9 @@ void xfd_sigchld_reset_lock(void)
 
 void xfd_sigchld_unlock_in_child(void)
 {
-    xfd_sigchld_reset_lock(); /* its memory may be wiped */
+    /* It may be wiped, and then it is unlocked. This is for what watches locks, as TSan does. */
+    pthread_mutex_unlock(lock());
+    xfd_sigchld_reset_lock();
     restore_thread();
 }
 
