@@ -240,6 +240,21 @@ class Ends(LimitTest):
                                 timeout=PATIENCE, check=False)
         self.assertEqual((result.returncode, result.stdout, result.stderr), (0, "here\n" * 12, ""))
 
+    def test_more_commands_without_outputs_than_poll_takes_entries(self):
+        """Such a command needs one fd at most. poll takes as many entries as the limit on open files."""
+        count, log, gate = 24, os.path.join(self.folder(), "log"), self.fifo()
+        limited = ["/bin/sh", "-c", f'ulimit -n 40; exec "$0" run -q -j {count}', TOOL]
+        run = self.start(*limited, tool=False, stdin=subprocess.PIPE)
+        for started in range(1, count + 1):  # one after the other: a start takes more fds for a moment
+            run.stdin.write(f"exec >&- 2>&-; echo >>{log}; read go <{gate}\n".encode())
+            run.stdin.flush()
+            until(lambda: len(read(log)) == started or run.poll() is not None, "the command runs")
+            self.assertIsNone(run.poll(), "it goes on")
+        with open(gate, "r+b", buffering=0) as file:
+            file.write(b"\n" * count)
+            output, errors = run.communicate(timeout=PATIENCE)
+        self.assertEqual((run.returncode, output, errors), (0, b"", b""))
+
     def test_without_dev_null(self):
         if subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode:
             self.skipTest("needs a mount namespace")

@@ -184,9 +184,6 @@ static void leave(struct run *run, struct job *job)
     moved->slot = job->slot;
     run->open[moved->slot] = moved;
     run->is_crowded = false;
-    for (int which = 0; which < 2; which++) { /* those in fds are of another job now */
-        run->fds[FD_OUTPUTS + 2 * moved->slot + which].revents = 0;
-    }
 }
 
 /* Its outputs are closed, or what still holds them is waited for no longer. */
@@ -299,7 +296,7 @@ void jobs_read(struct run *run)
     for (int64_t i = run->open_count; i-- > 0;) {
         struct job *job = run->open[i];
         for (int which = 0; which < 2; which++) {
-            if (run->fds[FD_OUTPUTS + 2 * i + which].revents) {
+            if (job->polled[which] >= 0 && run->fds[job->polled[which]].revents) {
                 job_read(job, which, &run->spill);
             }
         }

@@ -135,6 +135,24 @@ static bool is_done(const struct run *run)
     return !has_work && (run->is_ending || !has_commands);
 }
 
+/* Those that are closed are left out: poll takes no more entries than the limit on open files, and the commands that
+   run are not bounded by that. The value is how many entries there are. */
+static int add_outputs(struct run *run)
+{
+    int count = FD_OUTPUTS;
+    for (int64_t i = 0; i < run->open_count; i++) {
+        struct job *job = run->open[i];
+        for (int which = 0; which < 2; which++) {
+            bool is_open = job->output_fds[which] >= 0;
+            job->polled[which] = is_open ? count : -1;
+            if (is_open) {
+                run->fds[count++] = (struct pollfd){ .fd = job->output_fds[which], .events = POLLIN };
+            }
+        }
+    }
+    return count;
+}
+
 static int prepare_fds(struct run *run)
 {
     bool wants_list = lines_wants_input(&run->lines);
@@ -143,13 +161,7 @@ static int prepare_fds(struct run *run)
     run->fds[FD_LIFELINE] = (struct pollfd){ .fd = run->lifeline, .events = POLLIN };
     run->fds[FD_LIST] = (struct pollfd){ .fd = wants_list ? run->lines.fd : -1, .events = POLLIN };
     run->fds[FD_PRINTER] = (struct pollfd){ .fd = printer_fd(&run->printer), .events = POLLOUT };
-    int count = FD_OUTPUTS;
-    for (int64_t i = 0; i < run->open_count; i++) {
-        for (int which = 0; which < 2; which++) {
-            run->fds[count++] = (struct pollfd){ .fd = run->open[i]->output_fds[which], .events = POLLIN };
-        }
-    }
-    return count;
+    return add_outputs(run);
 }
 
 static void turn(struct run *run)
