@@ -64,7 +64,8 @@ static bool parse_duration_ms(const char *text, long long *ret_ms)
         return false;
     for (size_t i = 0; i < sizeof units / sizeof *units; i++)
         if (!strcmp(end, units[i].suffix)) {
-            *ret_ms = (long long)(number * units[i].ms + (number > 0 ? 0.999 : 0));
+            double ms = number * units[i].ms;
+            *ret_ms = (long long)ms + (ms > (double)(long long)ms); /* rounded up: 0 would be no deadline */
             return true;
         }
     return false;

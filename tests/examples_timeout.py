@@ -40,6 +40,12 @@ class TimeoutTest(examples_support.UsageTest, examples_support.ExampleTest):
         for duration in ("0.05s", "0.001m", "0.00001h", "0.0000005d"):
             self.assertEqual(self.status(duration, *LONG), 124, duration)
 
+    def test_however_short_it_is_no_time_is_not_no_limit(self):
+        for duration in ("0.0000005", "1e-10", "1e-300d", "0.0000000001m"):
+            self.assertEqual(self.status(duration, *LONG), 124, duration)
+            harmless = ["-s", signal.SIGCONT, "-k", duration, "0.001"]
+            self.assertEqual(self.status(*harmless, *LONG), 128 + signal.SIGKILL, duration)
+
     def test_a_command_deaf_to_sigterm_gets_sigkill(self):
         self.assertEqual(self.status("-k", "0.05", IN_TIME, *STUBBORN), 128 + signal.SIGKILL)
 
