@@ -8,6 +8,7 @@ EXITFD_LIBRARY names the library. EXITFD_STRESS_ROUNDS scales the rounds of what
 import asyncio
 import collections
 import contextlib
+import copy
 import dis
 import errno
 import functools
@@ -15,6 +16,7 @@ import gc
 import inspect
 import itertools
 import os
+import pickle
 import queue
 import resource
 import select
@@ -517,6 +519,16 @@ class Loops(Open):
         self.assertIs(event.data, gone())
         del event
         self.assertIsNone(gone())
+
+
+class Copies(Open):
+    def test_there_are_none(self) -> None:
+        """The end of one would free what the other one uses."""
+        for make in (copy.copy, copy.deepcopy, pickle.dumps):
+            with self.assertRaisesRegex(TypeError, "cannot copy or pickle 'ExitFd' object"):
+                make(self.x)
+        self.observe(1)
+        self.assertEqual(len(self.take_all()), 1)
 
 
 class Threads(Open):

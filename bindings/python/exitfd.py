@@ -432,6 +432,10 @@ class ExitFd:
         if getattr(self, "_open", None):
             self.close()
 
+    def __reduce__(self) -> Any:
+        """A copy would free the exitfd when it goes, and this object would use it still."""
+        raise TypeError(f"cannot copy or pickle {type(self).__name__!r} object")
+
     def close(self) -> None:
         """Stop all watches. Children still watched are the caller's again,
         un-reaped. In another thread a call that blocks raises ValueError, and the
