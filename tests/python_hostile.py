@@ -676,6 +676,38 @@ class Asyncio(Clean):
             self.assert_no_child()
         self.run_loop(main())
 
+    def test_a_loop_that_is_closed_first_leaves_no_zombie(self) -> None:
+        """What create_subprocess_exec has started is ours to reap. What somebody else has is not."""
+        ready, gate = os.pipe()
+        theirs = subprocess.Popen(["cat"], stdin=ready)
+
+        async def start() -> None:
+            processes.append(await exitfd.create_subprocess_exec("cat", stdin=ready))
+            asyncio.ensure_future(exitfd.wait_pid(theirs.pid))
+            asyncio.ensure_future(processes[-1].wait())
+            await asyncio.sleep(0)
+
+        processes: list = []
+        tasks: list = []
+        for _ in range(3):
+            loop = asyncio.new_event_loop()
+            loop.run_until_complete(start())
+            loop.close()
+            tasks += asyncio.all_tasks(loop)
+        exitfd.close_of_closed_loops()
+        os.close(ready)
+        os.close(gate)
+        for process in processes:
+            with contextlib.suppress(ChildProcessError):  # the call for an earlier one may have reaped it
+                os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+            exitfd.close_of_closed_loops()
+        self.assertEqual([process.pid for process in processes if os.path.exists(f"/proc/{process.pid}")], [])
+        self.assertEqual(exitfd._left, [])
+        self.assertEqual(os.waitpid(theirs.pid, 0), (theirs.pid, 0))
+        theirs.returncode = 0
+        for task in tasks:
+            task._log_destroy_pending = False
+
     def test_a_start_that_fails_leaves_nothing(self) -> None:
         async def main() -> None:
             for name in ("connect_write_pipe", "connect_read_pipe"):
