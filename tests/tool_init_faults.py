@@ -27,6 +27,20 @@ class Faults(ToolTest):
         for signo in signals:
             self.assertEqual(process.stdout.readline(), f"command {int(signo)}\n")
 
+    def test_it_ends_though_nobody_reads_its_messages(self):
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, reader)
+        os.set_blocking(writer, False)
+        while True:
+            try:
+                os.write(writer, b"x" * 4096)
+            except BlockingIOError:
+                break
+        os.set_blocking(writer, True)
+        process = self.start("init", "-v", "--", "sh", "-c", "(true &); exit 3", stderr=writer)
+        os.close(writer)
+        self.assertEqual(process.wait(PATIENCE), 3)
+
     def test_nothing_was_started_if_it_cannot_start(self):
         self.forgo_leak_checks()
         results = set()
