@@ -695,6 +695,7 @@ class Asyncio(Clean):
             loop.close()
             tasks += asyncio.all_tasks(loop)
         exitfd.close_of_closed_loops()
+        processes[0].kill()
         os.close(ready)
         os.close(gate)
         for process in processes:
@@ -702,6 +703,7 @@ class Asyncio(Clean):
                 os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
             exitfd.close_of_closed_loops()
         self.assertEqual([process.pid for process in processes if os.path.exists(f"/proc/{process.pid}")], [])
+        self.assertEqual([process.returncode for process in processes], [-signal.SIGKILL, 0, 0])
         self.assertEqual(exitfd._left, [])
         self.assertEqual(os.waitpid(theirs.pid, 0), (theirs.pid, 0))
         theirs.returncode = 0

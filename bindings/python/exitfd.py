@@ -857,10 +857,14 @@ class _LoopExitFd(ExitFd):
     def leave(self) -> bool:
         """Its loop is closed. True once all that was started there has been reaped."""
         try:
-            for pid in list(self._tokens):
-                (self.discard if pid in self.started else self.remove)(pid)
-            self.wait(timeout=0)
+            for pid in [pid for pid in list(self._tokens) if pid not in self.started]:
+                with contextlib.suppress(FileNotFoundError):
+                    self.remove(pid)
+            while self.wait(timeout=0):
+                pass
             return self.count() == 0
+        except BrokenPipeError:
+            return False  # once, where other code has replaced the SIGCHLD handler
         except (OSError, ValueError):
             return True  # it cannot be done, as in a forked child
 
@@ -992,6 +996,7 @@ class Process:
             with contextlib.suppress(OSError, ValueError):
                 self._exits.kill(self.pid, signal.SIGKILL)
                 self._exits.remove(self.pid)
+                self._exits.started.discard(self.pid)
                 os.waitpid(self.pid, 0)
 
     @property
