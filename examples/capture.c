@@ -196,6 +196,7 @@ int main(int argc, char *argv[])
     for (int i = 0; i < c.at_once; i++)
         c.jobs[i].output = -1;
 
+    settle_fds();
     int r = exitfd_open(&c.x, 0);
     if (r < 0)
         give_up("cannot begin", -r);

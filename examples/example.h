@@ -23,7 +23,8 @@ static inline long long now_ms(void)
     return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
 }
 
-/* One of 0 to 2 that is missing would become a pipe's or a socket's, and a message would be written into that. */
+/* First of all: one of 0 to 2 that is missing would become an exitfd's or a socket's, and a message would be written into
+   that. */
 static inline void settle_fds(void)
 {
     int fd;
@@ -47,7 +48,7 @@ static inline void pass_signal_on(int sig)
 }
 
 /*
- * Returns an fd to poll, from which next_caught_signal reads, or a negative errno. signals ends with 0. Those that nohup,
+ * Before any other fd is opened. Returns an fd to poll, from which next_caught_signal reads, or a negative errno. signals ends with 0. Those that nohup,
  * or a shell that put us into the background, had ignored stay so, for us and for what we start.
  */
 static inline int catch_signals(const int *signals)

@@ -140,9 +140,9 @@ static int follow(struct run *run)
 
 static int run_command(struct run *run, long long duration_ms, char *const argv[])
 {
-    int r = exitfd_open(&run->x, 0);
-    if (r == 0)
-        r = run->caught_signals = catch_signals((int[]){ SIGTERM, SIGINT, SIGHUP, SIGQUIT, 0 });
+    int r = run->caught_signals = catch_signals((int[]){ SIGTERM, SIGINT, SIGHUP, SIGQUIT, 0 });
+    if (r >= 0)
+        r = exitfd_open(&run->x, 0);
     if (r < 0) {
         fprintf(stderr, "timeout: cannot prepare to wait for the command: %s\n", strerror(-r));
         return TIMEOUT_FAILED;

@@ -20,6 +20,7 @@ until [ -e $1 ]; do sleep 0.02; done; exit 5"""
 
 
 class InitTest(examples_support.UsageTest, examples_support.ExampleTest):
+    lasting = ["sleep", "1000"]
     wrong_usages = [[], ["--unknown"], ["-h"]]
 
     def need_namespaces(self):

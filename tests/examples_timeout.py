@@ -17,6 +17,7 @@ STUBBORN = ["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.1; done"]
 
 
 class TimeoutTest(examples_support.UsageTest, examples_support.ExampleTest):
+    lasting = ["1000", "sleep", "1000"]
     wrong_usages = [[], ["1"], ["x", "true"], ["-1", "true"], ["1w", "true"], ["-s", "0", "1", "true"],
                     ["-s", "1000", "1", "true"], ["-k", "soon", "1", "true"], ["--unknown", "1", "true"]]
 
