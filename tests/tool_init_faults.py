@@ -10,7 +10,7 @@ import threading
 
 from tool_init import CATCHER, NAMESPACE, has_namespaces
 from tool_seccomp import SECCOMP_RET_ERRNO, forbid, number_of
-from tool_support import PATIENCE, TOOL, ToolTest, children_of, main, process_fields, tell, until
+from tool_support import PATIENCE, TOOL, ToolTest, children_of, full_pipe, main, process_fields, tell, until
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PR_SET_CHILD_SUBREAPER = 36
@@ -28,15 +28,8 @@ class Faults(ToolTest):
             self.assertEqual(process.stdout.readline(), f"command {int(signo)}\n")
 
     def test_it_ends_though_nobody_reads_its_messages(self):
-        reader, writer = os.pipe()
+        reader, writer = full_pipe()
         self.addCleanup(os.close, reader)
-        os.set_blocking(writer, False)
-        while True:
-            try:
-                os.write(writer, b"x" * 4096)
-            except BlockingIOError:
-                break
-        os.set_blocking(writer, True)
         process = self.start("init", "-v", "--", "sh", "-c", "(true &); exit 3", stderr=writer)
         os.close(writer)
         self.assertEqual(process.wait(PATIENCE), 3)

@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,18 +14,6 @@
 /* How long what a command left behind may still print into its outputs. */
 #define DRAIN_NS (5 * NS_PER_SECOND)
 #define DRAIN_AT_END_NS (NS_PER_SECOND / 5)
-
-void run_complain(struct run *run, const char *format, ...)
-{
-    char text[1024];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    status_erase(&run->status);
-    run_start_new_line(run);
-    complain("%s", text);
-}
 
 static void tell_process(void *context, int64_t line, const char *what, const char *pids, const char *why)
 {

@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -228,12 +227,6 @@ static size_t harmless_amount(int fd, size_t amount)
     struct stat st;
     bool is_file = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
     return is_file || amount < PIPE_BUF ? amount : PIPE_BUF;
-}
-
-static bool is_writable(int fd)
-{
-    struct pollfd poll_fd = { .fd = fd, .events = POLLOUT };
-    return poll(&poll_fd, 1, 0) == 1;
 }
 
 static void write_text(struct printer *printer)

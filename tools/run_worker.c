@@ -55,6 +55,12 @@ static void stop_for_a_while(struct run *run)
     }
 }
 
+static void give_up_printing(struct run *run)
+{
+    printer_give_up(&run->printer);
+    messages_drop(run);
+}
+
 static void take_signals(struct run *run)
 {
     int signo;
@@ -65,7 +71,7 @@ static void take_signals(struct run *run)
         }
         if (run->end_signal) { /* asked for a second time */
             run_kill(run);
-            printer_give_up(&run->printer);
+            give_up_printing(run);
         }
         run->end_signal = signo;
         run_end(run);
@@ -75,7 +81,7 @@ static void take_signals(struct run *run)
 static void notice_dead_guard(struct run *run)
 {
     if (!run->is_ending) {
-        complain("the parent process was killed. Ending the commands");
+        run_complain(run, "the parent process was killed. Ending the commands");
     }
     run->end_signal = SIGTERM;
     run->lifeline = -1;
@@ -90,13 +96,14 @@ static void limit_printing(struct run *run)
         run->print_until_ns = monotonic_ns() + run->options->kill_after_ns;
     }
     if (monotonic_ns() >= run->print_until_ns) {
-        printer_give_up(&run->printer);
+        give_up_printing(run);
     }
 }
 
 static void print_some(struct run *run)
 {
     limit_printing(run);
+    messages_say(run);
     printer_write(&run->printer);
     if (run->printer.is_at_summary) {
         return; /* a reader that is gone changes no result */
@@ -106,14 +113,6 @@ static void print_some(struct run *run)
         run_end(run);
     } else if (run->printer.error && run->printer.error != EPIPE && run->printer.error != PRINTER_GAVE_UP) {
         run_break_off(run, "cannot print the output of a command", run->printer.error);
-    }
-}
-
-void run_start_new_line(struct run *run)
-{
-    if (run->printer.is_mid_line) {
-        fputc('\n', stderr);
-        run->printer.is_mid_line = false;
     }
 }
 
@@ -131,7 +130,8 @@ static void show_progress(struct run *run)
 static bool is_done(const struct run *run)
 {
     bool has_commands = run->next_line || run->lines.first || !run->lines.at_end;
-    bool has_work = run->open_count || run->groups.count || run->printer.first || run->printer.length;
+    bool has_work =
+        run->open_count || run->groups.count || run->printer.first || run->printer.length || run->message_count;
     return !has_work && (run->is_ending || !has_commands);
 }
 
@@ -161,6 +161,7 @@ static int prepare_fds(struct run *run)
     run->fds[FD_LIFELINE] = (struct pollfd){ .fd = run->lifeline, .events = POLLIN };
     run->fds[FD_LIST] = (struct pollfd){ .fd = wants_list ? run->lines.fd : -1, .events = POLLIN };
     run->fds[FD_PRINTER] = (struct pollfd){ .fd = printer_fd(&run->printer), .events = POLLOUT };
+    run->fds[FD_MESSAGES] = (struct pollfd){ .fd = run->message_count ? STDERR_FILENO : -1, .events = POLLOUT };
     return add_outputs(run);
 }
 
@@ -281,14 +282,14 @@ static void summarise(struct run *run)
     run->status.next_ns = NEVER;
     run_start_new_line(run);
     if (run->lines.error) {
-        complain("cannot read the list '%s': %s", run->options->list, strerror(run->lines.error));
+        run_complain(run, "cannot read the list '%s': %s", run->options->list, strerror(run->lines.error));
     }
     out = printer_begin_last(&run->printer, fd);
     if (out) {
         print_summary(run, out);
         printer_end_last(&run->printer, out);
     }
-    if (run->printer.length) {
+    if (run->printer.length || run->message_count) {
         work(run);
     }
 }
@@ -310,6 +311,8 @@ static void release(struct run *run)
     free(run->open);
     free(run->groups.all);
     free(run->quiet_fds);
+    messages_drop(run);
+    free(run->messages);
     free(run->fds);
 }
 
