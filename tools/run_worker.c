@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 static void take_endings(struct run *run)
@@ -69,6 +70,9 @@ static void take_signals(struct run *run)
             stop_for_a_while(run);
             continue;
         }
+        if (signo == SIGALRM) { /* interrupt_writes */
+            continue;
+        }
         if (run->end_signal) { /* asked for a second time */
             run_kill(run);
             give_up_printing(run);
@@ -119,6 +123,10 @@ static void print_some(struct run *run)
 static void show_progress(struct run *run)
 {
     if (monotonic_ns() < run->status.next_ns) {
+        return;
+    }
+    if (run->printer.is_mid_line && run->printer.length) { /* the rest of that line is on its way */
+        run->status.next_ns = monotonic_ns() + run->status.interval_ns;
         return;
     }
     run->progress.known = run->lines.commands;
@@ -187,6 +195,27 @@ static void turn(struct run *run)
     }
 }
 
+/*
+ * A terminal that poll(2) calls writable may take a part of a write and block the rest, for as long as its user has
+ * pressed Ctrl-S or the network stands still. No flag of ours may be set on it, because others have it open, too. So the
+ * timer's signal ends such a write now and then.
+ */
+static void interrupt_writes(const struct run *run, bool is_wanted)
+{
+    const struct timeval interval = { .tv_usec = is_wanted ? 100000 : 0 };
+    if (run->is_on_terminal) {
+        setitimer(ITIMER_REAL, &(struct itimerval){ .it_interval = interval, .it_value = interval }, NULL);
+    }
+}
+
+static void print(struct run *run)
+{
+    interrupt_writes(run, true);
+    print_some(run);
+    show_progress(run);
+    interrupt_writes(run, false);
+}
+
 static void work(struct run *run)
 {
     jobs_make_room(run);
@@ -195,21 +224,23 @@ static void work(struct run *run)
         jobs_meet_deadlines(run);
         quiet_drain(run);
         jobs_start_some(run);
-        print_some(run);
-        show_progress(run);
+        print(run);
         if (!is_done(run)) {
             turn(run);
         }
     } while (!is_done(run));
 }
 
-static void catch_signals(void)
+static void catch_signals(bool is_on_terminal)
 {
     static const int caught[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP };
     for (size_t i = 0; i < sizeof caught / sizeof *caught; i++) {
         if (!signals_was_ignored(caught[i])) { /* by nohup, or by a shell that put us into the background */
             signals_catch(caught[i]);
         }
+    }
+    if (is_on_terminal) {
+        signals_catch(SIGALRM);
     }
     signals_ignore(SIGPIPE);
     signals_ignore(SIGXFSZ); /* EFBIG says the same */
@@ -257,7 +288,8 @@ static int begin(struct run *run)
     printer_begin(&run->printer, o, &run->status, &run->spill);
     summary_begin(&run->summary, o);
     run->progress.started_ns = monotonic_ns();
-    catch_signals();
+    run->is_on_terminal = isatty(STDOUT_FILENO) || isatty(STDERR_FILENO);
+    catch_signals(run->is_on_terminal);
     signals_unblock_for(run->environment.x);
     return 0;
 }
@@ -278,9 +310,11 @@ static void summarise(struct run *run)
 {
     const int fd = run->options->json ? STDOUT_FILENO : STDERR_FILENO;
     FILE *out;
+    interrupt_writes(run, true);
     status_erase(&run->status);
     run->status.next_ns = NEVER;
     run_start_new_line(run);
+    interrupt_writes(run, false);
     if (run->lines.error) {
         run_complain(run, "cannot read the list '%s': %s", run->options->list, strerror(run->lines.error));
     }
