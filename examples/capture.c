@@ -44,7 +44,8 @@ struct capture {
     struct exitfd *x;
     int at_once, running;
     bool failed;
-    char **lines; /* those from next_line on are to be run */
+    int print_error; /* errno, 0: none */
+    char **lines;    /* those from next_line on are to be run */
     size_t line_count, next_line;
     struct job jobs[MOST_AT_ONCE];
 };
@@ -115,6 +116,8 @@ static void finish(struct capture *c, struct job *job, const struct exitfd_event
     exitfd_describe(event, how, sizeof how);
     printf("%s: %s\n", job->line, how);
     fwrite(job->text, 1, job->length, stdout);
+    if (ferror(stdout) && !c->print_error)
+        c->print_error = errno; /* fflush would not know of it any more */
     c->failed |= exitfd_get_wait_status(event) != 0;
     free(job->text);
     free(job->line);
@@ -135,6 +138,8 @@ static void read_list(struct capture *c)
         if (!lines || !(lines[c->line_count++] = strdup(line)))
             give_up("cannot read the commands", ENOMEM);
     }
+    if (ferror(stdin)) /* what else there is to run is not known */
+        give_up("cannot read the commands", errno);
     free(line);
 }
 
@@ -191,6 +196,7 @@ int main(int argc, char *argv[])
     for (int i = 0; i < c.at_once; i++)
         c.jobs[i].output = -1;
 
+    settle_fds();
     int r = exitfd_open(&c.x, 0);
     if (r < 0)
         give_up("cannot begin", -r);
@@ -198,7 +204,7 @@ int main(int argc, char *argv[])
     run_all(&c);
     free(c.lines);
     exitfd_close(c.x);
-    if (fflush(stdout) != 0)
-        give_up("cannot print", errno);
+    if (fflush(stdout) != 0 || c.print_error)
+        give_up("cannot print", c.print_error ? c.print_error : errno);
     return c.failed;
 }

@@ -23,7 +23,8 @@ static inline long long now_ms(void)
     return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
 }
 
-/* One of 0 to 2 that is missing would become a pipe's or a socket's, and a message would be written into that. */
+/* First of all: one of 0 to 2 that is missing would become an exitfd's or a socket's, and a message would be written into
+   that. */
 static inline void settle_fds(void)
 {
     int fd;
@@ -33,19 +34,21 @@ static inline void settle_fds(void)
 }
 
 static int caught_signals_writer;
+static volatile sig_atomic_t is_caught[NSIG];
 
+/* The pipe only wakes. One that is full of other signals does that, too, and would have no room for this one. */
 static inline void pass_signal_on(int sig)
 {
     int saved_errno = errno;
-    unsigned char byte = (unsigned char)sig;
-    if (write(caught_signals_writer, &byte, 1) < 0) {
-        /* Full of signals not read yet: one more would say nothing new. */
+    is_caught[sig] = 1;
+    if (write(caught_signals_writer, "", 1) < 0) {
+        /* Full: it wakes already. */
     }
     errno = saved_errno;
 }
 
 /*
- * Returns an fd to poll, from which next_caught_signal reads, or a negative errno. signals ends with 0. Those that nohup,
+ * Before any other fd is opened. Returns an fd to poll, from which next_caught_signal reads, or a negative errno. signals ends with 0. Those that nohup,
  * or a shell that put us into the background, had ignored stay so, for us and for what we start.
  */
 static inline int catch_signals(const int *signals)
@@ -64,11 +67,20 @@ static inline int catch_signals(const int *signals)
     return fds[0];
 }
 
-/* 0: no more for now. */
+/* 0: no more for now. Each signal comes once before the 0, so that a loop ends while somebody floods us. */
 static inline int next_caught_signal(int fd)
 {
-    unsigned char sig;
-    return read(fd, &sig, 1) == 1 ? sig : 0;
+    static int sig; /* the last one returned */
+    char bytes[512];
+    if (sig == 0 && read(fd, bytes, sizeof bytes) < 0) {
+        /* Nothing has woken us. And what is left in the pipe wakes again. */
+    }
+    while (++sig < NSIG)
+        if (is_caught[sig]) {
+            is_caught[sig] = 0;
+            return sig;
+        }
+    return sig = 0;
 }
 
 static inline bool parse_number(const char *text, int least, int most, int *ret)

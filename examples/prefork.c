@@ -198,9 +198,9 @@ int main(int argc, char *argv[])
     if (optind < argc)
         return wrong_usage("prefork", "takes no arguments", argv[optind]);
 
-    int r = exitfd_open(&s.x, 0);
+    int r = s.caught_signals = catch_signals((int[]){ SIGTERM, SIGINT, 0 });
     if (r >= 0)
-        r = s.caught_signals = catch_signals((int[]){ SIGTERM, SIGINT, 0 });
+        r = exitfd_open(&s.x, 0);
     if (r >= 0)
         r = listen_on_loopback(port, &s.listener);
     if (r < 0) {

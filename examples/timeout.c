@@ -64,7 +64,8 @@ static bool parse_duration_ms(const char *text, long long *ret_ms)
         return false;
     for (size_t i = 0; i < sizeof units / sizeof *units; i++)
         if (!strcmp(end, units[i].suffix)) {
-            *ret_ms = (long long)(number * units[i].ms + (number > 0 ? 0.999 : 0));
+            double ms = number * units[i].ms;
+            *ret_ms = (long long)ms + (ms > (double)(long long)ms); /* rounded up: 0 would be no deadline */
             return true;
         }
     return false;
@@ -139,9 +140,9 @@ static int follow(struct run *run)
 
 static int run_command(struct run *run, long long duration_ms, char *const argv[])
 {
-    int r = exitfd_open(&run->x, 0);
-    if (r == 0)
-        r = run->caught_signals = catch_signals((int[]){ SIGTERM, SIGINT, SIGHUP, SIGQUIT, 0 });
+    int r = run->caught_signals = catch_signals((int[]){ SIGTERM, SIGINT, SIGHUP, SIGQUIT, 0 });
+    if (r >= 0)
+        r = exitfd_open(&run->x, 0);
     if (r < 0) {
         fprintf(stderr, "timeout: cannot prepare to wait for the command: %s\n", strerror(-r));
         return TIMEOUT_FAILED;

@@ -211,6 +211,7 @@ static int listen_on(int port)
 
 static int start(struct server *s, int port)
 {
+    s->signals = catch_signals((const int[]){ SIGTERM, SIGINT, 0 });
     int error = io_uring_queue_init(64, &s->ring, 0);
     if (error < 0) {
         fprintf(stderr, "uring-echo: no io_uring: %s. See sysctl kernel.io_uring_disabled, and seccomp filters\n",
@@ -218,7 +219,6 @@ static int start(struct server *s, int port)
         return 1;
     }
     error = exitfd_open(&s->x, 0);
-    s->signals = catch_signals((const int[]){ SIGTERM, SIGINT, 0 });
     s->pids = calloc((size_t)s->most, sizeof *s->pids);
     if (error < 0 || s->signals < 0 || !s->pids) {
         fprintf(stderr, "uring-echo: cannot start: %s\n", strerror(error < 0 ? -error : ENOMEM));

@@ -72,6 +72,19 @@ class CaptureTest(examples_support.UsageTest, examples_support.ExampleTest):
         status, output, _ = self.capture(["echo $(ls /proc/self/fd)"] * 10, before=with_fd_9)
         self.assertEqual((status, output.count(": exited 0\n0 1 2 3\n")), (0, 10))
 
+    def test_an_input_that_cannot_be_read_is_not_an_empty_one(self):
+        folder = os.open("/", os.O_RDONLY)
+        self.addCleanup(os.close, folder)
+        wanted = (1, "", "capture: cannot read the commands: Is a directory\n")
+        self.assertEqual(self.run_program(stdin=folder), wanted)
+
+    def test_an_output_that_cannot_be_printed(self):
+        """Whether the last of it is what fails or an earlier part."""
+        for line in ("echo", "printf '%99999d' 1"):
+            with open("/dev/full", "w", encoding="ascii") as full:
+                status, _, errors = self.capture([line], stdout=full)
+            self.assertEqual((status, errors), (1, "capture: cannot print: No space left on device\n"), line)
+
     def test_nothing_to_do(self):
         self.assertEqual(self.capture([]), (0, "", ""))
 

@@ -20,6 +20,7 @@ until [ -e $1 ]; do sleep 0.02; done; exit 5"""
 
 
 class InitTest(examples_support.UsageTest, examples_support.ExampleTest):
+    lasting = ["sleep", "1000"]
     wrong_usages = [[], ["--unknown"], ["-h"]]
 
     def need_namespaces(self):
@@ -53,6 +54,29 @@ class InitTest(examples_support.UsageTest, examples_support.ExampleTest):
             process.send_signal(getattr(signal, "SIG" + name))
             self.assertEqual(process.wait(PATIENCE), 9, name)
             until(lambda pid=pid: state_of(pid) is None, "the command is reaped")
+
+    def test_a_signal_arrives_however_many_others_wait_before_it(self):
+        process = self.start("sh", "-c", "trap 'exit 9' TERM; trap '' HUP; echo ready; while :; do sleep 0.02; done")
+        self.assertEqual(process.stdout.readline(), "ready\n")
+        process.send_signal(signal.SIGSTOP)
+        until(lambda: state_of(process.pid) == "T", "it is stopped")
+        for fd in os.listdir(f"/proc/{process.pid}/fd"):
+            fill(f"/proc/{process.pid}/fd/{fd}")
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGCONT)
+        self.assertEqual(process.wait(PATIENCE), 9)
+
+
+def fill(path):
+    """If it is a pipe that it writes its signals to: as a flood of SIGHUP does."""
+    try:
+        if int(path.rpartition("/")[2]) <= 2 or not os.readlink(path).startswith("pipe:"):
+            return
+        with open(path, "wb", buffering=0, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as pipe:
+            while pipe.write(bytes([signal.SIGHUP]) * 4096):
+                pass
+    except PermissionError:
+        pass  # an fd that is only read
 
 
 if __name__ == "__main__":

@@ -51,6 +51,7 @@ def has_namespaces():
 
 
 class SupervisorTest(examples_support.UsageTest, examples_support.ExampleTest):
+    lasting = ["sleep 1000"]
     wrong_usages = [[], ["-b", "x", "true"], ["-b", "0", "true"], ["-g", "-1", "true"], ["-g", "3600001", "true"],
                     ["--unknown", "true"]]
 

@@ -60,6 +60,17 @@ def ignoring(name):
     return ["sh", "-c", f"trap '' {name}; exec \"$@\"", "sh"]
 
 
+def has_opened_something(pid):
+    """A pipe or a thing of the kernel: no library that is being loaded."""
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            if fd != "0" and os.readlink(f"/proc/{pid}/fd/{fd}").startswith(("pipe:", "anon_inode:")):
+                return True
+        except FileNotFoundError:
+            pass
+    return False
+
+
 class ExampleTest(unittest.TestCase):
     program = None
     wrong_usages = []
@@ -88,6 +99,15 @@ class ExampleTest(unittest.TestCase):
 
 class UsageTest:
     """Mixed into a test case of each program."""
+
+    lasting = []  # words with which it runs until it is killed
+
+    def test_what_it_prints_goes_into_no_fd_of_its_own(self):
+        """Where its outputs are closed."""
+        process = self.start(*self.lasting, stdin=subprocess.PIPE, before=["sh", "-c", 'exec "$@" >&- 2>&-', "sh"])
+        until(lambda: os.readlink(f"/proc/{process.pid}/exe") == self.program and has_opened_something(process.pid),
+              "it has begun")
+        self.assertEqual([os.readlink(f"/proc/{process.pid}/fd/{fd}") for fd in (1, 2)], ["/dev/null"] * 2)
 
     def test_help_goes_to_the_output(self):
         status, output, errors = self.run_program("--help")

@@ -17,6 +17,7 @@ STUBBORN = ["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.1; done"]
 
 
 class TimeoutTest(examples_support.UsageTest, examples_support.ExampleTest):
+    lasting = ["1000", "sleep", "1000"]
     wrong_usages = [[], ["1"], ["x", "true"], ["-1", "true"], ["1w", "true"], ["-s", "0", "1", "true"],
                     ["-s", "1000", "1", "true"], ["-k", "soon", "1", "true"], ["--unknown", "1", "true"]]
 
@@ -39,6 +40,12 @@ class TimeoutTest(examples_support.UsageTest, examples_support.ExampleTest):
     def test_of_several_units_all_end(self):
         for duration in ("0.05s", "0.001m", "0.00001h", "0.0000005d"):
             self.assertEqual(self.status(duration, *LONG), 124, duration)
+
+    def test_however_short_it_is_no_time_is_not_no_limit(self):
+        for duration in ("0.0000005", "1e-10", "1e-300d", "0.0000000001m"):
+            self.assertEqual(self.status(duration, *LONG), 124, duration)
+            harmless = ["-s", signal.SIGCONT, "-k", duration, "0.001"]
+            self.assertEqual(self.status(*harmless, *LONG), 128 + signal.SIGKILL, duration)
 
     def test_a_command_deaf_to_sigterm_gets_sigkill(self):
         self.assertEqual(self.status("-k", "0.05", IN_TIME, *STUBBORN), 128 + signal.SIGKILL)

@@ -8,6 +8,7 @@ EXITFD_LIBRARY names the library. EXITFD_STRESS_ROUNDS scales the rounds of what
 import asyncio
 import collections
 import contextlib
+import copy
 import dis
 import errno
 import functools
@@ -15,6 +16,7 @@ import gc
 import inspect
 import itertools
 import os
+import pickle
 import queue
 import resource
 import select
@@ -519,6 +521,16 @@ class Loops(Open):
         self.assertIsNone(gone())
 
 
+class Copies(Open):
+    def test_there_are_none(self) -> None:
+        """The end of one would free what the other one uses."""
+        for make in (copy.copy, copy.deepcopy, pickle.dumps):
+            with self.assertRaisesRegex(TypeError, "cannot copy or pickle 'ExitFd' object"):
+                make(self.x)
+        self.observe(1)
+        self.assertEqual(len(self.take_all()), 1)
+
+
 class Threads(Open):
     def setUp(self) -> None:
         super().setUp()
@@ -690,6 +702,40 @@ class Asyncio(Clean):
                 await exitfd.create_subprocess_exec("sleep", "1000", stdin=subprocess.PIPE)
             self.assert_no_child()
         self.run_loop(main())
+
+    def test_a_loop_that_is_closed_first_leaves_no_zombie(self) -> None:
+        """What create_subprocess_exec has started is ours to reap. What somebody else has is not."""
+        ready, gate = os.pipe()
+        theirs = subprocess.Popen(["cat"], stdin=ready)
+
+        async def start() -> None:
+            processes.append(await exitfd.create_subprocess_exec("cat", stdin=ready))
+            asyncio.ensure_future(exitfd.wait_pid(theirs.pid))
+            asyncio.ensure_future(processes[-1].wait())
+            await asyncio.sleep(0)
+
+        processes: list = []
+        tasks: list = []
+        for _ in range(3):
+            loop = asyncio.new_event_loop()
+            loop.run_until_complete(start())
+            loop.close()
+            tasks += asyncio.all_tasks(loop)
+        exitfd.close_of_closed_loops()
+        processes[0].kill()
+        os.close(ready)
+        os.close(gate)
+        for process in processes:
+            with contextlib.suppress(ChildProcessError):  # the call for an earlier one may have reaped it
+                os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+            exitfd.close_of_closed_loops()
+        self.assertEqual([process.pid for process in processes if os.path.exists(f"/proc/{process.pid}")], [])
+        self.assertEqual([process.returncode for process in processes], [-signal.SIGKILL, 0, 0])
+        self.assertEqual(exitfd._left, [])
+        self.assertEqual(os.waitpid(theirs.pid, 0), (theirs.pid, 0))
+        theirs.returncode = 0
+        for task in tasks:
+            task._log_destroy_pending = False
 
     def test_a_start_that_fails_leaves_nothing(self) -> None:
         async def main() -> None:

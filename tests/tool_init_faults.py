@@ -10,7 +10,7 @@ import threading
 
 from tool_init import CATCHER, NAMESPACE, has_namespaces
 from tool_seccomp import SECCOMP_RET_ERRNO, forbid, number_of
-from tool_support import PATIENCE, TOOL, ToolTest, children_of, main, process_fields, tell, until
+from tool_support import PATIENCE, TOOL, ToolTest, children_of, full_pipe, main, process_fields, tell, until
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PR_SET_CHILD_SUBREAPER = 36
@@ -26,6 +26,13 @@ class Faults(ToolTest):
     def expect_signals(self, process, *signals):
         for signo in signals:
             self.assertEqual(process.stdout.readline(), f"command {int(signo)}\n")
+
+    def test_it_ends_though_nobody_reads_its_messages(self):
+        reader, writer = full_pipe()
+        self.addCleanup(os.close, reader)
+        process = self.start("init", "-v", "--", "sh", "-c", "(true &); exit 3", stderr=writer)
+        os.close(writer)
+        self.assertEqual(process.wait(PATIENCE), 3)
 
     def test_nothing_was_started_if_it_cannot_start(self):
         self.forgo_leak_checks()

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import select
+import signal
 import subprocess
 import sys
 
@@ -23,11 +24,11 @@ class RunTest(ToolTest):
             os.mkfifo(path)
         return paths
 
-    def run_lines(self, *lines, options=()):
-        return self.run_tool("run", *options, input="".join(line + "\n" for line in lines))
+    def run_lines(self, *lines, options=(), **popen):
+        return self.run_tool("run", *options, input="".join(line + "\n" for line in lines), **popen)
 
-    def run_json(self, *lines, options=()):
-        result = self.run_lines(*lines, options=("--json", *options))
+    def run_json(self, *lines, options=(), **popen):
+        result = self.run_lines(*lines, options=("--json", *options), **popen)
         objects = [json.loads(line) for line in result.stdout.splitlines()]
         return result, {job["line"]: job for job in objects[:-1]}, objects[-1]
 
@@ -185,7 +186,9 @@ class TimeLimits(RunTest):
         self.assert_nothing_left()
 
     def test_kills_what_ignores_sigterm(self):
-        _, jobs, _ = self.run_json("trap '' TERM; while :; do sleep 0.02; done", options=("-t", 0.2, "-K", 0.2))
+        """From its birth: a trap would be too late where the machine is busy."""
+        _, jobs, _ = self.run_json("exec sleep 1000", options=("-t", 0.01, "-K", 0.01),
+                                   preexec_fn=lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN))
         self.assertEqual((jobs[1]["timed_out"], jobs[1]["signal"]), (True, "SIGKILL"))
         self.assert_nothing_left()
 

@@ -12,7 +12,8 @@ import termios
 import time
 import unittest
 
-from tool_support import PATIENCE, TOOL, ToolTest, children_of, hear, is_alive, main, process_fields, read, tell, until
+from tool_support import (PATIENCE, TOOL, ToolTest, children_of, full_pipe, hear, is_alive, main, process_fields, read, tell,
+                          until)
 
 LEAVE_GROUP = "import os, time; os.setpgid(0, os.getpgid(os.getppid())); open({0!r}, 'w').write('go'); time.sleep(1000)"
 
@@ -41,6 +42,22 @@ class Output(LimitTest):
         self.assertEqual(result.returncode, 1)
         self.assertIn("line 1: it has printed more than --output-limit. Ending it", result.stderr)
         self.assert_nothing_left()
+
+    def test_a_message_that_nobody_reads_holds_up_no_command(self):
+        reader, writer = full_pipe()
+        self.addCleanup(os.close, reader)
+        begun = os.path.join(self.folder(), "begun")
+        run = self.start("run", "-j", 1, "-s", 0, "--output-limit", 1000, stdin=subprocess.PIPE, stderr=writer)
+        os.close(writer)
+        run.stdin.write(f"yes\n: > {begun}\n".encode())
+        run.stdin.close()
+        run.stdin = None
+        until(lambda: os.path.exists(begun), "the next command")
+        with open(reader, "rb", closefd=False) as file:
+            errors = file.read().lstrip(b"x").decode().splitlines()
+        self.assertEqual(errors[0], "exitfd run: line 1: it has printed more than --output-limit. Ending it")
+        self.assertIn("exitfd run: line 1: output limit after", errors[1])
+        self.assertEqual((run.communicate(timeout=PATIENCE)[0], run.returncode), (b"y\n" * 500, 1))
 
     def test_both_streams_count_and_the_limit_itself_is_no_failure(self):
         both = "head -c 600 /dev/zero; head -c 400 /dev/zero >&2"
@@ -239,6 +256,21 @@ class Ends(LimitTest):
         result = subprocess.run(limited, input="sleep 1000 & echo here\n" * 12, capture_output=True, text=True, env=self.env,
                                 timeout=PATIENCE, check=False)
         self.assertEqual((result.returncode, result.stdout, result.stderr), (0, "here\n" * 12, ""))
+
+    def test_more_commands_without_outputs_than_poll_takes_entries(self):
+        """Such a command needs one fd at most. poll takes as many entries as the limit on open files."""
+        count, log, gate = 24, os.path.join(self.folder(), "log"), self.fifo()
+        limited = ["/bin/sh", "-c", f'ulimit -n 40; exec "$0" run -q -j {count}', TOOL]
+        run = self.start(*limited, tool=False, stdin=subprocess.PIPE)
+        for started in range(1, count + 1):  # one after the other: a start takes more fds for a moment
+            run.stdin.write(f"exec >&- 2>&-; echo >>{log}; read go <{gate}\n".encode())
+            run.stdin.flush()
+            until(lambda: len(read(log)) == started or run.poll() is not None, "the command runs")
+            self.assertIsNone(run.poll(), "it goes on")
+        with open(gate, "r+b", buffering=0) as file:
+            file.write(b"\n" * count)
+            output, errors = run.communicate(timeout=PATIENCE)
+        self.assertEqual((run.returncode, output, errors), (0, b"", b""))
 
     def test_without_dev_null(self):
         if subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode:

@@ -90,6 +90,17 @@ def tell(fifo, what="go\n"):
     until(write, f"a reader of {fifo}")
 
 
+def full_pipe():
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    try:
+        while True:
+            os.write(writer, b"x" * 4096)
+    except BlockingIOError:
+        os.set_blocking(writer, True)
+    return reader, writer
+
+
 def children_of(pid):
     pids = (int(name) for name in os.listdir("/proc") if name.isdigit())
     return [child for child in pids if (process_fields(child) or ["", "-1"])[1] == str(pid)]

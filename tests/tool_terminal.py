@@ -226,6 +226,14 @@ class Run(Terminal):
         self.assertEqual(self.report(), "ended 0 its")
         self.assertEqual(render(self.output)[0], "a")
 
+    def test_a_terminal_that_nobody_reads_holds_up_no_command(self):
+        """It takes the beginning of a write."""
+        after = self.fifo()
+        self.open("run", "-j", 1, "-s", 0, self.list_of("head -c 200000 /dev/zero | tr '\\0' '#'; echo", "true", f"echo go >{after}"))
+        self.assertEqual(hear(after), b"go\n")
+        self.assertEqual(self.report(), "ended 0 its")
+        self.assertIn("#" * 200000 + "\r\n", self.output)  # and no status line in the middle
+
 
 class Init(Terminal):
     def test_the_command_has_the_foreground_and_it_comes_back(self):

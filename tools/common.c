@@ -7,6 +7,7 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <math.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -225,6 +226,11 @@ int open_pipe(int fds[2])
 void set_nonblocking(int fd)
 {
     fcntl(fd, F_SETFL, O_NONBLOCK); /* it has no other flag yet */
+}
+
+bool is_writable(int fd)
+{
+    return poll(&(struct pollfd){ .fd = fd, .events = POLLOUT }, 1, 0) == 1;
 }
 
 struct rlimit raise_fd_limit(void)

@@ -2,6 +2,7 @@
 #include "escape.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -69,11 +70,23 @@ size_t clean(char *text, size_t length)
     return kept;
 }
 
-/* A caught signal ends it, because a reader that is stuck must not keep us from ending. */
+int say_patience_ms = -1;
+
+static bool is_taken(int fd)
+{
+    static bool is_stuck; /* it had its time, and gets it again when it has read */
+    int r = poll(&(struct pollfd){ .fd = fd, .events = POLLOUT }, 1, is_stuck ? 0 : say_patience_ms);
+    is_stuck = r == 0;
+    return r > 0;
+}
+
+/* A caught signal ends it, because a reader that is stuck must not keep us from ending. What poll calls writable takes
+   PIPE_BUF bytes without blocking. */
 static void write_whole(int fd, const char *text, size_t length)
 {
-    while (length) {
-        ssize_t n = write(fd, text, length);
+    const size_t most = say_patience_ms < 0 ? LONGEST_MESSAGE : PIPE_BUF;
+    while (length && (say_patience_ms < 0 || is_taken(fd))) {
+        ssize_t n = write(fd, text, length < most ? length : most);
         if (n > 0) {
             text += n;
             length -= (size_t)n;

@@ -25,6 +25,9 @@ bool is_control(uint32_t character);
    place of white space; the value is the new length. */
 size_t clean(char *text, size_t length);
 
+/* How long a message waits for a reader that does not read. Then it is dropped. -1: for ever. */
+extern int say_patience_ms;
+
 /* Prints "PREFIX: MESSAGE" on standard error as one line, clean, with one write(2).
    It is whole also on a pipe that is full and non-blocking. Needs no memory. */
 __attribute__((format(printf, 2, 0))) void say(const char *prefix, const char *format, va_list args);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* exitfd init: PID 1 of a container, or a sub-reaper, around one command. */
 #include "ending.h"
+#include "escape.h"
 #include "orphans.h"
 #include "signals.h"
 #include "supervise.h"
@@ -41,6 +42,10 @@ static const struct foreign_option of_other_programs[] = {
     { " -k ", "Use -K SECONDS for the time after which SIGKILL follows" },
     { " -t --timeout ", "Use exitfd init -- timeout SECONDS COMMAND" },
     { NULL, NULL },
+};
+
+enum {
+    READER_PATIENCE_MS = 500
 };
 
 struct init_options {
@@ -143,6 +148,7 @@ static int init_with(struct init_options *o, char **command)
 {
     struct supervision *s = &o->supervision;
     const struct found_signals found = find_signals();
+    say_patience_ms = READER_PATIENCE_MS; /* PID 1 must reap and end, whoever reads its messages */
     int r = s->parent_death_signal ? parent_follow(&s->parent, s->parent_death_signal) : 0;
     r = r < 0 ? r : supervise_prepare(s);
     r = r < 0 ? r : start_command(s, command, &found);

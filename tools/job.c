@@ -48,7 +48,9 @@ static int open_outputs(struct job *job, int child_fds[2])
 static struct job *new_job(struct line *line, const struct job_environment *environment)
 {
     struct job *job = reallocate(NULL, 1, sizeof *job);
-    *job = (struct job){ .line = line, .started_ns = monotonic_ns(), .deadline_ns = NEVER, .output_fds = { -1, -1 } };
+    *job = (struct job){
+        .line = line, .started_ns = monotonic_ns(), .deadline_ns = NEVER, .output_fds = { -1, -1 }, .polled = { -1, -1 }
+    };
     job->words = environment->command ? fill_words(environment->command, line->text) : simple_words(line->text);
     job->command = environment->command ? quote_words(job->words) : line->text;
     return job;

@@ -53,6 +53,7 @@ struct job {
     int64_t started_ns, ended_ns;
     int64_t deadline_ns; /* the next phase is due then */
     int output_fds[2];   /* stdout and stderr, -1 when closed */
+    int polled[2];       /* their places among the fds of the last poll, or -1 */
     struct capture outputs[2];
     int64_t room; /* how much more of its outputs is kept */
     struct exitfd_event ending;

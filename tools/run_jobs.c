@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,18 +14,6 @@
 /* How long what a command left behind may still print into its outputs. */
 #define DRAIN_NS (5 * NS_PER_SECOND)
 #define DRAIN_AT_END_NS (NS_PER_SECOND / 5)
-
-void run_complain(struct run *run, const char *format, ...)
-{
-    char text[1024];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    status_erase(&run->status);
-    run_start_new_line(run);
-    complain("%s", text);
-}
 
 static void tell_process(void *context, int64_t line, const char *what, const char *pids, const char *why)
 {
@@ -184,9 +171,6 @@ static void leave(struct run *run, struct job *job)
     moved->slot = job->slot;
     run->open[moved->slot] = moved;
     run->is_crowded = false;
-    for (int which = 0; which < 2; which++) { /* those in fds are of another job now */
-        run->fds[FD_OUTPUTS + 2 * moved->slot + which].revents = 0;
-    }
 }
 
 /* Its outputs are closed, or what still holds them is waited for no longer. */
@@ -299,7 +283,7 @@ void jobs_read(struct run *run)
     for (int64_t i = run->open_count; i-- > 0;) {
         struct job *job = run->open[i];
         for (int which = 0; which < 2; which++) {
-            if (run->fds[FD_OUTPUTS + 2 * i + which].revents) {
+            if (job->polled[which] >= 0 && run->fds[job->polled[which]].revents) {
                 job_read(job, which, &run->spill);
             }
         }

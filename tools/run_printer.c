@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -222,7 +221,7 @@ void printer_end_last(struct printer *printer, FILE *out)
     end_text(printer, out);
 }
 
-/* A pipe or terminal that poll(2) calls writable takes this much; a file takes everything. */
+/* A pipe that poll(2) calls writable takes this much, and a file takes everything. A terminal may take one byte only. */
 static size_t harmless_amount(int fd, size_t amount)
 {
     struct stat st;
@@ -230,35 +229,31 @@ static size_t harmless_amount(int fd, size_t amount)
     return is_file || amount < PIPE_BUF ? amount : PIPE_BUF;
 }
 
-static bool is_writable(int fd)
-{
-    struct pollfd poll_fd = { .fd = fd, .events = POLLOUT };
-    return poll(&poll_fd, 1, 0) == 1;
-}
-
-static void write_text(struct printer *printer)
+/* False if not all was taken that was to be. */
+static bool write_text(struct printer *printer)
 {
     const char *rest = printer->text + printer->written;
     bool is_on_terminal = printer->status->is_terminal && isatty(printer->fd);
     if (is_on_terminal) {
         status_erase(printer->status);
     }
-    ssize_t n = write(printer->fd, rest, harmless_amount(printer->fd, printer->length - printer->written));
+    const size_t amount = harmless_amount(printer->fd, printer->length - printer->written);
+    ssize_t n = write(printer->fd, rest, amount);
     if (n < 0) {
         printer->error = errno == EAGAIN || errno == EINTR ? 0 : errno;
-        return;
+        return false;
     }
     printer->is_mid_line = is_on_terminal && n > 0 && rest[n - 1] != '\n';
     printer->written += (size_t)n;
     if (printer->written == printer->length) {
         drop_text(printer);
     }
+    return (size_t)n == amount;
 }
 
 void printer_write(struct printer *printer)
 {
-    while (has_text(printer) && is_writable(printer->fd)) {
-        write_text(printer);
+    while (has_text(printer) && is_writable(printer->fd) && write_text(printer)) {
     }
     if (printer->error) {
         drop_text(printer);

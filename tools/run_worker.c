@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 static void take_endings(struct run *run)
@@ -55,6 +56,12 @@ static void stop_for_a_while(struct run *run)
     }
 }
 
+static void give_up_printing(struct run *run)
+{
+    printer_give_up(&run->printer);
+    messages_drop(run);
+}
+
 static void take_signals(struct run *run)
 {
     int signo;
@@ -63,9 +70,12 @@ static void take_signals(struct run *run)
             stop_for_a_while(run);
             continue;
         }
+        if (signo == SIGALRM) { /* interrupt_writes */
+            continue;
+        }
         if (run->end_signal) { /* asked for a second time */
             run_kill(run);
-            printer_give_up(&run->printer);
+            give_up_printing(run);
         }
         run->end_signal = signo;
         run_end(run);
@@ -75,7 +85,7 @@ static void take_signals(struct run *run)
 static void notice_dead_guard(struct run *run)
 {
     if (!run->is_ending) {
-        complain("the parent process was killed. Ending the commands");
+        run_complain(run, "the parent process was killed. Ending the commands");
     }
     run->end_signal = SIGTERM;
     run->lifeline = -1;
@@ -90,13 +100,14 @@ static void limit_printing(struct run *run)
         run->print_until_ns = monotonic_ns() + run->options->kill_after_ns;
     }
     if (monotonic_ns() >= run->print_until_ns) {
-        printer_give_up(&run->printer);
+        give_up_printing(run);
     }
 }
 
 static void print_some(struct run *run)
 {
     limit_printing(run);
+    messages_say(run);
     printer_write(&run->printer);
     if (run->printer.is_at_summary) {
         return; /* a reader that is gone changes no result */
@@ -109,17 +120,13 @@ static void print_some(struct run *run)
     }
 }
 
-void run_start_new_line(struct run *run)
-{
-    if (run->printer.is_mid_line) {
-        fputc('\n', stderr);
-        run->printer.is_mid_line = false;
-    }
-}
-
 static void show_progress(struct run *run)
 {
     if (monotonic_ns() < run->status.next_ns) {
+        return;
+    }
+    if (run->printer.is_mid_line && run->printer.length) { /* the rest of that line is on its way */
+        run->status.next_ns = monotonic_ns() + run->status.interval_ns;
         return;
     }
     run->progress.known = run->lines.commands;
@@ -131,8 +138,27 @@ static void show_progress(struct run *run)
 static bool is_done(const struct run *run)
 {
     bool has_commands = run->next_line || run->lines.first || !run->lines.at_end;
-    bool has_work = run->open_count || run->groups.count || run->printer.first || run->printer.length;
+    bool has_work =
+        run->open_count || run->groups.count || run->printer.first || run->printer.length || run->message_count;
     return !has_work && (run->is_ending || !has_commands);
+}
+
+/* Those that are closed are left out: poll takes no more entries than the limit on open files, and the commands that
+   run are not bounded by that. The value is how many entries there are. */
+static int add_outputs(struct run *run)
+{
+    int count = FD_OUTPUTS;
+    for (int64_t i = 0; i < run->open_count; i++) {
+        struct job *job = run->open[i];
+        for (int which = 0; which < 2; which++) {
+            bool is_open = job->output_fds[which] >= 0;
+            job->polled[which] = is_open ? count : -1;
+            if (is_open) {
+                run->fds[count++] = (struct pollfd){ .fd = job->output_fds[which], .events = POLLIN };
+            }
+        }
+    }
+    return count;
 }
 
 static int prepare_fds(struct run *run)
@@ -143,13 +169,8 @@ static int prepare_fds(struct run *run)
     run->fds[FD_LIFELINE] = (struct pollfd){ .fd = run->lifeline, .events = POLLIN };
     run->fds[FD_LIST] = (struct pollfd){ .fd = wants_list ? run->lines.fd : -1, .events = POLLIN };
     run->fds[FD_PRINTER] = (struct pollfd){ .fd = printer_fd(&run->printer), .events = POLLOUT };
-    int count = FD_OUTPUTS;
-    for (int64_t i = 0; i < run->open_count; i++) {
-        for (int which = 0; which < 2; which++) {
-            run->fds[count++] = (struct pollfd){ .fd = run->open[i]->output_fds[which], .events = POLLIN };
-        }
-    }
-    return count;
+    run->fds[FD_MESSAGES] = (struct pollfd){ .fd = run->message_count ? STDERR_FILENO : -1, .events = POLLOUT };
+    return add_outputs(run);
 }
 
 static void turn(struct run *run)
@@ -174,6 +195,27 @@ static void turn(struct run *run)
     }
 }
 
+/*
+ * A terminal that poll(2) calls writable may take a part of a write and block the rest, for as long as its user has
+ * pressed Ctrl-S or the network stands still. No flag of ours may be set on it, because others have it open, too. So the
+ * timer's signal ends such a write now and then.
+ */
+static void interrupt_writes(const struct run *run, bool is_wanted)
+{
+    const struct timeval interval = { .tv_usec = is_wanted ? 100000 : 0 };
+    if (run->is_on_terminal) {
+        setitimer(ITIMER_REAL, &(struct itimerval){ .it_interval = interval, .it_value = interval }, NULL);
+    }
+}
+
+static void print(struct run *run)
+{
+    interrupt_writes(run, true);
+    print_some(run);
+    show_progress(run);
+    interrupt_writes(run, false);
+}
+
 static void work(struct run *run)
 {
     jobs_make_room(run);
@@ -182,21 +224,23 @@ static void work(struct run *run)
         jobs_meet_deadlines(run);
         quiet_drain(run);
         jobs_start_some(run);
-        print_some(run);
-        show_progress(run);
+        print(run);
         if (!is_done(run)) {
             turn(run);
         }
     } while (!is_done(run));
 }
 
-static void catch_signals(void)
+static void catch_signals(bool is_on_terminal)
 {
     static const int caught[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP };
     for (size_t i = 0; i < sizeof caught / sizeof *caught; i++) {
         if (!signals_was_ignored(caught[i])) { /* by nohup, or by a shell that put us into the background */
             signals_catch(caught[i]);
         }
+    }
+    if (is_on_terminal) {
+        signals_catch(SIGALRM);
     }
     signals_ignore(SIGPIPE);
     signals_ignore(SIGXFSZ); /* EFBIG says the same */
@@ -244,7 +288,8 @@ static int begin(struct run *run)
     printer_begin(&run->printer, o, &run->status, &run->spill);
     summary_begin(&run->summary, o);
     run->progress.started_ns = monotonic_ns();
-    catch_signals();
+    run->is_on_terminal = isatty(STDOUT_FILENO) || isatty(STDERR_FILENO);
+    catch_signals(run->is_on_terminal);
     signals_unblock_for(run->environment.x);
     return 0;
 }
@@ -265,18 +310,20 @@ static void summarise(struct run *run)
 {
     const int fd = run->options->json ? STDOUT_FILENO : STDERR_FILENO;
     FILE *out;
+    interrupt_writes(run, true);
     status_erase(&run->status);
     run->status.next_ns = NEVER;
     run_start_new_line(run);
+    interrupt_writes(run, false);
     if (run->lines.error) {
-        complain("cannot read the list '%s': %s", run->options->list, strerror(run->lines.error));
+        run_complain(run, "cannot read the list '%s': %s", run->options->list, strerror(run->lines.error));
     }
     out = printer_begin_last(&run->printer, fd);
     if (out) {
         print_summary(run, out);
         printer_end_last(&run->printer, out);
     }
-    if (run->printer.length) {
+    if (run->printer.length || run->message_count) {
         work(run);
     }
 }
@@ -298,6 +345,8 @@ static void release(struct run *run)
     free(run->open);
     free(run->groups.all);
     free(run->quiet_fds);
+    messages_drop(run);
+    free(run->messages);
     free(run->fds);
 }
 

@@ -26,7 +26,10 @@ struct run {
     struct status_line status;
     struct progress progress;
     struct summary summary;
+    char **messages; /* that standard error has not taken yet */
+    size_t message_count;
     int lifeline, signal_fd;
+    bool is_on_terminal; /* its outputs */
     bool is_crowded;     /* fds, memory or processes ran out: more room when a command has ended */
     bool can_start_more; /* at once */
     bool is_ending;
@@ -55,9 +58,11 @@ void run_kill(struct run *run);
 /* What we cannot do for want of a resource of our own ends the run: it must not look as if a command had failed. */
 void run_break_off(struct run *run, const char *what, int error);
 
-/* On a line of its own, also where there is a status line. */
+/* run_messages.c. On a line of its own, also where there is a status line. Blocks on no reader. */
 __attribute__((format(printf, 2, 3))) void run_complain(struct run *run, const char *format, ...);
 void run_start_new_line(struct run *run);
+void messages_say(struct run *run); /* what can be said now of what waits */
+void messages_drop(struct run *run);
 
 enum {
     FD_EXITS,
@@ -65,6 +70,7 @@ enum {
     FD_LIFELINE,
     FD_LIST,
     FD_PRINTER,
+    FD_MESSAGES,
     FD_OUTPUTS
 };
 

@@ -49,7 +49,7 @@ import struct
 import subprocess
 import threading
 import time
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple, Union
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple, Union
 
 __all__ = [
     "ExitFd", "Event", "Process", "wait_pid", "create_subprocess_exec", "create_subprocess_shell",
@@ -432,6 +432,10 @@ class ExitFd:
         if getattr(self, "_open", None):
             self.close()
 
+    def __reduce__(self) -> Any:
+        """A copy would free the exitfd when it goes, and this object would use it still."""
+        raise TypeError(f"cannot copy or pickle {type(self).__name__!r} object")
+
     def close(self) -> None:
         """Stop all watches. Children still watched are the caller's again,
         un-reaped. In another thread a call that blocks raises ValueError, and the
@@ -803,6 +807,7 @@ class ExitFd:
 # asyncio. One exitfd for each running loop: its child watcher is not touched, and the main thread need not be involved.
 
 _loops: Dict[asyncio.AbstractEventLoop, "_LoopExitFd"] = {}
+_left: List["_LoopExitFd"] = []  # of closed loops, with children that nobody else will reap
 _loops_lock = threading.RLock()  # a signal handler that comes in the middle may use asyncio too
 
 
@@ -822,14 +827,18 @@ class _LoopExitFd(ExitFd):
     def __init__(self) -> None:
         super().__init__()
         self.unreported: Dict[int, Event] = {}  # of who was cancelled at that moment
+        self.started: Set[int] = set()  # by us, and so for us to reap
 
     def _event(self, raw: Any) -> Event:
         event = super()._event(raw)
         future, event = event.data, event._replace(data=None)
         if future is None:
             return event
+        if event.exited:
+            self.started.discard(event.pid)
         if not future.done():
-            future.set_result(event)
+            with contextlib.suppress(RuntimeError):  # it has its result, but its loop is closed
+                future.set_result(event)
         elif future.cancelled() or not future.result().exited:
             self.unreported[event.pid] = event
         return event
@@ -845,6 +854,20 @@ class _LoopExitFd(ExitFd):
             pass  # other code has replaced the SIGCHLD handler: look() finds the exits
         except OSError as error:
             self.fail(error)
+
+    def leave(self) -> bool:
+        """Its loop is closed. True once all that was started there has been reaped."""
+        try:
+            for pid in [pid for pid in list(self._tokens) if pid not in self.started]:
+                with contextlib.suppress(FileNotFoundError):
+                    self.remove(pid)
+            while self.wait(timeout=0):
+                pass
+            return self.count() == 0
+        except BrokenPipeError:
+            return False  # once, where other code has replaced the SIGCHLD handler
+        except (OSError, ValueError):
+            return True  # it cannot be done, as in a forked child
 
     def look(self, loop: asyncio.AbstractEventLoop) -> None:
         """Self-pipe only: nothing makes the fd readable when other code has
@@ -867,11 +890,13 @@ class _LoopExitFd(ExitFd):
 
 
 def close_of_closed_loops() -> None:
-    """Close the exitfds of loops that were closed. Also done at the next use in another loop."""
+    """Close the exitfds of loops that were closed. Children that were started there
+    are reaped, if they have ended. The exitfd of one that still runs is kept until
+    it has. Also done at each use in another loop."""
     with _loops_lock:
-        closed = [_loops.pop(loop, None) for loop in list(_loops) if loop.is_closed()]
-    for x in closed:
-        if x:
+        _left.extend(filter(None, [_loops.pop(loop, None) for loop in list(_loops) if loop.is_closed()]))
+        for x in [x for x in _left if x.leave()]:
+            _left.remove(x)
             x.close()
 
 
@@ -955,6 +980,7 @@ class Process:
         for command.file in files:
             result = self._exits._start(self._pid, command, 0, self._exit_event)
             if result >= 0:
+                self._exits.started.add(self.pid)
                 return
             if error != -errno.EACCES:
                 error = result
@@ -971,6 +997,7 @@ class Process:
             with contextlib.suppress(OSError, ValueError):
                 self._exits.kill(self.pid, signal.SIGKILL)
                 self._exits.remove(self.pid)
+                self._exits.started.discard(self.pid)
                 os.waitpid(self.pid, 0)
 
     @property

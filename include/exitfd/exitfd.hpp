@@ -443,12 +443,13 @@ class owner
  *     ... when exits.fd() is readable:
  *     ends.resume_ready();
  *
- * The coroutines run inside resume_ready, in the thread that calls it. The data
- * pointers of these watches are in use here. So every watch of that exitfd must
- * come from of() or start(), and none may ask for stops. A coroutine that is
- * destroyed while it awaits is not resumed, and its child is no longer watched.
- * Of a child with EXITFD_HOLD the end is awaited, and then it is the owner's to
- * discard or to remove.
+ * The coroutines run inside resume_ready, in the thread that calls it. None of
+ * them may close the exitfd there, and it must be open while any awaits. The
+ * data pointers of these watches are in use here. So every watch of that exitfd
+ * must come from of() or start(), and none may ask for stops. A coroutine that
+ * is destroyed while it awaits is not resumed, and its child is no longer
+ * watched. Of a child with EXITFD_HOLD the end is awaited, and then it is the
+ * owner's to discard or to remove.
  */
 class awaited
 {
