@@ -117,8 +117,9 @@ enum exitfd_origin {
  * rusage        The resources of the process and of the children it waited
  *               for. Zero unless the origin is EXITFD_REAPED or EXITFD_PEEKED.
  * crash_signal  If SIGKILL ended the process while it dumped core, the signal
- *               of that dump. Else 0. Linux 6.19, with a pidfd, and a
- *               core_pattern that is a socket or has %F.
+ *               of that dump. Else 0, also if the origin is EXITFD_UNKNOWN.
+ *               Linux 6.19, with a pidfd, and a core_pattern that is a socket
+ *               or has %F.
  * reserved      0.
  */
 struct exitfd_event {

@@ -119,9 +119,9 @@ void xfd_autokill_end(struct autokill *a)
         ;
 }
 
-bool xfd_autokill_get_record(const struct autokill *a, int *wait_status)
+bool xfd_autokill_get_record(const struct autokill *a, struct record *record)
 {
-    return xfd_platform_get_record(a->fd, wait_status);
+    return xfd_platform_get_record(a->fd, record);
 }
 
 void xfd_autokill_close(const struct exitfd *x)

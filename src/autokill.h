@@ -37,8 +37,10 @@ int xfd_autokill_keep(struct autokill **a, pid_t pid, int *pidfd);
 /* The child has exited. No lock is taken. */
 void xfd_autokill_end(struct autokill *a);
 
+struct record;
+
 /* Its status, which no other pidfd of the process need have. */
-bool xfd_autokill_get_record(const struct autokill *a, int *wait_status);
+bool xfd_autokill_get_record(const struct autokill *a, struct record *record);
 
 /* The exitfd is closed: its children are killed. In a forked child: none is. */
 void xfd_autokill_close(const struct exitfd *x);

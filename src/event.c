@@ -29,11 +29,14 @@ void xfd_event_fill(struct exitfd_event *event, const struct watch *w, const str
     event->status = result->info.si_status;
 }
 
-void xfd_event_recorded(struct exitfd_event *event, const struct watch *w, int wait_status)
+void xfd_event_recorded(struct exitfd_event *event, const struct watch *w, const struct record *record)
 {
+    const int wait_status = record->wait_status;
+
     if (!event)
         return;
     event_start(event, w, EXITFD_RECORDED, &not_known);
+    event->crash_signal = record->crash_signal;
     if (WIFEXITED(wait_status)) {
         event->code = CLD_EXITED;
         event->status = WEXITSTATUS(wait_status);

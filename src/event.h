@@ -7,7 +7,7 @@
 
 /* event NULL: the child was discarded, and its event is not reported. */
 void xfd_event_fill(struct exitfd_event *event, const struct watch *w, const struct wait_result *result);
-void xfd_event_recorded(struct exitfd_event *event, const struct watch *w, int wait_status);
+void xfd_event_recorded(struct exitfd_event *event, const struct watch *w, const struct record *record);
 void xfd_event_unknown(struct exitfd_event *event, const struct watch *w);
 
 #endif

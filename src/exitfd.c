@@ -139,7 +139,7 @@ int exitfd_add(struct exitfd *x, pid_t pid, unsigned flags, void *data)
 }
 
 /* Its one event is due at once, from the kernel's record. There is nothing to poll or to wait for any more. */
-static int add_reaped(struct exitfd *x, int wait_status, unsigned flags, void *data)
+static int add_reaped(struct exitfd *x, const struct record *record, unsigned flags, void *data)
 {
     struct watch *w;
     int error = xfd_watches_take(&x->watches, &w);
@@ -148,7 +148,7 @@ static int add_reaped(struct exitfd *x, int wait_status, unsigned flags, void *d
         return error;
     w->flags = (flags & ~(unsigned)(STOP_FLAGS | EXITFD_HOLD)) | WATCH_RECORDED;
     w->data = data;
-    w->recorded_status = wait_status;
+    w->record = *record;
     xfd_watches_bind(&x->watches, w, PID_LOST);
     return xfd_tracking_add(x, w, -ESRCH, true);
 }
@@ -173,10 +173,10 @@ static int add_living(struct exitfd *x, int pidfd, pid_t pid, unsigned flags, vo
 static int add_by_pidfd(struct exitfd *x, int pidfd, unsigned flags, void *data)
 {
     pid_t pid = xfd_platform_pid_of(pidfd);
-    int error = pid < 0 ? pid : add_living(x, pidfd, pid, flags, data), wait_status;
+    int error = pid < 0 ? pid : add_living(x, pidfd, pid, flags, data);
+    struct record record;
 
-    return error == -ESRCH && xfd_platform_get_record(pidfd, &wait_status) ? add_reaped(x, wait_status, flags, data)
-                                                                           : error;
+    return error == -ESRCH && xfd_platform_get_record(pidfd, &record) ? add_reaped(x, &record, flags, data) : error;
 }
 
 int exitfd_add_pidfd(struct exitfd *x, int pidfd, unsigned flags, void *data)

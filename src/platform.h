@@ -36,8 +36,10 @@ bool xfd_platform_is_reaped(int pidfd);
 /* The process group that it leads, or led. */
 int xfd_platform_kill_group(int pidfd, int signum);
 
-/* Whether it was reaped, and the kernel has kept its status: as waitpid gives it. */
-bool xfd_platform_get_record(int pidfd, int *wait_status);
+struct record;
+
+/* What the kernel keeps of a process that was reaped (Linux 6.15). False: it was not reaped, or nothing is kept. */
+bool xfd_platform_get_record(int pidfd, struct record *record);
 
 /* An attribute object of its own, alike, to be destroyed by the caller. attr may be NULL. 0 or a negative errno. */
 int xfd_platform_copy_attributes(posix_spawnattr_t *copy, const posix_spawnattr_t *attr);

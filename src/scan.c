@@ -25,9 +25,9 @@ static void finish(struct exitfd *x, struct watch *w, const struct wait_result *
         if (result)
             xfd_event_fill(event, w, result);
         else if (w->flags & WATCH_RECORDED)
-            xfd_event_recorded(event, w, w->recorded_status);
-        else if (w->autokill && xfd_autokill_get_record(w->autokill, &w->recorded_status))
-            xfd_event_recorded(event, w, w->recorded_status);
+            xfd_event_recorded(event, w, &w->record);
+        else if (w->autokill && xfd_autokill_get_record(w->autokill, &w->record))
+            xfd_event_recorded(event, w, &w->record);
         else
             xfd_event_unknown(event, w);
     }

@@ -17,7 +17,7 @@ enum {
     WATCH_SHARED = 1 << 21,     /* its pidfd is a duplicate, whose entry in the epoll set our close does not end */
     WATCH_STARTED = 1 << 22,    /* bound by a start of ours, so no other start has the same child */
     WATCH_HELD = 1 << 23,       /* its event was given, and EXITFD_HOLD keeps it */
-    WATCH_RECORDED = 1 << 24,   /* reaped before it was added: recorded_status is its status */
+    WATCH_RECORDED = 1 << 24,   /* reaped before it was added: record says how it ended */
     WATCH_ORPHAN = 1 << 25,     /* of the catch-all watch: it may have another exit signal, or none */
     WATCH_UNPOLLED = 1 << 26    /* the kernel refused what would report it: it is looked at now and then */
 };
@@ -26,17 +26,23 @@ enum {
 
 struct autokill;
 
+/* How a process ended that was reaped, as the kernel has kept it. */
+struct record {
+    uint16_t wait_status; /* as waitpid gives it */
+    uint8_t crash_signal; /* as in an event */
+};
+
 struct watch {
     void *data;
     struct autokill *autokill; /* autokill.h; NULL: not with EXITFD_AUTOKILL */
     pid_t pid;                 /* 0 while the slot is taken but names no process yet */
     int pidfd;                 /* -1 where SIGCHLD takes its place */
     uint32_t flags;
-    uint32_t generation; /* tells this use of the slot from earlier ones */
-    uint32_t chain;      /* next of the same bucket, or next free slot */
-    uint32_t next, prev; /* in the list of tracking.h; next == SLOT_NONE: not in it */
-    int recorded_status; /* as waitpid gives it, with WATCH_RECORDED */
-    uint64_t bound_seq;  /* how many starts of children had begun when it was bound, registry.h */
+    uint32_t generation;  /* tells this use of the slot from earlier ones */
+    uint32_t chain;       /* next of the same bucket, or next free slot */
+    uint32_t next, prev;  /* in the list of tracking.h; next == SLOT_NONE: not in it */
+    struct record record; /* with WATCH_RECORDED */
+    uint64_t bound_seq;   /* how many starts of children had begun when it was bound, registry.h */
 };
 
 #define SLOT_NONE 0 /* the first slot is never used: memory that a fork has wiped holds empty lists */

@@ -250,6 +250,48 @@ static void expect_killed_in_a_dump(struct exitfd *x, unsigned flags, int server
         reap(pid);
 }
 
+/* The record has the signal too. */
+static void expect_recorded_in_a_dump(struct exitfd *x, int server)
+{
+    int connection;
+    pid_t pid = start_dumping(server, &connection);
+    CHECK_EQ(exitfd_add(x, pid, 0, x), 0);
+    CHECK_EQ(kill(pid, SIGKILL), 0);
+    reap(pid);
+    struct exitfd_event event = wait_event(x);
+    if (tracks_by_pidfd())
+        expect_event(&event, pid, CLD_KILLED, SIGKILL, EXITFD_RECORDED, x);
+    else
+        expect_unknown(&event, pid, x);
+    CHECK_EQ(event.crash_signal, tracks_by_pidfd() ? SIGSEGV : 0);
+    close(connection);
+}
+
+static void expect_recorded_before_the_add(struct exitfd *x, int server)
+{
+    int connection;
+    pid_t pid = start_dumping(server, &connection);
+    int pidfd = open_pidfd(pid);
+    CHECK_EQ(kill(pid, SIGKILL), 0);
+    reap(pid);
+    CHECK_EQ(exitfd_add_pidfd(x, pidfd, 0, x), 0);
+    struct exitfd_event event = wait_event(x);
+    expect_event(&event, 0, CLD_KILLED, SIGKILL, EXITFD_RECORDED, x);
+    CHECK_EQ(event.crash_signal, SIGSEGV);
+    close(pidfd);
+    close(connection);
+}
+
+static void expect_killed_without_a_dump(struct exitfd *x)
+{
+    pid_t pid = start_child_killed(SIGKILL);
+    CHECK_EQ(exitfd_add(x, pid, 0, x), 0);
+    struct exitfd_event event = wait_event(x);
+    expect_event(&event, pid, CLD_KILLED, SIGKILL, EXITFD_REAPED, x);
+    CHECK_EQ(event.crash_signal, 0);
+}
+
+/* All in one test, because core_pattern is of the whole machine. */
 TEST(autoreap, one_that_is_killed_while_it_dumps_core)
 {
     char found[256] = "", ours[] = "@/tmp/exitfd-core";
@@ -263,12 +305,10 @@ TEST(autoreap, one_that_is_killed_while_it_dumps_core)
     core_pattern(put_text, O_WRONLY, ours, sizeof ours);
     expect_killed_in_a_dump(x, 0, server);
     expect_killed_in_a_dump(x, EXITFD_OBSERVE, server);
+    expect_recorded_in_a_dump(x, server);
+    expect_recorded_before_the_add(x, server);
     core_pattern(put_text, O_WRONLY, found, sizeof found);
-    pid_t pid = start_child_killed(SIGKILL);
-    CHECK_EQ(exitfd_add(x, pid, 0, x), 0);
-    struct exitfd_event event = wait_event(x);
-    expect_event(&event, pid, CLD_KILLED, SIGKILL, EXITFD_REAPED, x);
-    CHECK_EQ(event.crash_signal, 0);
+    expect_killed_without_a_dump(x);
     close(server);
     unlink(ours + 1);
     exitfd_close(x);

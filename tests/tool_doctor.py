@@ -164,6 +164,11 @@ class Doctor(ToolTest):
         self.assertEqual([checks[name]["value"] for name in SYSCALLS if name != "pipe2"],
                          [usual[name]["value"] for name in SYSCALLS if name != "pipe2"])
 
+    def test_waitid_is_all_that_it_waits_by(self):
+        checks, usual = self.without("wait4"), self.examine()
+        self.assertEqual([checks[name]["value"] for name in (*SYSCALLS, "default", *BACK_ENDS, "record")],
+                         [usual[name]["value"] for name in (*SYSCALLS, "default", *BACK_ENDS, "record")])
+
     def test_what_was_not_asked_is_unknown(self):
         checks = self.without("clone")  # fork(2) of glibc
         if checks["pidfd_open"]["value"] == "yes":

@@ -64,15 +64,30 @@ static void answer_in_child(void (*ask)(struct probe *probe, const void *argumen
     _exit(0);
 }
 
+/* As waitpid. A sandbox may allow waitid alone, by which the library waits. */
+static pid_t reap(pid_t pid, int options, int *killed_by)
+{
+    siginfo_t info = { 0 };
+    int status = 0;
+    pid_t r = waitpid(pid, &status, options);
+    if (r >= 0) {
+        *killed_by = r == pid && WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+        return r;
+    }
+    r = waitid(P_PID, (id_t)pid, &info, WEXITED | options) < 0 ? -1 : info.si_pid;
+    *killed_by = r == pid && info.si_code != CLD_EXITED ? info.si_status : 0;
+    return r;
+}
+
 static struct probe wait_for_answer(pid_t pid)
 {
     const int64_t deadline_ns = monotonic_ns() + PROBE_SECONDS * NS_PER_SECOND;
-    int status = 0;
+    int killed_by = 0;
     pid_t r;
-    while ((r = waitpid(pid, &status, WNOHANG)) == 0) {
+    while ((r = reap(pid, WNOHANG, &killed_by)) == 0) {
         if (monotonic_ns() >= deadline_ns) {
             kill(pid, SIGKILL);
-            waitpid(pid, NULL, 0);
+            reap(pid, 0, &killed_by);
             return (struct probe){ .is_asked = true, .error = ETIME };
         }
         sleep_ms(1);
@@ -80,9 +95,7 @@ static struct probe wait_for_answer(pid_t pid)
     if (answer->is_given) {
         return answer->probe;
     }
-    return (struct probe){ .is_asked = r == pid,
-                           .error = r == pid ? EIO : errno,
-                           .killed_by = r == pid && WIFSIGNALED(status) ? WTERMSIG(status) : 0 };
+    return (struct probe){ .is_asked = r == pid, .error = r == pid ? EIO : errno, .killed_by = killed_by };
 }
 
 /* The child gets SIGCHLD as it was found, for that may be the very trouble; here it must not be ignored. */
@@ -434,7 +447,8 @@ static void ask_record(struct probe *probe, const void *unused)
     }
     r = pid < 0 ? pid : 0;
     if (r == 0) {
-        waitpid(pid, NULL, 0);
+        int killed_by;
+        reap(pid, 0, &killed_by);
         r = exitfd_wait(x, &event, 1, TRIAL_MS);
     }
     probe->error = r < 0 ? -r : r == 0 ? ETIME : 0;

@@ -12,6 +12,7 @@
 #include "linux/set.h"
 #include "linux/sys.h"
 #include "object.h"
+#include "platform.h"
 #include "status.h"
 
 #include <errno.h>
@@ -118,10 +119,10 @@ int xfd_child_add(struct exitfd *x, struct watch *w, int given, bool started_by_
 /* No child of ours, or reaped by other code, or (-EPERM) we may not wait. 1: the event; 0: the kernel does not say so yet. */
 static int learn(const struct watch *w, int why, bool reaped, struct exitfd_event *event)
 {
-    int wait_status;
+    struct record record;
 
-    if (xfd_record_get_status(w->pidfd, &wait_status))
-        xfd_event_recorded(event, w, wait_status);
+    if (xfd_platform_get_record(w->pidfd, &record))
+        xfd_event_recorded(event, w, &record);
     else if (reaped || (why != -EPERM && !xfd_record_reap_is_shown(w->pidfd)))
         xfd_event_unknown(event, w);
     else
@@ -136,7 +137,7 @@ static void set_crash_signal(const struct watch *w, struct exitfd_event *event)
         event->crash_signal = xfd_record_get_dump_signal(w->pidfd);
 }
 
-static int take_exit(struct exitfd *x, const struct watch *w, bool reaped, struct exitfd_event *event)
+int xfd_child_take(struct exitfd *x, const struct watch *w, bool reaped, struct exitfd_event *event)
 {
     int options = WEXITED | (w->flags & (EXITFD_OBSERVE | EXITFD_HOLD) ? WNOWAIT : 0);
     int found = xfd_status_wait_watch(w, options, &x->answer);
@@ -148,15 +149,9 @@ static int take_exit(struct exitfd *x, const struct watch *w, bool reaped, struc
     if (found == 0 || !xfd_status_is_exit(&x->answer))
         return 0;
     xfd_event_fill(event, w, &x->answer);
-    return 1;
-}
-
-int xfd_child_take(struct exitfd *x, const struct watch *w, bool reaped, struct exitfd_event *event)
-{
-    int taken = take_exit(x, w, reaped, event);
-    if (taken > 0 && event)
+    if (event)
         set_crash_signal(w, event);
-    return taken;
+    return 1;
 }
 
 /* A handler may have forked in the middle of a call. In its child the watch is wiped, and its pidfd reads as stdin. */

@@ -9,6 +9,7 @@
 #include "linux/sys.h"
 #include "platform.h"
 #include "status.h"
+#include "watches.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,16 +22,6 @@ static int get_info(int pidfd, uint64_t mask, struct pidfd_info_v0 *info)
 {
     *info = (struct pidfd_info_v0){ .mask = mask };
     return ioctl(pidfd, (int)PIDFD_GET_INFO_V0, info) < 0 ? -errno : 0;
-}
-
-bool xfd_record_get_status(int pidfd, int *wait_status)
-{
-    struct pidfd_info_v0 info;
-
-    if (get_info(pidfd, PIDFD_INFO_EXIT_BIT, &info) < 0 || !(info.mask & PIDFD_INFO_EXIT_BIT))
-        return false;
-    *wait_status = info.exit_code;
-    return true;
 }
 
 /* Of a process that was reaped the kernel tells nothing unless its exit is asked for too. */
@@ -161,7 +152,14 @@ int xfd_platform_kill_group(int pidfd, int signum)
     return errno == EINVAL || errno == ENOSYS ? -ENOTSUP : -errno;
 }
 
-bool xfd_platform_get_record(int pidfd, int *wait_status)
+bool xfd_platform_get_record(int pidfd, struct record *record)
 {
-    return xfd_record_get_status(pidfd, wait_status);
+    struct pidfd_info_v0 info;
+
+    if (get_info(pidfd, PIDFD_INFO_EXIT_BIT, &info) < 0 || !(info.mask & PIDFD_INFO_EXIT_BIT))
+        return false;
+    record->wait_status = (uint16_t)info.exit_code;
+    /* Nothing else ends a core dump. */
+    record->crash_signal = info.exit_code == SIGKILL ? (uint8_t)xfd_record_get_dump_signal(pidfd) : 0;
+    return true;
 }

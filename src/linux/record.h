@@ -6,9 +6,6 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* The wait status that the kernel recorded at the reap (Linux 6.15). False: not reaped yet, or no such record here. */
-bool xfd_record_get_status(int pidfd, int *wait_status);
-
 /* The signal that began the core dump of a process that has ended; 0: there was none, or it is not known (Linux 6.19). */
 int xfd_record_get_dump_signal(int pidfd);
 

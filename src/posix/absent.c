@@ -63,9 +63,9 @@ int xfd_platform_kill_group(int pidfd, int signum)
     return -ENOTSUP;
 }
 
-bool xfd_platform_get_record(int pidfd, int *wait_status)
+bool xfd_platform_get_record(int pidfd, struct record *record)
 {
-    (void)pidfd, (void)wait_status;
+    (void)pidfd, (void)record;
     return false;
 }
 
