@@ -88,7 +88,9 @@ struct exitfd {
     struct stops stops;
     struct foreign_reaps foreign_reaps;
     struct orphan_watch orphans;
-    struct wait_result answer; /* linux/child.c: a page of the stack would be copied after each fork, this one is not */
+    /* Not on the stack: a page of that would be copied after each fork. */
+    struct wait_result answer; /* linux/child.c */
+    uint64_t ready[32];        /* linux/pidfd.c: what epoll_wait(2) gives, whose type is Linux's alone */
     struct exitfd *next_open;  /* registry.c */
 };
 

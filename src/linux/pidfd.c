@@ -20,7 +20,9 @@
 
 #include <errno.h>
 
-#define BATCH 16 /* on the stack, whose pages a fork makes copy-on-write like any others */
+#define BATCH 16
+_Static_assert(BATCH * sizeof(struct epoll_event) <= sizeof(((struct exitfd *)NULL)->ready),
+               "there is room for a batch");
 
 static int probe(unsigned flags, bool forced)
 {
@@ -146,7 +148,7 @@ static int take_ready(struct exitfd *x, const struct epoll_event *ready, int rea
 
 static int take(struct exitfd *x, struct exitfd_event *events, int max)
 {
-    struct epoll_event ready[BATCH];
+    struct epoll_event *ready = (void *)x->ready;
     int count = xfd_scan_one(x, events), found, ready_count, room;
 
     if (count == max)
