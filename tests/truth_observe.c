@@ -178,17 +178,16 @@ TEST(observe, own_child_with_all_of_its_rusage)
     expect_event(&event, pid, CLD_EXITED, 64, EXITFD_PEEKED, x);
     struct rusage wanted = { 0 };
     CHECK_EQ(wait4(pid, NULL, 0, &wanted), pid);
-    CHECK(wanted.ru_nvcsw > 0);
 #define EXPECT_SAME(field) CHECK_EQ(event.rusage.field, wanted.field, #field)
     EXPECT_SAME(ru_maxrss);
     EXPECT_SAME(ru_minflt);
     EXPECT_SAME(ru_majflt);
     EXPECT_SAME(ru_inblock);
     EXPECT_SAME(ru_oublock);
-    EXPECT_SAME(ru_nvcsw);
-    EXPECT_SAME(ru_nivcsw);
 #undef EXPECT_SAME
-    /* A zombie that is still leaving its processor adds to its times. */
+    /* A zombie that has not left its processor yet adds to these (findings/a-zombie-uses-more-time.sh). */
+    CHECK(event.rusage.ru_nvcsw >= BLOCKINGS && event.rusage.ru_nvcsw <= wanted.ru_nvcsw);
+    CHECK(event.rusage.ru_nivcsw <= wanted.ru_nivcsw);
     CHECK(timerisset(&event.rusage.ru_utime) || timerisset(&event.rusage.ru_stime));
     CHECK(!timercmp(&event.rusage.ru_utime, &wanted.ru_utime, >));
     CHECK(!timercmp(&event.rusage.ru_stime, &wanted.ru_stime, >));
