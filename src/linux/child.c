@@ -142,6 +142,8 @@ int xfd_child_take(struct exitfd *x, const struct watch *w, bool reaped, struct 
     int options = WEXITED | (w->flags & (EXITFD_OBSERVE | EXITFD_HOLD) ? WNOWAIT : 0);
     int found = xfd_status_wait_watch(w, options, &x->answer);
 
+    if (xfd_object_is_stale(x)) /* a handler forked: the answer is the parent's, and is wiped here */
+        return -ESTALE;
     if (found < 0)
         return learn(w, found, reaped, event);
     /* It may also be a stop of a child that we trace ourselves. Before Linux 6.15 a pidfd is readable when the first

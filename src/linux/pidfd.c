@@ -102,12 +102,14 @@ static void hold(struct exitfd *x, struct watch *w)
     w->flags |= WATCH_HELD;
 }
 
-/* How many events, or -EPERM. */
+/* How many events, or -EPERM or -ESTALE. */
 static int finish_watch(struct exitfd *x, struct watch *w, uint32_t ready, struct exitfd_event *event)
 {
     int count = w->flags & WATCH_DISCARDED ? 0 : 1;
 
     int found = xfd_child_take(x, w, ready & EPOLLHUP, count ? event : NULL);
+    if (found == -ESTALE)
+        return found;
     if (found <= 0) {
         rearm(x, w, found < 0);
         return found;

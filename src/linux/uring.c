@@ -272,7 +272,7 @@ static int ask_again(struct exitfd *x, struct watch *w, bool requested)
     return requested || request_poll(x, w, w->pidfd, IORING_POLL_ADD_MULTI) ? 0 : -EAGAIN;
 }
 
-/* 1: it is over, and *event is filled (NULL: it was discarded). 0: not yet. Else -EPERM. */
+/* 1: it is over, and *event is filled (NULL: it was discarded). 0: not yet. Else -EPERM or -ESTALE. */
 static int look(struct exitfd *x, const struct watch *w, int answer, struct exitfd_event *event)
 {
     return w->pidfd >= 0 ? xfd_child_take(x, w, answer > 0 && answer & POLLHUP, event) : take_waited(w, answer, event);
