@@ -12,8 +12,8 @@ import termios
 import time
 import unittest
 
-from tool_support import (PATIENCE, TOOL, ToolTest, children_of, full_pipe, hear, is_alive, main, process_fields, read, tell,
-                          until)
+from tool_support import (PATIENCE, TOOL, ToolTest, children_of, drain, full_pipe, hear, is_alive, main, process_fields, read, tell,
+                          terminal_with_room, until)
 
 LEAVE_GROUP = "import os, time; os.setpgid(0, os.getpgid(os.getppid())); open({0!r}, 'w').write('go'); time.sleep(1000)"
 
@@ -58,6 +58,21 @@ class Output(LimitTest):
         self.assertEqual(errors[0], "exitfd run: line 1: it has printed more than --output-limit. Ending it")
         self.assertIn("exitfd run: line 1: output limit after", errors[1])
         self.assertEqual((run.communicate(timeout=PATIENCE)[0], run.returncode), (b"y\n" * 500, 1))
+
+    def test_a_message_that_a_terminal_takes_in_part_holds_up_no_command(self):
+        for room in 1, 300:
+            reader, writer = terminal_with_room(room)
+            self.addCleanup(os.close, reader)
+            begun = os.path.join(self.folder(), "begun")
+            run = self.start("run", "-j", 1, "-s", 0, "--output-limit", 1000, stdin=subprocess.PIPE, stderr=writer)
+            os.close(writer)
+            run.stdin.write(f"yes\n: > {begun}\n".encode())
+            run.stdin.close()
+            run.stdin = None
+            until(lambda: os.path.exists(begun), "the next command")
+            errors = drain(reader, b"peak").splitlines()
+            self.assertIn("exitfd run: line 1: it has printed more than --output-limit. Ending it", errors)
+            self.assertEqual((run.communicate(timeout=PATIENCE)[0], run.returncode), (b"y\n" * 500, 1))
 
     def test_both_streams_count_and_the_limit_itself_is_no_failure(self):
         both = "head -c 600 /dev/zero; head -c 400 /dev/zero >&2"

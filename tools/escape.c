@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "escape.h"
 
+#include "tool.h"
+
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-enum {
-    LONGEST_MESSAGE = 16384 /* two paths of the greatest length, and some words */
-};
 
 static bool is_in(uint32_t character, uint32_t first, uint32_t last)
 {
@@ -72,21 +71,11 @@ size_t clean(char *text, size_t length)
 
 int say_patience_ms = -1;
 
-static bool is_taken(int fd)
-{
-    static bool is_stuck; /* it had its time, and gets it again when it has read */
-    int r = poll(&(struct pollfd){ .fd = fd, .events = POLLOUT }, 1, is_stuck ? 0 : say_patience_ms);
-    is_stuck = r == 0;
-    return r > 0;
-}
-
-/* A caught signal ends it, because a reader that is stuck must not keep us from ending. What poll calls writable takes
-   PIPE_BUF bytes without blocking. */
+/* A caught signal ends it, because a reader that is stuck must not keep us from ending. */
 static void write_whole(int fd, const char *text, size_t length)
 {
-    const size_t most = say_patience_ms < 0 ? LONGEST_MESSAGE : PIPE_BUF;
-    while (length && (say_patience_ms < 0 || is_taken(fd))) {
-        ssize_t n = write(fd, text, length < most ? length : most);
+    while (length) {
+        ssize_t n = write(fd, text, length);
         if (n > 0) {
             text += n;
             length -= (size_t)n;
@@ -96,9 +85,48 @@ static void write_whole(int fd, const char *text, size_t length)
     }
 }
 
-void say(const char *prefix, const char *format, va_list args)
+/* A pipe that poll(2) calls writable takes PIPE_BUF bytes. A terminal may take one and block. So it is opened anew,
+   non-blocking: others have the fd that we were given, and no flag of theirs may change. */
+static int patient_fd(void)
 {
-    char text[LONGEST_MESSAGE + 1];
+    static int own = -2;
+    if (own == -2)
+        own = isatty(STDERR_FILENO) ? open("/proc/self/fd/2", O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC) : -1;
+    return own >= 0 ? own : STDERR_FILENO;
+}
+
+/* False if there is a reader that does not read. No signal shortens its time. */
+static bool write_patiently(int fd, const char *text, size_t length, int64_t until_ns)
+{
+    while (length) {
+        int64_t left_ms = (until_ns - monotonic_ns()) / 1000000;
+        int r = poll(&(struct pollfd){ .fd = fd, .events = POLLOUT }, 1, left_ms > 0 ? (int)left_ms : 0);
+        ssize_t n = r > 0 ? write(fd, text, length < PIPE_BUF ? length : PIPE_BUF) : 0;
+        if (n > 0) {
+            text += n;
+            length -= (size_t)n;
+        } else if (n < 0 && errno != EAGAIN && errno != EINTR) {
+            return true;
+        } else if (left_ms <= 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void say_whole(const char *text, size_t length)
+{
+    static bool is_stuck; /* it had its time, and gets it again when it has read */
+    if (say_patience_ms < 0) {
+        write_whole(STDERR_FILENO, text, length);
+        return;
+    }
+    int64_t patience_ns = is_stuck ? 0 : (int64_t)say_patience_ms * 1000000;
+    is_stuck = !write_patiently(patient_fd(), text, length, monotonic_ns() + patience_ns);
+}
+
+size_t compose(char *text, const char *prefix, const char *format, va_list args)
+{
     int n = snprintf(text, LONGEST_MESSAGE, "%s: ", prefix);
     size_t length = n > 0 ? (size_t)n : 0;
 
@@ -106,5 +134,11 @@ void say(const char *prefix, const char *format, va_list args)
     length += n > 0 ? (size_t)n : 0;
     length = clean(text, length < LONGEST_MESSAGE ? length : LONGEST_MESSAGE - 1);
     text[length++] = '\n';
-    write_whole(STDERR_FILENO, text, length);
+    return length;
+}
+
+void say(const char *prefix, const char *format, va_list args)
+{
+    char text[LONGEST_MESSAGE + 1];
+    say_whole(text, compose(text, prefix, format, args));
 }

@@ -25,8 +25,16 @@ bool is_control(uint32_t character);
    place of white space; the value is the new length. */
 size_t clean(char *text, size_t length);
 
-/* How long a message waits for a reader that does not read. Then it is dropped. -1: for ever. */
+enum {
+    LONGEST_MESSAGE = 16384 /* two paths of the greatest length, and some words */
+};
+
+/* How long a message waits for a reader that does not read. Then what is left of it is dropped. -1: for ever. */
 extern int say_patience_ms;
+
+/* "PREFIX: MESSAGE" and a line feed, as one clean line, into text, which has room for LONGEST_MESSAGE + 1 bytes. The value
+   is its length. No NUL is added. */
+__attribute__((format(printf, 3, 0))) size_t compose(char *text, const char *prefix, const char *format, va_list args);
 
 /* Prints "PREFIX: MESSAGE" on standard error as one line, clean, with one write(2).
    It is whole also on a pipe that is full and non-blocking. Needs no memory. */

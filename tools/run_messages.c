@@ -3,9 +3,12 @@
  * What the worker has to say beside the outputs. Where standard error takes nothing
  * now, a message waits here for its reader. The commands and their time limits do not.
  */
+#include "escape.h"
 #include "run_worker.h"
 #include "tool.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,44 +23,65 @@ void run_start_new_line(struct run *run)
     }
 }
 
-static void say_now(struct run *run, const char *text)
+/* It is said in print(), where a timer ends a write that a terminal blocks. */
+void run_complain(struct run *run, const char *format, ...)
+{
+    char text[LONGEST_MESSAGE + 1];
+    va_list args;
+    va_start(args, format);
+    size_t length = compose(text, command_name, format, args);
+    va_end(args);
+    run->messages = reallocate(run->messages, run->message_count + 1, sizeof *run->messages);
+    run->messages[run->message_count++] = (struct message){ .text = copy_text(text, length), .length = length };
+}
+
+/* False if it is not all said. A message that nobody can read any more is. */
+static bool say_rest(struct message *message)
+{
+    size_t left = message->length - message->said;
+    ssize_t n = write(STDERR_FILENO, message->text + message->said, left < PIPE_BUF ? left : PIPE_BUF);
+    if (n < 0) {
+        return errno != EAGAIN && errno != EINTR;
+    }
+    message->said += (size_t)n;
+    return message->said == message->length;
+}
+
+static void begin_line(struct run *run)
 {
     status_erase(&run->status);
     run_start_new_line(run);
-    complain("%s", text);
 }
 
-void run_complain(struct run *run, const char *format, ...)
+bool messages_are_mid_line(const struct run *run)
 {
-    char text[1024];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    if (!run->message_count && is_writable(STDERR_FILENO)) {
-        say_now(run, text);
-        return;
-    }
-    run->messages = reallocate(run->messages, run->message_count + 1, sizeof *run->messages);
-    run->messages[run->message_count++] = copy_text(text, strlen(text));
+    return run->message_count && run->messages[0].said;
 }
 
-void messages_say(struct run *run)
+bool messages_say(struct run *run)
 {
     size_t said = 0;
     while (said < run->message_count && is_writable(STDERR_FILENO)) {
-        say_now(run, run->messages[said]);
-        free(run->messages[said++]);
+        struct message *message = &run->messages[said];
+        if (!message->said) {
+            begin_line(run);
+        }
+        if (!say_rest(message)) {
+            break;
+        }
+        free(message->text);
+        said++;
     }
-    for (size_t i = said; said && i < run->message_count; i++) {
-        run->messages[i - said] = run->messages[i];
+    if (said) {
+        run->message_count -= said;
+        memmove(run->messages, run->messages + said, run->message_count * sizeof *run->messages);
     }
-    run->message_count -= said;
+    return !messages_are_mid_line(run);
 }
 
 void messages_drop(struct run *run)
 {
     while (run->message_count) {
-        free(run->messages[--run->message_count]);
+        free(run->messages[--run->message_count].text);
     }
 }

@@ -107,7 +107,9 @@ static void limit_printing(struct run *run)
 static void print_some(struct run *run)
 {
     limit_printing(run);
-    messages_say(run);
+    if (!messages_say(run)) {
+        return; /* the terminal stands still, and what came now would break that line */
+    }
     printer_write(&run->printer);
     if (run->printer.is_at_summary) {
         return; /* a reader that is gone changes no result */
@@ -125,7 +127,8 @@ static void show_progress(struct run *run)
     if (monotonic_ns() < run->status.next_ns) {
         return;
     }
-    if (run->printer.is_mid_line && run->printer.length) { /* the rest of that line is on its way */
+    if ((run->printer.is_mid_line && run->printer.length) ||
+        messages_are_mid_line(run)) { /* the rest of that line is on its way */
         run->status.next_ns = monotonic_ns() + run->status.interval_ns;
         return;
     }

@@ -8,6 +8,11 @@
 
 #include <poll.h>
 
+struct message {
+    char *text;
+    size_t length, said;
+};
+
 struct run {
     const struct run_options *options;
     struct job_environment environment;
@@ -26,7 +31,7 @@ struct run {
     struct status_line status;
     struct progress progress;
     struct summary summary;
-    char **messages; /* that standard error has not taken yet */
+    struct message *messages; /* that standard error has not taken yet */
     size_t message_count;
     int lifeline, signal_fd;
     bool is_on_terminal; /* its outputs */
@@ -61,7 +66,8 @@ void run_break_off(struct run *run, const char *what, int error);
 /* run_messages.c. On a line of its own, also where there is a status line. Blocks on no reader. */
 __attribute__((format(printf, 2, 3))) void run_complain(struct run *run, const char *format, ...);
 void run_start_new_line(struct run *run);
-void messages_say(struct run *run); /* what can be said now of what waits */
+bool messages_are_mid_line(const struct run *run);
+bool messages_say(struct run *run); /* what can be said now of what waits; false in the middle of a line */
 void messages_drop(struct run *run);
 
 enum {

@@ -86,7 +86,7 @@ char *copy_text(const char *text, size_t length);
 int open_pipe(int fds[2]);
 void set_nonblocking(int fd);
 
-/* Now, or it is broken: a write does not block. A pipe or terminal takes PIPE_BUF bytes then. */
+/* Now, or it is broken. A pipe takes PIPE_BUF bytes then. A terminal may take one and block. */
 bool is_writable(int fd);
 
 /* The soft limit on open files becomes the hard one; the value is what it was. */
