@@ -48,8 +48,9 @@ static inline void pass_signal_on(int sig)
 }
 
 /*
- * Before any other fd is opened. Returns an fd to poll, from which next_caught_signal reads, or a negative errno. signals ends with 0. Those that nohup,
- * or a shell that put us into the background, had ignored stay so, for us and for what we start.
+ * Call it before any other fd is opened, with a list that ends with 0. Returns an
+ * fd to poll, for next_caught_signal, or a negative errno. A signal that was
+ * ignored, by nohup or a shell, stays ignored for us and for what we start.
  */
 static inline int catch_signals(const int *signals)
 {
@@ -67,7 +68,8 @@ static inline int catch_signals(const int *signals)
     return fds[0];
 }
 
-/* 0: no more for now. Each signal comes once before the 0, so that a loop ends while somebody floods us. */
+/* Call it until it returns 0, which is: no more for now. Each signal comes once before that, so the loop ends even in a
+   flood of signals. */
 static inline int next_caught_signal(int fd)
 {
     static int sig; /* the last one returned */

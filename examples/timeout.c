@@ -59,13 +59,16 @@ static bool parse_duration_ms(const char *text, long long *ret_ms)
         double ms;
     } units[] = { { "", 1e3 }, { "s", 1e3 }, { "m", 60e3 }, { "h", 3600e3 }, { "d", 86400e3 } };
     char *end;
+    errno = 0;
     double number = strtod(text, &end);
+    bool is_too_small = errno == ERANGE && number < 1; /* then it may have become 0 */
     if (end == text || !(number >= 0 && number < 1e9))
         return false;
     for (size_t i = 0; i < sizeof units / sizeof *units; i++)
         if (!strcmp(end, units[i].suffix)) {
             double ms = number * units[i].ms;
-            *ret_ms = (long long)ms + (ms > (double)(long long)ms); /* rounded up: 0 would be no deadline */
+            *ret_ms =
+                (long long)ms + (is_too_small || ms > (double)(long long)ms); /* rounded up: 0 would be no deadline */
             return true;
         }
     return false;

@@ -152,7 +152,7 @@ static void take_exits(struct server *s, const struct io_uring_cqe *cqe)
 
 static void take_signal(struct server *s)
 {
-    if (next_caught_signal(s->signals)) {
+    while (next_caught_signal(s->signals)) {
         for (int i = 0; i < s->most; i++)
             if (s->pids[i])
                 exitfd_kill(s->x, s->pids[i], s->stopping ? SIGKILL : SIGTERM);

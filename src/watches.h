@@ -41,7 +41,7 @@ struct watch {
     uint32_t generation;  /* tells this use of the slot from earlier ones */
     uint32_t chain;       /* next of the same bucket, or next free slot */
     uint32_t next, prev;  /* in the list of tracking.h; next == SLOT_NONE: not in it */
-    struct record record; /* with WATCH_RECORDED */
+    struct record record; /* with WATCH_RECORDED, or just read for its event */
     uint64_t bound_seq;   /* how many starts of children had begun when it was bound, registry.h */
 };
 

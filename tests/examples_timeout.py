@@ -42,7 +42,7 @@ class TimeoutTest(examples_support.UsageTest, examples_support.ExampleTest):
             self.assertEqual(self.status(duration, *LONG), 124, duration)
 
     def test_however_short_it_is_no_time_is_not_no_limit(self):
-        for duration in ("0.0000005", "1e-10", "1e-300d", "0.0000000001m"):
+        for duration in ("0.0000005", "1e-10", "1e-300d", "1e-400", "0.0000000001m"):
             self.assertEqual(self.status(duration, *LONG), 124, duration)
             harmless = ["-s", signal.SIGCONT, "-k", duration, "0.001"]
             self.assertEqual(self.status(*harmless, *LONG), 128 + signal.SIGKILL, duration)

@@ -896,7 +896,8 @@ def close_of_closed_loops() -> None:
     with _loops_lock:
         _left.extend(filter(None, [_loops.pop(loop, None) for loop in list(_loops) if loop.is_closed()]))
         for x in [x for x in _left if x.leave()]:
-            _left.remove(x)
+            with contextlib.suppress(ValueError):  # a signal handler was here meanwhile
+                _left.remove(x)
             x.close()
 
 

@@ -81,7 +81,8 @@ void xfd_sigchld_reset_lock(void)
 
 void xfd_sigchld_unlock_in_child(void)
 {
-    /* It may be wiped, and then it is unlocked. This is for what watches locks, as TSan does. */
+    /* Unlocked first: TSan would else think that it is locked for ever. A wiped one is unlocked already, and on Linux it does
+       no harm to unlock it again. */
     pthread_mutex_unlock(lock());
     xfd_sigchld_reset_lock();
     restore_thread();
