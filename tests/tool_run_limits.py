@@ -12,8 +12,8 @@ import termios
 import time
 import unittest
 
-from tool_support import (PATIENCE, TOOL, ToolTest, children_of, drain, full_pipe, hear, is_alive, main, process_fields, read, tell,
-                          terminal_with_room, until)
+from tool_support import (PATIENCE, TOOL, ToolTest, children_of, full_pipe, hear, is_alive, main, process_fields, read, read_until,
+                          stopped_terminal, tell, until)
 
 LEAVE_GROUP = "import os, time; os.setpgid(0, os.getpgid(os.getppid())); open({0!r}, 'w').write('go'); time.sleep(1000)"
 
@@ -43,8 +43,8 @@ class Output(LimitTest):
         self.assertIn("line 1: it has printed more than --output-limit. Ending it", result.stderr)
         self.assert_nothing_left()
 
-    def test_a_message_that_nobody_reads_holds_up_no_command(self):
-        reader, writer = full_pipe()
+    def run_with_a_message(self, reader, writer):
+        """The message is about the first command. The second one has begun, and nothing of the reader was read."""
         self.addCleanup(os.close, reader)
         begun = os.path.join(self.folder(), "begun")
         run = self.start("run", "-j", 1, "-s", 0, "--output-limit", 1000, stdin=subprocess.PIPE, stderr=writer)
@@ -53,26 +53,26 @@ class Output(LimitTest):
         run.stdin.close()
         run.stdin = None
         until(lambda: os.path.exists(begun), "the next command")
-        with open(reader, "rb", closefd=False) as file:
-            errors = file.read().lstrip(b"x").decode().splitlines()
+        return run
+
+    def assert_output_limit(self, run, errors):
         self.assertEqual(errors[0], "exitfd run: line 1: it has printed more than --output-limit. Ending it")
         self.assertIn("exitfd run: line 1: output limit after", errors[1])
         self.assertEqual((run.communicate(timeout=PATIENCE)[0], run.returncode), (b"y\n" * 500, 1))
 
-    def test_a_message_that_a_terminal_takes_in_part_holds_up_no_command(self):
-        for room in 1, 300:
-            reader, writer = terminal_with_room(room)
-            self.addCleanup(os.close, reader)
-            begun = os.path.join(self.folder(), "begun")
-            run = self.start("run", "-j", 1, "-s", 0, "--output-limit", 1000, stdin=subprocess.PIPE, stderr=writer)
-            os.close(writer)
-            run.stdin.write(f"yes\n: > {begun}\n".encode())
-            run.stdin.close()
-            run.stdin = None
-            until(lambda: os.path.exists(begun), "the next command")
-            errors = drain(reader, b"peak").splitlines()
-            self.assertIn("exitfd run: line 1: it has printed more than --output-limit. Ending it", errors)
-            self.assertEqual((run.communicate(timeout=PATIENCE)[0], run.returncode), (b"y\n" * 500, 1))
+    def test_a_message_that_nobody_reads_holds_up_no_command(self):
+        reader, writer = full_pipe()
+        run = self.run_with_a_message(reader, writer)
+        with open(reader, "rb", closefd=False) as file:
+            self.assert_output_limit(run, file.read().lstrip(b"x").decode().splitlines())
+
+    def test_a_message_to_a_stopped_terminal_holds_up_no_command(self):
+        reader, writer = stopped_terminal()
+        same = os.dup(writer)
+        self.addCleanup(os.close, same)
+        run = self.run_with_a_message(reader, writer)
+        termios.tcflow(same, termios.TCOON)
+        self.assert_output_limit(run, read_until(reader, b"peak").splitlines())
 
     def test_both_streams_count_and_the_limit_itself_is_no_failure(self):
         both = "head -c 600 /dev/zero; head -c 400 /dev/zero >&2"

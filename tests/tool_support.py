@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 import unittest
 import uuid
@@ -102,32 +103,18 @@ def full_pipe():
     return reader, writer
 
 
-def terminal_with_room(room):
-    """A terminal that nobody reads yet, and that has taken all but so many bytes of what it can take."""
-    def fill(most):
-        reader, writer = pty.openpty()
-        os.set_blocking(writer, False)
-        taken = 0
-        try:
-            while taken < most:
-                taken += os.write(writer, b"#" * min(most - taken, 1024))
-        except BlockingIOError:
-            pass
-        os.set_blocking(writer, True)
-        return reader, writer, taken
-
-    reader, writer, capacity = fill(1 << 30)
-    os.close(reader)
-    os.close(writer)
-    return fill(capacity - room)[:2]
+def stopped_terminal():
+    """As after Ctrl-S: it takes nothing until termios.tcflow(writer, termios.TCOON)."""
+    reader, writer = pty.openpty()
+    termios.tcflow(writer, termios.TCOOFF)
+    return reader, writer
 
 
-def drain(terminal, end):
-    """What comes from a terminal until that is in it, without what terminal_with_room filled it with."""
+def read_until(terminal, end):
     text = b""
     while end not in text:
         text += os.read(terminal, 4096)
-    return text.lstrip(b"#").decode()
+    return text.decode()
 
 
 def children_of(pid):
