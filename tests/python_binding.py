@@ -476,6 +476,8 @@ class Asyncio(Leaks):
             create, pipe = exitfd.create_subprocess_exec, subprocess.PIPE
             process = await create("sh", "-c", f"echo $0 >&{write}; pwd >&2; echo out", pass_fds=[write], cwd="/usr",
                                    env={"PATH": "/nonexistent:/bin:/usr/bin"}, stdout=pipe, stderr=subprocess.STDOUT)
+            with self.assertRaisesRegex(ValueError, "stdin=PIPE"):
+                await process.communicate(b"for nobody")
             self.assertEqual(await process.communicate(), (b"/usr\nout\n", None))
             process = await create("ls", "/proc/self/fd", stdin=subprocess.DEVNULL, stdout=pipe)
             self.assertEqual(len((await process.communicate())[0].split()), 4)

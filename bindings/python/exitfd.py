@@ -1037,7 +1037,13 @@ class Process:
             self.stdin.close()
 
     async def communicate(self, input: Optional[bytes] = None) -> Tuple[Optional[bytes], Optional[bytes]]:
-        """Feed stdin, read stdout and stderr to their ends, wait."""
+        """Feed stdin, read stdout and stderr to their ends, wait.
+
+        ValueError: there is input, and stdin is no PIPE.
+        """
+        if input and self.stdin is None:
+            raise ValueError("communicate: there is input, but the process was started without stdin=PIPE")
+
         async def read(stream: Optional[asyncio.StreamReader]) -> Optional[bytes]:
             return await stream.read() if stream else None
 
