@@ -68,6 +68,36 @@ TEST(hold, a_child_that_is_discarded_before_its_exit_is_reaped)
 }
 
 /* Each event of another child is found past the zombies. */
+/* Of a user who has no other process. */
+static void start_two_with_a_limit_of_two(void)
+{
+    struct exitfd *x = open_exitfd();
+    struct exitfd_command command = command_of((char *[]){ "true", NULL });
+    pid_t first;
+    CHECK_EQ(setresuid(54321, 54321, 54321), 0);
+    CHECK_EQ(setrlimit(RLIMIT_NPROC, &(struct rlimit){ 2, 2 }), 0);
+    CHECK_EQ(exitfd_start(x, &first, &command, EXITFD_HOLD, x), 0);
+    expect_held(x, first, 0);
+    CHECK_EQ(exitfd_start(x, NULL, &command, 0, NULL), -EAGAIN);
+    CHECK_EQ(exitfd_discard(x, first), 0);
+    CHECK_EQ(exitfd_start(x, NULL, &command, 0, NULL), 0);
+    CHECK_EQ(wait_event(x).status, 0);
+    exitfd_close(x);
+}
+
+TEST(hold, the_zombie_counts_in_the_limit_of_processes)
+{
+    if (geteuid() != 0)
+        SKIP("needs root: a user who has no process");
+    exitfd_close(open_exitfd()); /* skips, here and not in the child */
+    pid_t pid = fork_guarded();
+    if (pid == 0) {
+        start_two_with_a_limit_of_two();
+        _exit(0);
+    }
+    CHECK_EQ(reap(pid), 0);
+}
+
 TEST(hold, others_are_reported_beside_those_that_are_held)
 {
     struct exitfd *x = open_exitfd();

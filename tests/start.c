@@ -340,6 +340,61 @@ TEST(start, the_death_signal_comes_when_the_thread_ends)
     exitfd_close(x);
 }
 
+static bool is_pending(pid_t pid, int signum)
+{
+    char path[64], line[256];
+    unsigned long long pending = 0;
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+    FILE *file = fopen(path, "re");
+    CHECK(file != NULL);
+    while (fgets(line, sizeof(line), file) != NULL)
+        if (sscanf(line, "ShdPnd: %llx", &pending) == 1)
+            break;
+    fclose(file);
+    return is_in_mask(pending, signum);
+}
+
+/* What it starts has the signal blocked. So it is pending there once it was sent, and nothing has to be waited for. */
+static pid_t start_and_end(uid_t user_at_the_end)
+{
+    int fds[2];
+    pid_t pid = -1;
+    CHECK_EQ(pipe(fds), 0);
+    pid_t parent = fork_guarded();
+    if (parent == 0) {
+        sigset_t set;
+        struct exitfd_command command = command_of((char *[]){ "sleep", "1000", NULL });
+        command.death_signal = SIGUSR2;
+        command.options = EXITFD_KEEP_SIGNALS;
+        sigemptyset(&set);
+        sigaddset(&set, SIGUSR2);
+        sigprocmask(SIG_BLOCK, &set, NULL);
+        CHECK_EQ(exitfd_start(open_exitfd(), &pid, &command, 0, NULL), 0);
+        CHECK_EQ(write(fds[1], &pid, sizeof(pid)), sizeof(pid));
+        CHECK_EQ(setresuid(user_at_the_end, user_at_the_end, user_at_the_end), 0);
+        _exit(0);
+    }
+    CHECK_EQ(reap(parent), 0);
+    CHECK_EQ(read(fds[0], &pid, sizeof(pid)), sizeof(pid));
+    close(fds[0]);
+    close(fds[1]);
+    return pid;
+}
+
+TEST(start, the_death_signal_needs_the_permission_of_kill)
+{
+    if (build_is_posix())
+        SKIP("this build has no death_signal");
+    if (geteuid() != 0)
+        SKIP("needs root: a process that changes its user");
+    pid_t pid = start_and_end(0);
+    CHECK(is_pending(pid, SIGUSR2));
+    kill(pid, SIGKILL);
+    pid = start_and_end(65534);
+    CHECK(!is_pending(pid, SIGUSR2));
+    kill(pid, SIGKILL);
+}
+
 TEST(start, a_wrong_death_signal_leaves_no_child_and_no_event)
 {
     struct exitfd *x = open_exitfd();
