@@ -98,13 +98,15 @@ static void spawn(struct child *c, char *const argv[])
 
 static void spawn_by_fork(struct child *c, char *const argv[])
 {
-    c->pid = fork();
-    if (c->pid < 0)
+    pid_t pid = fork();
+
+    if (pid < 0)
         die("fork");
-    if (c->pid == 0) {
+    if (pid == 0) {
         execv(argv[0], argv);
         _exit(127);
     }
+    c->pid = pid; /* not in the child, which shares the herd */
     herd_name(c);
     add(c);
 }

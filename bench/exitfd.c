@@ -87,12 +87,14 @@ static void spawn_by_libc(struct child *c, char *const argv[])
 
 static void spawn_by_fork(struct child *c, char *const argv[])
 {
-    c->pid = exitfd_fork(x, 0, c);
-    die_unless_done(c->pid, "exitfd_fork");
-    if (c->pid == 0) {
+    pid_t pid = exitfd_fork(x, 0, c);
+
+    die_unless_done(pid, "exitfd_fork");
+    if (pid == 0) {
         execv(argv[0], argv);
         _exit(127);
     }
+    c->pid = pid; /* not in the child, which shares the herd */
 }
 
 static void take_events(int timeout_ms)
