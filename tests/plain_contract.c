@@ -40,6 +40,27 @@ static void an_exit_before_the_add_is_reported(void)
     exitfd_close(x);
 }
 
+static bool is_of_a_short_life(const struct rusage *usage)
+{
+    return usage->ru_utime.tv_sec >= 0 && usage->ru_utime.tv_sec < 60 && usage->ru_utime.tv_usec >= 0 &&
+           usage->ru_utime.tv_usec < 1000000 && usage->ru_maxrss >= 0 && usage->ru_maxrss < 1 << 30 &&
+           usage->ru_minflt >= 0 && usage->ru_minflt < 1 << 20;
+}
+
+/* An older qemu-user does not fill the fifth argument of waitid. The rusage is 0 then. */
+static void the_rusage_is_the_childs_or_nothing(void)
+{
+    struct exitfd *x = open_exitfd();
+    for (int i = 0; i < 10; i++) {
+        pid_t pid = start_exit(i);
+        SOFT_CHECK(exitfd_add(x, pid, 0, NULL) == 0);
+        struct exitfd_event event = next_event(x);
+        SOFT_CHECK(is_event(&event, pid, CLD_EXITED, i, EXITFD_REAPED));
+        SOFT_CHECK(is_of_a_short_life(&event.rusage));
+    }
+    exitfd_close(x);
+}
+
 static void a_death_by_signal_is_told_apart(void)
 {
     struct exitfd *x = open_exitfd();
@@ -325,6 +346,7 @@ static void a_pidfd_is_there_unless_the_back_end_lives_on_sigchld(void)
 static const struct tap_case cases[] = {
     CASE(an_exit_is_reported_once_and_reaped),
     CASE(an_exit_before_the_add_is_reported),
+    CASE(the_rusage_is_the_childs_or_nothing),
     CASE(a_death_by_signal_is_told_apart),
     CASE(many_at_once_each_come_once),
     CASE(the_fd_stays_readable_until_the_event_is_taken),

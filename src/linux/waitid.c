@@ -65,7 +65,7 @@ static void convert(struct rusage *rusage, const struct kernel_rusage *usage)
 /* The system call and not the libc's function, which hides the fifth argument. */
 int xfd_platform_waitid(idtype_t type, id_t id, int options, siginfo_t *info, struct rusage *rusage)
 {
-    struct kernel_rusage usage;
+    struct kernel_rusage usage = { 0 }; /* an older qemu-user does not fill it */
     void *place = IS_KERNELS_RUSAGE ? (void *)rusage : &usage;
     long result;
 
