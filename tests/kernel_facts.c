@@ -3,12 +3,15 @@
 #include "tap.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/signalfd.h>
@@ -74,6 +77,27 @@ static void a_zombie_keeps_its_pid_until_it_is_reaped(void)
     SOFT_CHECK(kill(pid, 0) == 0);
     SOFT_CHECK(waitpid(pid, NULL, 0) == pid);
     SOFT_CHECK(kill(pid, 0) < 0 && errno == ESRCH);
+}
+
+static void a_process_has_closed_its_fds_when_its_exit_is_reported(void)
+{
+    char byte, path[64];
+    int fds[2], fd = memfd_create("lock", MFD_CLOEXEC);
+    CHECK(fd >= 0 && pipe(fds) == 0);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    pid_t pid = fork_guarded();
+    if (pid == 0) {
+        int own = open(path, O_RDWR);
+        _exit(own >= 0 && flock(own, LOCK_EX) == 0 ? 0 : 1);
+    }
+    close(fds[1]);
+    wait_until_zombie(pid);
+    SOFT_CHECK(flock(fd, LOCK_EX | LOCK_NB) == 0);
+    SOFT_CHECK(poll_events(fds[0], 0) == POLLHUP && read(fds[0], &byte, 1) == 0);
+    int status;
+    SOFT_CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+    close(fds[0]);
+    close(fd);
 }
 
 static void a_group_keeps_its_number_until_its_last_member_is_reaped(void)
@@ -293,6 +317,7 @@ int main(int argc, char *argv[])
     close(pidfd);
     static const struct tap_case cases[] = {
         CASE(a_zombie_keeps_its_pid_until_it_is_reaped),
+        CASE(a_process_has_closed_its_fds_when_its_exit_is_reported),
         CASE(a_group_keeps_its_number_until_its_last_member_is_reaped),
         CASE(pending_sigchlds_coalesce),
         CASE(pending_sigchlds_coalesce_in_a_signalfd_too),
