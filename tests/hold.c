@@ -67,14 +67,19 @@ TEST(hold, a_child_that_is_discarded_before_its_exit_is_reaped)
     exitfd_close(x);
 }
 
-/* Each event of another child is found past the zombies. */
-/* Of a user who has no other process. */
+enum {
+    NO_SUCH_USER = 77
+};
+
+/* Of a user who has no other process: the same test may run on another back end at this moment. */
 static void start_two_with_a_limit_of_two(void)
 {
+    uid_t user = 0x10000 + (uid_t)getpid();
     struct exitfd *x = open_exitfd();
     struct exitfd_command command = command_of((char *[]){ "true", NULL });
     pid_t first;
-    CHECK_EQ(setresuid(54321, 54321, 54321), 0);
+    if (setresuid(user, user, user) != 0)
+        _exit(NO_SUCH_USER);
     CHECK_EQ(setrlimit(RLIMIT_NPROC, &(struct rlimit){ 2, 2 }), 0);
     CHECK_EQ(exitfd_start(x, &first, &command, EXITFD_HOLD, x), 0);
     expect_held(x, first, 0);
@@ -95,9 +100,13 @@ TEST(hold, the_zombie_counts_in_the_limit_of_processes)
         start_two_with_a_limit_of_two();
         _exit(0);
     }
-    CHECK_EQ(reap(pid), 0);
+    int status = reap(pid);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == NO_SUCH_USER)
+        SKIP("this user namespace has too few users");
+    CHECK_EQ(status, 0);
 }
 
+/* Each event of another child is found past the zombies. */
 TEST(hold, others_are_reported_beside_those_that_are_held)
 {
     struct exitfd *x = open_exitfd();
