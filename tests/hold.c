@@ -67,10 +67,6 @@ TEST(hold, a_child_that_is_discarded_before_its_exit_is_reaped)
     exitfd_close(x);
 }
 
-enum {
-    NO_SUCH_USER = 77
-};
-
 /* Of a user who has no other process: the same test may run on another back end at this moment. */
 static void start_two_with_a_limit_of_two(void)
 {
@@ -79,7 +75,7 @@ static void start_two_with_a_limit_of_two(void)
     struct exitfd_command command = command_of((char *[]){ "true", NULL });
     pid_t first;
     if (setresuid(user, user, user) != 0)
-        _exit(NO_SUCH_USER);
+        _exit(CHECK_SKIPPED);
     CHECK_EQ(setrlimit(RLIMIT_NPROC, &(struct rlimit){ 2, 2 }), 0);
     CHECK_EQ(exitfd_start(x, &first, &command, EXITFD_HOLD, x), 0);
     expect_held(x, first, 0);
@@ -95,15 +91,7 @@ TEST(hold, the_zombie_counts_in_the_limit_of_processes)
     if (geteuid() != 0)
         SKIP("needs root: a user who has no process");
     exitfd_close(open_exitfd()); /* skips, here and not in the child */
-    pid_t pid = fork_guarded();
-    if (pid == 0) {
-        start_two_with_a_limit_of_two();
-        _exit(0);
-    }
-    int status = reap(pid);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == NO_SUCH_USER)
-        SKIP("this user namespace has too few users");
-    CHECK_EQ(status, 0);
+    run_in_process(start_two_with_a_limit_of_two, "this user namespace has too few users");
 }
 
 /* Each event of another child is found past the zombies. */
