@@ -127,3 +127,27 @@ TEST(fairness, an_exit_is_reported_beside_a_child_that_is_started_again_and_agai
     wait_events(x, rest, exitfd_count(x));
     exitfd_close(x);
 }
+
+TEST(fairness, a_stop_is_reported_beside_a_child_that_is_started_again_and_again)
+{
+    struct exitfd *x = open_exitfd();
+    struct exitfd_event event = { .pid = 0 }, rest[CALLS];
+    pid_t other = start_paused();
+    int calls = 0;
+
+    CHECK_EQ(exitfd_add(x, other, EXITFD_STOPPED, NULL), 0);
+    stop_child(other);
+    while (event.pid != other) {
+        pid_t again = start_child_exit(0);
+        CHECK_EQ(exitfd_add(x, again, 0, NULL), 0);
+        wait_until_zombie(again);
+        CHECK_EQ(exitfd_wait(x, &event, 1, -1), 1);
+        CHECK(calls++ < CALLS, "the stop is not reported");
+    }
+    CHECK_EQ(event.code, CLD_STOPPED);
+    CHECK_EQ(exitfd_remove(x, other), 0);
+    kill_and_reap(other);
+    while (exitfd_count(x) > 0)
+        wait_events(x, rest, 1);
+    exitfd_close(x);
+}

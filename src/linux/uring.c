@@ -40,7 +40,7 @@ struct uring {
     bool timer_armed;
     bool timer_refused;  /* since the last call */
     bool fd_is_readable; /* the fd was made readable for what is held back */
-    bool scan_first;     /* the last call had no room for children without a pidfd, stops and orphans */
+    bool others_first;   /* the last call had no room for them: children without a pidfd, stops and orphans */
 };
 
 #define KEPT_OF_URING offsetof(struct uring, ring)
@@ -330,7 +330,7 @@ static int take_unpolled(struct exitfd *x, struct exitfd_event *events, int max)
          count < max && x->subscription.unpolled > 0 && (w = xfd_watches_iterate(&x->watches, &slot));)
         if (w->flags & WATCH_UNPOLLED)
             count += take_one_unpolled(x, w, &events[count]);
-    if (count > 0 && count == max)
+    if (x->subscription.unpolled > 0 && count == max)
         wake_up(&x->wake);
     return count;
 }
@@ -400,7 +400,7 @@ static bool is_more_due(const struct exitfd *x, bool signalled)
     return xfd_ring_is_more_due(&x->uring->ring, signalled) || is_timer_wanted(x);
 }
 
-/* What no request of the ring is about. */
+/* What no request of the ring is about. Without room for them they make the fd readable again. */
 static int take_others(struct exitfd *x, struct exitfd_event *events, int max)
 {
     bool any = x->tracking.count > 0 || x->orphans.claimed;
@@ -412,8 +412,8 @@ static int take_others(struct exitfd *x, struct exitfd_event *events, int max)
 static int take(struct exitfd *x, struct exitfd_event *events, int max)
 {
     struct uring *u = x->uring;
-    int count = u->scan_first ? take_others(x, events, max) : 0, error;
-    bool room, signalled, drained = false;
+    bool others_first = u->others_first, room, signalled, drained = false;
+    int count = others_first ? take_others(x, events, max) : 0, error;
 
     u->adds = 0;
     u->fd_is_readable = u->timer_refused = false;
@@ -430,9 +430,10 @@ static int take(struct exitfd *x, struct exitfd_event *events, int max)
     } while (room && is_more_due(x, signalled));
     if (!room && drained)
         wake_up(&x->wake);
-    if (room && !u->scan_first)
+    /* In turn: neither may hide the other, however small max is. */
+    u->others_first = !others_first && !(room && count < max);
+    if (room && !others_first)
         count += take_others(x, events + count, max - count);
-    u->scan_first = !room;
     return count == 0 && error == -ENOTSUP ? error : count;
 }
 
