@@ -130,6 +130,7 @@ const struct call fault_calls[] = {
 
     { "io_uring_queue_init", NULL, { ENOMEM, EMFILE, ENFILE, EPERM, ENOSYS, EINVAL }, NULL },
     { "io_uring_register_eventfd", NULL, { ENOMEM, ENOSYS, EPERM, EINVAL }, NULL },
+    { "io_uring_register_files", NULL, { ENOMEM, EACCES, EPERM }, NULL },
     { "io_uring_get_probe_ring", NULL, { ENOMEM }, NULL },
     { "io_uring_free_probe", NULL, { 0 }, NEVER_FAILS },
     { "io_uring_queue_exit", NULL, { 0 }, NEVER_FAILS },

@@ -25,6 +25,14 @@ int __wrap_io_uring_register_eventfd(struct io_uring *ring, int fd)
     return error ? -error : __real_io_uring_register_eventfd(ring, fd);
 }
 
+extern int __real_io_uring_register_files(struct io_uring *ring, const int *files, unsigned count);
+int __wrap_io_uring_register_files(struct io_uring *ring, const int *files, unsigned count);
+int __wrap_io_uring_register_files(struct io_uring *ring, const int *files, unsigned count)
+{
+    int error = fault_due("io_uring_register_files", NULL);
+    return error ? -error : __real_io_uring_register_files(ring, files, count);
+}
+
 extern struct io_uring_probe *__real_io_uring_get_probe_ring(struct io_uring *ring);
 struct io_uring_probe *__wrap_io_uring_get_probe_ring(struct io_uring *ring);
 struct io_uring_probe *__wrap_io_uring_get_probe_ring(struct io_uring *ring)

@@ -6,16 +6,21 @@
 #include "linux/ring.h"
 
 #include "errnos.h"
+#include "linux/set.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/epoll.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #define ENTRIES 128
-#define TEAR_DOWN_NANOSECONDS 200000000
+#define TEAR_DOWN_MS 5000 /* far more than it takes, on a machine however busy */
+#define EXEC_MS 200
 #define SETUP_FLAGS (IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG)
 
 /* Seen on 6.12.118, by a bare ring as well: work is left, TASKRUN is set, and the eventfd is not signalled. Not so on 6.1,
@@ -73,18 +78,55 @@ int xfd_ring_open(struct io_uring *ring, int eventfd)
     return error;
 }
 
-/* Some ten milliseconds after the last copy of a ring is closed the kernel interrupts its thread once more, as a signal
-   would. Sleep until then with all signals blocked, so that it is not the host who gets that EINTR. */
+/* The end of a pipe that hangs up when the ring is no more, or -1. */
+static int open_tear_down_pipe(struct io_uring *ring)
+{
+    int ends[2];
+
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -1;
+    if (io_uring_register_files(ring, &ends[1], 1) < 0)
+        xfd_close_fd(&ends[0]);
+    close(ends[1]);
+    return ends[0];
+}
+
+/* Whether a forked child may have a copy, which keeps the ring: an epoll set forgets a file with its last copy. */
+static bool close_and_ask_for_copies(struct io_uring *ring)
+{
+    struct epoll_event ready = { .events = EPOLLOUT };
+    int set = epoll_create1(EPOLL_CLOEXEC);
+    bool asked = epoll_ctl(set, EPOLL_CTL_ADD, ring->ring_fd, &ready) == 0;
+
+    io_uring_queue_exit(ring);
+    bool copied = !asked || epoll_wait(set, &ready, 1, 0) != 0;
+    xfd_close_fd(&set);
+    return copied;
+}
+
+/*
+ * Some ten milliseconds after the last copy of a ring is closed the kernel
+ * interrupts its thread once more, as a signal would, and then lets go of the
+ * files that were registered with the ring. Until then this sleeps with all
+ * signals blocked, so that it is not the host who gets that EINTR. Of a child
+ * that was forked just now the copy is gone with its exec. poll(2) goes on after
+ * the interruption, and sigtimedwait(2) ends with it.
+ */
 void xfd_ring_close(struct io_uring *ring)
 {
-    const struct timespec limit = { .tv_nsec = TEAR_DOWN_NANOSECONDS };
+    const struct timespec limit = { .tv_nsec = EXEC_MS * 1000000 };
     sigset_t all, none, before;
 
     sigfillset(&all);
     sigemptyset(&none);
     pthread_sigmask(SIG_BLOCK, &all, &before);
-    io_uring_queue_exit(ring);
-    sigtimedwait(&none, NULL, &limit);
+    int pipe_end = open_tear_down_pipe(ring);
+    bool copied = close_and_ask_for_copies(ring);
+    if (pipe_end < 0)
+        sigtimedwait(&none, NULL, &limit);
+    else
+        poll(&(struct pollfd){ .fd = pipe_end }, 1, copied ? EXEC_MS : TEAR_DOWN_MS);
+    xfd_close_fd(&pipe_end);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
