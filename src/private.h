@@ -12,6 +12,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* For a function beside the usual way, whose locals would make its caller's stack frame larger: 41 bytes more in depth are
+   one more page fault in a hundred calls that follow a fork. */
+#define OWN_FRAME __attribute__((noinline))
+
 /*
  * Zeroed. The first so many bytes are ordinary memory, for what a forked child needs and no life of a child changes; a
  * multiple of 16. NULL: no memory.

@@ -6,6 +6,7 @@
 #include "backend.h"
 #include "errnos.h"
 #include "object.h"
+#include "private.h"
 #include "process.h"
 #include "status.h"
 
@@ -41,7 +42,7 @@ static struct countdown start_countdown(int timeout_ms)
 }
 
 /* Rounded up: no time-out comes early. */
-static void count_down(struct countdown *c, int slept_ms)
+static OWN_FRAME void count_down(struct countdown *c, int slept_ms)
 {
     if (c->left <= 0)
         return;
@@ -53,7 +54,7 @@ static void count_down(struct countdown *c, int slept_ms)
         c->left = 0;
 }
 
-static int prepare(struct exitfd *x, const struct countdown *c)
+static OWN_FRAME int prepare(struct exitfd *x, const struct countdown *c)
 {
     int64_t left = c->clock_stands && c->left > SHORT_SLEEP_MS ? SHORT_SLEEP_MS : c->left;
 
@@ -70,7 +71,7 @@ static int prepare(struct exitfd *x, const struct countdown *c)
  *
  * How many are readable; -EINTR; -ESTALE: a handler forked, and it is its child that comes back here.
  */
-static int sleep_until_readable(struct exitfd *x, int limit_ms)
+static OWN_FRAME int sleep_until_readable(struct exitfd *x, int limit_ms)
 {
     struct pollfd items[] = { { .fd = x->fd, .events = POLLIN }, { .fd = x->signal_fd, .events = POLLIN } };
     nfds_t count = x->signal_fd < 0 ? 1 : 2; /* no more than there are: RLIMIT_NOFILE counts them */
@@ -131,12 +132,10 @@ static int take_or_blocked(struct exitfd *x, struct exitfd_event *events, int ma
     return count == 0 ? -EPERM : count;
 }
 
-static int wait_until(struct exitfd *x, struct exitfd_event *events, int max, int timeout_ms)
+static OWN_FRAME int sleep_and_take(struct exitfd *x, struct exitfd_event *events, int max, int timeout_ms)
 {
     struct countdown countdown = start_countdown(timeout_ms < 0 ? -1 : timeout_ms);
 
-    if (timeout_ms == 0)
-        return take_or_blocked(x, events, max, true);
     for (;;) {
         int limit = prepare(x, &countdown);
         int readable = sleep_until_readable(x, limit);
@@ -159,7 +158,7 @@ int exitfd_wait(struct exitfd *x, struct exitfd_event *events, int max, int time
     if (error < 0)
         return error;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-    int count = wait_until(x, events, max, timeout_ms);
+    int count = timeout_ms == 0 ? take_or_blocked(x, events, max, true) : sleep_and_take(x, events, max, timeout_ms);
     pthread_setcancelstate(cancel_state, &cancel_state);
     return count < 0 ? xfd_not_here(-count) : count;
 }

@@ -13,6 +13,7 @@
 #include "linux/sys.h"
 #include "object.h"
 #include "platform.h"
+#include "private.h"
 #include "status.h"
 
 #include <errno.h>
@@ -46,7 +47,7 @@ int xfd_child_probe(void)
 }
 
 /* Nothing to wait for, but in the moment in which the kernel reaps a child of ours by itself it is still ours. */
-static int why_no_child(const struct watch *w, int pidfd)
+static OWN_FRAME int why_no_child(const struct watch *w, int pidfd)
 {
     pid_t parent = xfd_record_get_parent(pidfd);
 
@@ -75,7 +76,7 @@ static int check_child(struct exitfd *x, const struct watch *w, int pidfd, bool 
 }
 
 /* Other code has reaped the child that was started, or the kernel has, and its pid was given away before we opened it. */
-static bool is_stranger(struct exitfd *x, const struct watch *w, int pidfd)
+static OWN_FRAME bool is_stranger(struct exitfd *x, const struct watch *w, int pidfd)
 {
     return xfd_status_wait(P_PID, (id_t)w->pid, WEXITED | WNOWAIT | __WALL, &x->answer) == -ECHILD &&
            why_no_child(w, pidfd) == -ECHILD;
@@ -117,7 +118,7 @@ int xfd_child_add(struct exitfd *x, struct watch *w, int given, bool started_by_
 }
 
 /* No child of ours, or reaped by other code, or (-EPERM) we may not wait. 1: the event; 0: the kernel does not say so yet. */
-static int learn(const struct watch *w, int why, bool reaped, struct exitfd_event *event)
+static OWN_FRAME int learn(const struct watch *w, int why, bool reaped, struct exitfd_event *event)
 {
     struct record record;
 

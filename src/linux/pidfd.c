@@ -17,6 +17,7 @@
 #include "autokill.h"
 #include "linux/child.h"
 #include "linux/set.h"
+#include "private.h"
 
 #include <errno.h>
 
@@ -84,7 +85,7 @@ static void remove_watch(struct exitfd *x, struct watch *w)
 
 /* From now on an edge for each change, and at once if it is readable: nothing since the last look is missed. Again each time
    that this thread may not wait: another one may. */
-static void rearm(struct exitfd *x, struct watch *w, bool blocked)
+static OWN_FRAME void rearm(struct exitfd *x, struct watch *w, bool blocked)
 {
     struct epoll_event event = { .events = EPOLLIN | EPOLLET, .data.u64 = xfd_watches_token(&x->watches, w) };
 
@@ -95,7 +96,7 @@ static void rearm(struct exitfd *x, struct watch *w, bool blocked)
 }
 
 /* Its pidfd stays, for exitfd_kill. */
-static void hold(struct exitfd *x, struct watch *w)
+static OWN_FRAME void hold(struct exitfd *x, struct watch *w)
 {
     xfd_tracking_remove(x, w);
     epoll_ctl(x->fd, EPOLL_CTL_DEL, w->pidfd, NULL);
