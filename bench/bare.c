@@ -3,12 +3,15 @@
  * The floor for pidfds. A loop that keeps nothing at all for a child, asks
  * nothing about it, and knows a child by the number of its pidfd. One epoll set
  * is that of the whole daemon. The other is a set of the children's own inside
- * it, which is what any library must have that gives a daemon one fd.
+ * it, which is what any library must have that gives a daemon one fd. In that
+ * one the calls of exitfd can be made too, with nothing around them: it also
+ * asks whether the process is a child, and for its rusage.
  */
 #include "common.h"
 
 #include <spawn.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,6 +21,7 @@
 #endif
 
 static int epoll_fd, outer_epoll;
+static bool asks; /* for the rusage */
 
 static const char *open_epoll(void)
 {
@@ -37,6 +41,12 @@ static const char *open_nested(void)
     return NULL;
 }
 
+static const char *open_asking(void)
+{
+    asks = true;
+    return open_nested();
+}
+
 static void add(struct child *c)
 {
     int pidfd = (int)syscall(SYS_pidfd_open, c->pid, 0);
@@ -48,11 +58,22 @@ static void add(struct child *c)
         die("epoll_ctl");
 }
 
+static void add_child(struct child *c)
+{
+    siginfo_t info;
+    struct rusage rusage;
+
+    if (syscall(SYS_waitid, P_PID, c->pid, &info, WEXITED | WNOWAIT | WNOHANG, &rusage) < 0)
+        die("waitid");
+    add(c);
+}
+
 static void reap(int pidfd)
 {
     siginfo_t info = { 0 };
+    struct rusage rusage;
 
-    if (waitid((idtype_t)P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG) < 0)
+    if (syscall(SYS_waitid, P_PIDFD, pidfd, &info, WEXITED | WNOHANG, asks ? &rusage : NULL) < 0)
         die("waitid");
     close(pidfd);
     herd_report(herd_find(info.si_pid), info.si_pid, info.si_code, info.si_status);
@@ -125,6 +146,15 @@ const struct implementation bare_pidfd_nested = {
     .name = "bare calls, nested",
     .open = open_nested,
     .add = add,
+    .collect = collect_nested,
+    .close = close_nested,
+    .can_open_again = true,
+};
+
+const struct implementation bare_pidfd_asking = {
+    .name = "bare calls, those of exitfd",
+    .open = open_asking,
+    .add = add_child,
     .collect = collect_nested,
     .close = close_nested,
     .can_open_again = true,

@@ -16,6 +16,7 @@ from statistics import median
 
 LIMIT = "hand-written pidfd + epoll"
 BARE, BARE_NESTED = "bare calls", "bare calls, nested"
+BARE_SAME = "bare calls, those of exitfd"
 BLOCKED = "blocking waitpid(-1)"
 PIDFD, NESTED, URING = "exitfd pidfd", "exitfd pidfd in a loop", "exitfd io_uring"
 SIGNALFD, SELFPIPE = "exitfd signalfd", "exitfd self-pipe"
@@ -152,7 +153,9 @@ def section_of_forks(results):
         "and `close`, in the epoll set of the whole daemon. It keeps nothing for a child "
         f"and asks nothing about it. `{BARE_NESTED}` is the same in an epoll set of its "
         "own inside that of the daemon, as every library must have that gives a daemon "
-        "one fd.")
+        f"one fd. `{BARE_SAME}` makes the system calls of exitfd there: it also asks "
+        "whether the process is a child, and for its rusage. What exitfd costs beyond "
+        "that is its own.")
     for figure, what in (("both_us", "add and collect, us"), ("add_us", "add, us"), ("collect_us", "collect, us"),
                          ("fork_us", "the fork, us")):
         yield from table_over_sizes(results, "forks", figure, BARE, what)
