@@ -100,6 +100,15 @@ TEST(kill, bad_arguments_are_refused)
     kill_and_reap(pid);
 }
 
+TEST(kill, no_group_gets_a_signal_that_there_is_not)
+{
+    struct exitfd *x = open_exitfd();
+    if (exitfd_add(x, getppid(), EXITFD_OBSERVE, NULL) < 0)
+        SKIP("this back end does not observe what is no child");
+    CHECK_EQ(exitfd_kill(x, -getppid(), NSIG + 100), -EINVAL);
+    exitfd_close(x);
+}
+
 TEST(kill, a_child_that_other_code_reaped_is_ESRCH)
 {
     struct exitfd *x = open_exitfd();
