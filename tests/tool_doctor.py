@@ -131,10 +131,12 @@ class Doctor(ToolTest):
         return checks
 
     def test_no_reason_is_made_up_for_a_call_that_is_forbidden(self):
+        usual = self.examine()
+        there = [back_end for back_end in BACK_ENDS if usual[back_end]["value"] == "yes"]
         for name in ("timerfd_create", "epoll_create1", "epoll_ctl", "eventfd2", "signalfd4", "waitid"):
             checks = self.without(name)
             self.assertEqual(checks[name]["value"], "EPERM")
-            for back_end in BACK_ENDS:
+            for back_end in there:
                 self.assertNotIn("build", checks[back_end]["text"], name)
                 if checks[back_end]["value"] == "no":
                     self.assertIn(name, checks[back_end]["text"])
