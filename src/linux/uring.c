@@ -430,9 +430,9 @@ static int take(struct exitfd *x, struct exitfd_event *events, int max)
     } while (room && is_more_due(x, signalled));
     if (!room && drained)
         wake_up(&x->wake);
-    /* In turn: neither may hide the other, however small max is. */
+    /* In turn: neither may hide the other, however small max is. And last as well: a request may have been refused above. */
     u->others_first = !others_first && !(room && count < max);
-    if (room && !others_first)
+    if (room)
         count += take_others(x, events + count, max - count);
     return count == 0 && error == -ENOTSUP ? error : count;
 }
