@@ -295,9 +295,10 @@ void set_aside_or_restore(void (*disposition)(int))
     signal_lost[0] = signal_lost[1] = true;
 }
 
+/* One that is gone stops no more, and its pid may name a later child. */
 void stop_watching_stops(struct child *c, int x)
 {
-    if (!c->watching[x] || !c->jobs[x])
+    if (!c->watching[x] || !c->jobs[x] || c->state == GONE)
         return;
     say("remove %d of %d", number(c), x);
     CHECK(exitfd_remove(exitfds[x], c->pid) == 0, "exitfd_remove");
