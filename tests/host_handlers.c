@@ -8,7 +8,7 @@
 #define TOO_DEEP 20
 
 struct host hosts[HOSTS];
-static _Thread_local volatile unsigned depth; /* two threads may be in a handler, and each forgets what the other counts */
+static _Thread_local volatile unsigned depth; /* two threads may be in a handler at once */
 
 bool is_function(const struct sigaction *action)
 {
