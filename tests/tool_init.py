@@ -259,15 +259,18 @@ class BesideDumbInit(InitTest):
         for command, expected in (("/no/such/command", self.not_there), ("/etc/passwd", self.not_executable)):
             self.assertEqual([code for code, _, _ in self.both_ways(command)], [expected] * 2)
 
-    def where_and_session(self):
-        process = self.as_sub_reaper("sh", "-c", "readlink /proc/$PPID/cwd; pwd; cut -d ' ' -f 6 /proc/$$/stat; echo $$",
-                                     cwd="/usr")
-        cwd_of_init, cwd, session, pid = process.communicate(timeout=PATIENCE)[0].split()
+    def has_own_session(self, directory):
+        """Whether the command has. init is in that directory, when its command has started or soon after."""
+        process = self.as_sub_reaper("sh", "-c", "echo $PPID; pwd; cut -d ' ' -f 6 /proc/$$/stat; echo $$; read line",
+                                     cwd="/usr", stdin=subprocess.PIPE)
+        init, cwd, session, pid = (process.stdout.readline().strip() for _ in range(4))
         self.assertEqual(cwd, "/usr")
-        return cwd_of_init, session == pid
+        until(lambda: os.readlink(f"/proc/{init}/cwd") == directory, f"init is in {directory}")
+        process.communicate("\n", timeout=PATIENCE)
+        return session == pid
 
     def test_directory_and_session(self):
-        self.assertEqual(self.where_and_session(), ("/usr", False))
+        self.assertFalse(self.has_own_session("/usr"))
 
     def test_signals_of_the_group(self):
         process = self.as_sub_reaper(*([self.group] if self.group else []), "--", *CATCHER, "--family")
@@ -342,11 +345,11 @@ class DumbInit(BesideDumbInit):
         os.kill(orphan, signal.SIGKILL)
 
     def test_directory_and_session(self):
-        self.assertEqual(self.where_and_session(), ("/", True))
+        self.assertTrue(self.has_own_session("/"))
         self.program = ["dumb-init", "-c"]
-        self.assertEqual(self.where_and_session(), ("/", False))
+        self.assertFalse(self.has_own_session("/"))
         self.program = ["env", "DUMB_INIT_SETSID=0", "dumb-init"]
-        self.assertEqual(self.where_and_session(), ("/", False))
+        self.assertFalse(self.has_own_session("/"))
 
     def test_rewritten_and_dropped(self):
         process, init = self.ready_catcher(self.as_sub_reaper, "-r", "15:3", "-r", "1:0", "--", *CATCHER)
