@@ -282,9 +282,6 @@ static int kill_group(struct exitfd *x, struct watch *w, int signum)
 
 int exitfd_kill(struct exitfd *x, pid_t pid, int sig)
 {
-    /* Of a signal for a group that it cannot send the kernel does not say what is wrong with it. */
-    if (sig < 0 || sig > SIGRTMAX)
-        return -EINVAL;
     return pid < -1 && pid >= -INT_MAX ? with_watch(x, -pid, kill_group, sig) : with_watch(x, pid, kill_watch, sig);
 }
 

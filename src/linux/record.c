@@ -145,8 +145,11 @@ bool xfd_platform_is_reaped(int pidfd)
 }
 
 /* Linux 6.9. Older kernels say EINVAL, as they do for a signal that does not exist. */
+/* The kernel's EINVAL is about the flag (before Linux 6.9) or about the signal. */
 int xfd_platform_kill_group(int pidfd, int signum)
 {
+    if (signum < 0 || signum >= _NSIG)
+        return -EINVAL;
     if (syscall(SYS_pidfd_send_signal, pidfd, signum, NULL, PIDFD_SIGNAL_GROUP) == 0)
         return 0;
     return errno == EINVAL || errno == ENOSYS ? -ENOTSUP : -errno;
