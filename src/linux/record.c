@@ -144,8 +144,7 @@ bool xfd_platform_is_reaped(int pidfd)
     return error == -ESRCH;
 }
 
-/* Linux 6.9. Older kernels say EINVAL, as they do for a signal that does not exist. */
-/* The kernel's EINVAL is about the flag (before Linux 6.9) or about the signal. */
+/* Linux 6.9. Older kernels say EINVAL, as they do for a signal that does not exist: so that is asked first. */
 int xfd_platform_kill_group(int pidfd, int signum)
 {
     if (signum < 0 || signum >= _NSIG)
