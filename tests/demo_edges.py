@@ -406,7 +406,7 @@ class Stop(EdgeTest):
     def test_sighup(self):
         self.stop(signal.SIGHUP)
 
-    @unittest.skipIf(os.environ.get("NO_DEATH_SIGNAL"), "this build has no death_signal")
+    @unittest.skipIf(os.environ.get("POSIX_BUILD"), "this build has no death_signal")
     def test_sigkill_takes_the_jobs_along(self):
         job = self.client.start("echo ready; exec sleep 1000")
         while not job.output:

@@ -14,6 +14,7 @@ SKIPPED = 77
 CONNECTIONS = 4
 SHORT_JOBS_EACH = 100
 DUMP = "ulimit -c unlimited 2>/dev/null; kill -ABRT $$"
+WITHOUT_RUSAGE = os.environ.get("POSIX_BUILD")  # of a child that is held: exitfd_wait(3)
 ROW = "{:<49} {:>7}  {:<11} {:>7} {:>10}  {}"
 
 check = demo_client.Checks()
@@ -55,9 +56,9 @@ def real_programs(daemon, client):
     show(client.run(DUMP), how_it_really_dies(DUMP, daemon.directory.name))
     busy = client.run("ulimit -S -t 1; while :; do :; done")
     # The kernel counts ticks against the limit, and exactly for the report: on a busy machine they differ.
-    show(busy, "killed 24", (busy.cpu >= 0.5, "at least half of its second of CPU"))
+    show(busy, "killed 24", (WITHOUT_RUSAGE or busy.cpu >= 0.5, "at least half of its second of CPU"))
     large = client.run("dd if=/dev/zero of=/dev/null bs=100M count=1")
-    show(large, "exited 0", (large.kb >= 100 * 1024, "at least 100 MiB"))
+    show(large, "exited 0", (WITHOUT_RUSAGE or large.kb >= 100 * 1024, "at least 100 MiB"))
     pipeline = client.run("tar -cf - /etc/apt | gzip | gzip -t && echo whole")
     show(pipeline, "exited 0", (pipeline.output.endswith(b"whole\n"), "output"))
     numbers = client.run("seq 200000")
