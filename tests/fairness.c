@@ -105,49 +105,53 @@ TEST(fairness, an_orphan_is_reported_beside_busy_children)
     exitfd_close(x);
 }
 
+/* Each call may return one event, and has that of a new child. The event of the other one, which is due. */
+static struct exitfd_event event_beside_restarts(struct exitfd *x, pid_t other)
+{
+    struct exitfd_event event = { .pid = 0 };
+
+    for (int calls = 0; event.pid != other; calls++) {
+        CHECK(calls < CALLS, "the event is not reported");
+        pid_t again = start_child_exit(0);
+        CHECK_EQ(exitfd_add(x, again, 0, NULL), 0);
+        wait_until_zombie(again);
+        CHECK_EQ(exitfd_wait(x, &event, 1, -1), 1);
+    }
+    return event;
+}
+
+static void collect_rest(struct exitfd *x)
+{
+    struct exitfd_event rest[CALLS];
+
+    wait_events(x, rest, exitfd_count(x));
+    exitfd_close(x);
+}
+
 /* On signalfd the signal names a child, which is the new one each time. */
 TEST(fairness, an_exit_is_reported_beside_a_child_that_is_started_again_and_again)
 {
     struct exitfd *x = open_exitfd();
-    struct exitfd_event event = { .pid = 0 }, rest[CALLS];
     pid_t first = start_child_exit(0), other = start_child_exit(0);
-    int calls = 0;
 
     CHECK_EQ(exitfd_add(x, first, 0, NULL), 0);
     CHECK_EQ(exitfd_add(x, other, 0, NULL), 0);
     wait_until_zombie(first);
     wait_until_zombie(other);
-    while (event.pid != other) {
-        pid_t again = start_child_exit(0);
-        CHECK_EQ(exitfd_add(x, again, 0, NULL), 0);
-        wait_until_zombie(again);
-        CHECK_EQ(exitfd_wait(x, &event, 1, -1), 1);
-        CHECK(calls++ < CALLS, "the exit is not reported");
-    }
-    wait_events(x, rest, exitfd_count(x));
-    exitfd_close(x);
+    event_beside_restarts(x, other);
+    collect_rest(x);
 }
 
 TEST(fairness, a_stop_is_reported_beside_a_child_that_is_started_again_and_again)
 {
     struct exitfd *x = open_exitfd();
-    struct exitfd_event event = { .pid = 0 }, rest[CALLS];
     pid_t other = start_paused();
-    int calls = 0;
 
     CHECK_EQ(exitfd_add(x, other, EXITFD_STOPPED, NULL), 0);
     stop_child(other);
-    while (event.pid != other) {
-        pid_t again = start_child_exit(0);
-        CHECK_EQ(exitfd_add(x, again, 0, NULL), 0);
-        wait_until_zombie(again);
-        CHECK_EQ(exitfd_wait(x, &event, 1, -1), 1);
-        CHECK(calls++ < CALLS, "the stop is not reported");
-    }
+    struct exitfd_event event = event_beside_restarts(x, other);
     CHECK_EQ(event.code, CLD_STOPPED);
     CHECK_EQ(exitfd_remove(x, other), 0);
     kill_and_reap(other);
-    while (exitfd_count(x) > 0)
-        wait_events(x, rest, 1);
-    exitfd_close(x);
+    collect_rest(x);
 }

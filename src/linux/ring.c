@@ -108,9 +108,9 @@ static bool close_and_ask_for_copies(struct io_uring *ring)
  * Some ten milliseconds after the last copy of a ring is closed the kernel
  * interrupts its thread once more, as a signal would, and then lets go of the
  * files that were registered with the ring. Until then this sleeps with all
- * signals blocked, so that it is not the host who gets that EINTR. Of a child
- * that was forked just now the copy is gone with its exec. poll(2) goes on after
- * the interruption, and sigtimedwait(2) ends with it.
+ * signals blocked, so that the host does not get that EINTR. A child that was
+ * forked just now closes its copy with its exec. poll(2) goes on after the
+ * interruption, and sigtimedwait(2) ends with it.
  */
 void xfd_ring_close(struct io_uring *ring)
 {

@@ -430,7 +430,8 @@ static int take(struct exitfd *x, struct exitfd_event *events, int max)
     } while (room && is_more_due(x, signalled));
     if (!room && drained)
         wake_up(&x->wake);
-    /* In turn: neither may hide the other, however small max is. And last as well: a request may have been refused above. */
+    /* In turn, so that neither hides the other, however small max is. The others come last in any case: the kernel may have
+       refused a request above. */
     u->others_first = !others_first && !(room && count < max);
     if (room)
         count += take_others(x, events + count, max - count);
