@@ -147,8 +147,8 @@ def section_of_forks(results):
     yield from prose(
         "N children live. The loop calls `fork` for one more, watches it, and collects "
         "another one that has exited. Each fork leaves the memory of the loop "
-        "copy-on-write. Every page that it then writes to costs a page fault, which is "
-        "most of what is measured here. Nothing sleeps in this. "
+        "copy-on-write. Every page that it then writes to costs a page fault. "
+        "Nothing sleeps in this. "
         f"**1.00x** is `{BARE}`: `pidfd_open` and `epoll_ctl`, then `epoll_wait`, `waitid` "
         "and `close`, in the epoll set of the whole daemon. It keeps nothing for a child "
         f"and asks nothing about it. `{BARE_NESTED}` is the same in an epoll set of its "
