@@ -41,6 +41,24 @@ os.write(1, b"got " + os.read(terminal, 100))
 os._exit(3)'""",
 }
 
+# A shell whose user is quicker than anybody: its job is continued within 200 us of its stop.
+IMPATIENT = """
+import os, random, signal, sys, time
+job = os.fork()
+if job == 0:
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+    os.setpgid(0, 0)
+    os.tcsetpgrp(0, os.getpid())
+    signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+    os.execvp("sh", ["sh", sys.argv[1]])
+while os.WIFSTOPPED(os.waitpid(job, os.WUNTRACED)[1]):
+    end = time.perf_counter() + random.random() / 5000
+    while time.perf_counter() < end:
+        pass
+    os.killpg(job, signal.SIGCONT)
+    print("continued", flush=True)
+"""
+
 
 class PseudoTerminal(ToolTest):
     def open(self, words):
@@ -146,6 +164,17 @@ class Shells(PseudoTerminal):
             self.expect("PROMPT> ")
 
         self.for_each(PROGRAMS, check)
+
+    def test_a_script_that_is_continued_at_once_is_not_stopped_again(self):
+        script = self.write_file(f"{TOOL} init {self.program('plain')}; echo next")
+        self.open([sys.executable, "-c", IMPATIENT, script])
+        self.expect(r"ready\r\n")
+        for _ in range(200):
+            self.type("\x1a")
+            self.expect(r"continued\r\n")
+            until(lambda: "T" not in self.states(), "the whole job goes on")
+        self.type("this\n")
+        self.assertNotIn("continued", self.expect(r"next\r\n"))
 
     def test_the_status_comes_through(self):
         for shell in filter(shutil.which, SHELLS):

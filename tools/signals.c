@@ -68,12 +68,23 @@ static bool is_by_kernel(const siginfo_t *info)
     return info->si_code > 0 && info->si_code != SI_USER && info->si_code != SI_QUEUE;
 }
 
+/* As the kernel does with pending ones, so that of a stop and a continue the later one counts. */
+static void forget_what_it_undoes(int signo)
+{
+    if (signo == SIGCONT) {
+        signals_forget(SIGTSTP);
+    } else if (signo == SIGTSTP) {
+        signals_forget(SIGCONT);
+    }
+}
+
 static void note_signal(int signo, siginfo_t *info, void *context)
 {
     int saved_errno = errno;
     bool by_kernel = is_by_kernel(info);
     (void)context;
     if (by_kernel || info->si_pid != getpid()) {
+        forget_what_it_undoes(signo);
         atomic_fetch_add(&caught[by_kernel ? BY_KERNEL : BY_PROCESS][signo], 1);
         wake();
     }
@@ -160,6 +171,11 @@ int signals_take(void)
 {
     bool by_kernel;
     return signals_take_with_origin(&by_kernel);
+}
+
+bool signals_kernel_sent(int signo)
+{
+    return atomic_load(&caught[BY_KERNEL][signo]) > 0;
 }
 
 void signals_forget(int signo)

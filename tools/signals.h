@@ -25,6 +25,9 @@ int signals_take(void);
 /* The same. *ret_is_by_kernel tells those of the keyboard, of a resized window or of a hangup from those of kill(2). */
 int signals_take_with_origin(bool *ret_is_by_kernel);
 
+/* One from the kernel has been caught and not been taken. */
+bool signals_kernel_sent(int signo);
+
 /* As if it had not been caught. */
 void signals_forget(int signo);
 

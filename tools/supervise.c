@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static void adopt(void)
@@ -137,6 +138,12 @@ static void forward(struct supervision *s, int signo)
     tell_forwarded(s, signo, send(s, to_group, signo));
 }
 
+static void note_stop_of_group(struct supervision *s, int signo, bool is_by_kernel)
+{
+    s->group_is_stopped |= signo == SIGTSTP && is_by_kernel;
+    s->group_is_stopped &= signo != SIGCONT;
+}
+
 /* True if the child has been asked to end. */
 static bool forward_signals(struct supervision *s)
 {
@@ -144,6 +151,7 @@ static bool forward_signals(struct supervision *s)
     int signo;
     while ((signo = signals_take_with_origin(&is_by_kernel))) {
         is_asked_to_end |= asks_to_end(signo);
+        note_stop_of_group(s, signo, is_by_kernel);
         if (!has_got_it(s, signo, is_by_kernel)) {
             forward(s, signo);
         }
@@ -153,21 +161,34 @@ static bool forward_signals(struct supervision *s)
     return is_asked_to_end;
 }
 
+static bool has_been_continued(pid_t child)
+{
+    siginfo_t info = { 0 };
+    return waitid(P_PID, (id_t)child, &info, WCONTINUED | WNOHANG | WNOWAIT) == 0 && info.si_pid == child;
+}
+
 /*
  * A shell waits for the whole job to stop, and a script or the rest of a pipeline is part of it. Blocked meanwhile, a
  * second one from elsewhere, of the key itself or of another init in the job, makes one stop with ours. Between the
  * default action and kill it would stop us alone, and once continued we would stop the whole job again.
+ *
+ * A key has stopped the rest already. The shell shows its prompt when a script has stopped, and an fg may come before
+ * our stop. After kill, a SIGCONT takes the pending stop back. One that came before it has continued the child.
  */
-static void stop_job(int signo)
+static void stop_job(const struct supervision *s, int signo)
 {
+    bool is_by_key = s->shares_terminal_signals && (s->group_is_stopped || signals_kernel_sent(SIGTSTP));
+    pid_t whom = is_by_key ? getpid() : 0;
     sigset_t only;
     sigemptyset(&only);
     sigaddset(&only, signo);
     sigprocmask(SIG_BLOCK, &only, NULL);
     signal(signo, SIG_DFL);
     signals_forget(SIGTSTP); /* of this stop */
-    signals_forget(SIGCONT);
-    kill(0, signo);
+    kill(whom, signo);
+    if (has_been_continued(s->child)) {
+        kill(whom, SIGCONT);
+    }
     sigprocmask(SIG_UNBLOCK, &only, NULL); /* stops here */
     signals_forget(SIGCONT);               /* continue_child is what it asks for */
     if (signo == SIGTSTP) {
@@ -184,16 +205,18 @@ static void stop_job(int signo)
  * must the child. Without a terminal a stop is nobody's affair but that of its sender.
  *
  * A job that is continued in the background, to end by a signal, may use the terminal before the signal reaches it. It
- * would stop with that signal pending, so that stop is undone once.
+ * would stop with that signal pending, so that stop is undone once. So is one by a SIGTSTP that was sent just before that
+ * signal, where no shell shows that the job has stopped.
  */
 static void stop_with(struct supervision *s, int signo)
 {
-    if (s->was_asked_to_end && (signo == SIGTTIN || signo == SIGTTOU)) {
+    int terminal = terminal_find();
+    bool may_undo = signo == SIGTTIN || signo == SIGTTOU || (signo == SIGTSTP && terminal < 0);
+    if (s->was_asked_to_end && may_undo) {
         s->was_asked_to_end = false;
         continue_child(s);
         return;
     }
-    int terminal = terminal_find();
     bool is_in_foreground =
         terminal_foreground_is(terminal, getpgrp()) || terminal_foreground_is(terminal, getpgid(s->child));
     s->is_stopped = true;
@@ -201,7 +224,8 @@ static void stop_with(struct supervision *s, int signo)
         return;
     }
     terminal_take_back(s->terminal, s->child);
-    stop_job(signo == SIGSTOP ? SIGTSTP : signo);
+    stop_job(s, signo == SIGSTOP ? SIGTSTP : signo);
+    s->group_is_stopped = false;
     continue_child(s);
 }
 
@@ -267,7 +291,7 @@ int supervise(struct supervision *s)
                             { .fd = s->parent_death_signal ? s->parent.pidfd : -1, .events = POLLIN } };
     int r = 0;
     while (r == 0) {
-        if (poll(fds, 3, -1) < 0 && errno != EINTR) {
+        if (poll(fds, 3, s->has_continued ? 0 : -1) < 0 && errno != EINTR) {
             return -errno;
         }
         bool is_asked_to_end = forward_signals(s);
