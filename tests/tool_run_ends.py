@@ -68,6 +68,15 @@ class Ends(ToolTest):
         tool.send_signal(signal.SIGINT)
         self.assert_ended_by(tool, signal.SIGINT)
 
+    def test_the_second_signal_kills_what_was_left_behind(self):
+        left = "(setsid sh -c 'trap \"\" TERM; echo go >{0}; while :; do sleep 0.05; done' &) ; exec sleep 1000"
+        tool = self.started(left, "trap 'echo go >{0}' TERM; echo go >{0}; while :; do sleep 0.05; done",
+                            options=("-K", "1d"))
+        tool.terminate()
+        hear(self.fifos[-1])
+        tool.terminate()
+        self.assert_ended_by(tool, signal.SIGTERM)
+
     def test_nothing_is_left_when_the_tool_is_killed(self):
         tool = self.started(PLAIN, STUBBORN, options=("-K", "0.2"))
         tool.kill()
@@ -173,6 +182,13 @@ class Ends(ToolTest):
         until(lambda: process_fields(command)[0] != "T" and process_fields(worker)[0] != "T", "both go on")
         tool.terminate()
         self.assert_ended_by(tool, signal.SIGTERM)
+
+    def test_a_signal_at_once_after_a_stop_ends_it(self):
+        for _ in range(20):
+            tool = self.started("echo go >{0}; exec sleep 1000", start_new_session=True)
+            tool.send_signal(signal.SIGTSTP)
+            tool.terminate()
+            self.assert_ended_by(tool, signal.SIGTERM)
 
     def test_time_that_passes_while_it_is_stopped_is_not_the_commands(self):
         limit, begin = 3, time.monotonic()

@@ -62,7 +62,7 @@ static int conclude(const struct supervision *s, const struct run_options *optio
     } else if (!has_exited && !is_interrupt(ending)) {
         complain("the process that ran the commands %s. Ending them", ending_in_words(ending, words));
     }
-    end_orphans(s->x, options->kill_after_ns, NULL);
+    end_orphans(s->x, s->times_asked > 1 ? 0 : options->kill_after_ns, NULL);
     if (is_interrupt(ending)) {
         signals_die_of(ending->status);
     }

@@ -296,6 +296,7 @@ int supervise(struct supervision *s)
         }
         bool is_asked_to_end = forward_signals(s);
         s->was_asked_to_end |= is_asked_to_end;
+        s->times_asked += is_asked_to_end;
         if (fds[2].revents) {
             is_asked_to_end |= asks_to_end(s->parent_death_signal);
             notice_end_of_parent(s);

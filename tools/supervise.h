@@ -23,6 +23,7 @@ struct supervision {
     sigset_t before_fork;       /* signals that came before there was a child */
     bool group_is_stopped;      /* by a key: the kernel has sent SIGTSTP to our group, and no SIGCONT came since */
     bool has_continued;         /* we have sent SIGCONT since signals were last taken */
+    unsigned times_asked;       /* the child has been asked to end so often, by signals */
     bool was_asked_to_end;      /* the child, by a signal, and no stop has been undone for that since */
     struct exitfd_event ending; /* of the child */
 };
