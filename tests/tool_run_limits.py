@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import pty
 import resource
 import signal
 import struct
@@ -73,6 +74,34 @@ class Output(LimitTest):
         run = self.run_with_a_message(reader, writer)
         termios.tcflow(same, termios.TCOON)
         self.assert_output_limit(run, read_until(reader, b"peak").splitlines())
+
+    def test_a_message_comes_between_two_outputs(self):
+        reader, writer = os.pipe()
+        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+        begin, ended = self.fifo(), self.fifo()
+        tool = self.start("run", "-j", 2, "-p", 0, "-s", 0, "--output-limit", "250K", stdin=subprocess.PIPE,
+                          stdout=writer, stderr=writer)
+        os.close(writer)
+        tool.stdin.write(f"seq 10000 39999 >&2\nread x <{begin}; trap 'echo go >{ended}' TERM; yes\n".encode())
+        tool.stdin.close()
+        until(lambda: struct.unpack("i", fcntl.ioctl(reader, termios.FIONREAD, bytes(4)))[0] > 3900, "a full pipe")
+        tell(begin)
+        hear(ended)
+        with open(reader, "r", encoding="ascii") as stream:
+            output = stream.read()
+        self.assertTrue(output.startswith("".join(f"{number}\n" for number in range(10000, 40000))), output[:1000])
+        self.assertIn("line 2: it has printed more than --output-limit. Ending it", output)
+        self.assertEqual(tool.wait(PATIENCE), 1)
+
+    def test_on_a_terminal_the_tool_begins_a_new_line(self):
+        for line in ("printf abc; exit 3", "printf abc >&2", "printf abc >&2; echo into a file"):
+            reader, writer = pty.openpty()
+            self.addCleanup(os.close, reader)
+            output = subprocess.DEVNULL if "file" in line else writer
+            subprocess.run([TOOL, "run", "-p", "0", "-s", "0"], input=line.encode(), stdout=output, stderr=writer, env=self.env,
+                           timeout=PATIENCE, check=False)
+            os.close(writer)
+            self.assertRegex(read_until(reader, b"1 command in"), r"abc\r\n(\x1b\[K|\r)*exitfd run: ")
 
     def test_both_streams_count_and_the_limit_itself_is_no_failure(self):
         both = "head -c 600 /dev/zero; head -c 400 /dev/zero >&2"

@@ -80,7 +80,7 @@ void summary_print_json(const struct summary *summary, struct leftover leftover,
 void summary_free(struct summary *summary);
 bool summary_is_success(const struct summary *summary);
 
-/* run_printer.c: the output of one finished job after the other, whole. */
+/* run_printer.c: the output of one finished job after the other, whole. Messages come between two of them. */
 enum printer_stage {
     STAGE_BEGIN,
     STAGE_STDOUT,
@@ -100,6 +100,7 @@ struct printer {
     char *text;               /* being written to fd */
     size_t length, written;
     int fd;
+    bool has_to_yield;  /* a message waits to be said before the next job */
     bool is_mid_line;   /* the terminal's cursor is */
     bool is_at_summary; /* for people, so it is no failure if it is not read */
     int error;          /* errno of a failed write; nothing is written any more */
@@ -116,6 +117,9 @@ void printer_hold(struct printer *printer, struct job *job);
 
 /* Writes what can be written without blocking. */
 void printer_write(struct printer *printer);
+
+/* What is written to standard error now comes within the output of a job. */
+bool printer_is_in_job(const struct printer *printer);
 
 /* A text behind all outputs, to fd: written to the stream between the two calls. NULL if there is no use or memory. */
 FILE *printer_begin_last(struct printer *printer, int fd);

@@ -61,6 +61,9 @@ bool messages_are_mid_line(const struct run *run)
 bool messages_say(struct run *run)
 {
     size_t said = 0;
+    if (printer_is_in_job(&run->printer)) {
+        return true;
+    }
     while (said < run->message_count && is_writable(STDERR_FILENO)) {
         struct message *message = &run->messages[said];
         if (!message->said) {

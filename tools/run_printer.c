@@ -109,6 +109,9 @@ static void put_verdict(const struct printer *printer, FILE *out)
     if (job_result(job) == RESULT_SUCCEEDED || (printer->options->quiet && !job->refusal)) {
         return;
     }
+    if (printer->is_mid_line) {
+        fputc('\n', out);
+    }
     fprintf(out, "%s: line %" PRId64 ": %s", command_name, job->line->number, job_verdict(job, verdict));
     if (job->refusal) {
         fputs(": ", out);
@@ -192,10 +195,32 @@ static void end_text(struct printer *printer, FILE *out)
     }
 }
 
+static bool has_begun(const struct printer *printer)
+{
+    return printer->stage != STAGE_BEGIN || printer->written;
+}
+
+static bool are_same_file(int fd, int other)
+{
+    struct stat a, b;
+    return fstat(fd, &a) == 0 && fstat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+bool printer_is_in_job(const struct printer *printer)
+{
+    return has_begun(printer) && !printer->error && are_same_file(printer->fd, STDERR_FILENO);
+}
+
+static bool may_go_on(const struct printer *printer)
+{
+    return has_begun(printer) || !printer->has_to_yield || !is_writable(STDERR_FILENO);
+}
+
 /* False if there is nothing to print now. */
 static bool has_text(struct printer *printer)
 {
-    while (!printer->length && printer->first && printer->first->phase == JOB_ENDED && !printer->error) {
+    while (!printer->length && printer->first && printer->first->phase == JOB_ENDED && !printer->error &&
+           may_go_on(printer)) {
         FILE *out = begin_text(printer);
         if (out) {
             put_next(printer, out);
@@ -233,7 +258,7 @@ static size_t harmless_amount(int fd, size_t amount)
 static bool write_text(struct printer *printer)
 {
     const char *rest = printer->text + printer->written;
-    bool is_on_terminal = printer->status->is_terminal && isatty(printer->fd);
+    bool is_on_terminal = isatty(printer->fd) && isatty(STDERR_FILENO);
     if (is_on_terminal) {
         status_erase(printer->status);
     }
@@ -243,7 +268,9 @@ static bool write_text(struct printer *printer)
         printer->error = errno == EAGAIN || errno == EINTR ? 0 : errno;
         return false;
     }
-    printer->is_mid_line = is_on_terminal && n > 0 && rest[n - 1] != '\n';
+    if (is_on_terminal && n > 0) {
+        printer->is_mid_line = rest[n - 1] != '\n';
+    }
     printer->written += (size_t)n;
     if (printer->written == printer->length) {
         drop_text(printer);

@@ -110,6 +110,7 @@ static void print_some(struct run *run)
     if (!messages_say(run)) {
         return; /* the terminal stands still, and what came now would break that line */
     }
+    run->printer.has_to_yield = run->message_count > 0;
     printer_write(&run->printer);
     if (run->printer.is_at_summary) {
         return; /* a reader that is gone changes no result */
