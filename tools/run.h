@@ -100,7 +100,9 @@ struct printer {
     char *text;               /* being written to fd */
     size_t length, written;
     int fd;
-    bool has_to_yield;  /* a message waits to be said before the next job */
+    bool has_one_file;  /* for standard output and standard error */
+    bool has_begun;     /* to write the first job to the file of standard error, where messages go, too */
+    bool has_to_yield;  /* before that, as a message waits */
     bool is_mid_line;   /* the terminal's cursor is */
     bool is_at_summary; /* for people, so it is no failure if it is not read */
     int error;          /* errno of a failed write; nothing is written any more */

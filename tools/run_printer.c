@@ -18,10 +18,17 @@ enum {
     SHOWN_COMMAND = 200
 };
 
+static bool have_one_file(int fd, int other)
+{
+    struct stat a, b;
+    return fstat(fd, &a) == 0 && fstat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
 void printer_begin(struct printer *printer, const struct run_options *options, struct status_line *status,
                    struct spill *spill)
 {
     *printer = (struct printer){ .options = options, .status = status, .spill = spill, .fd = -1 };
+    printer->has_one_file = have_one_file(STDOUT_FILENO, STDERR_FILENO);
     printer->last = &printer->first;
 }
 
@@ -52,6 +59,7 @@ static void drop_first(struct printer *printer)
     printer->first = job->next;
     printer->last = printer->first ? printer->last : &printer->first;
     printer->stage = STAGE_BEGIN;
+    printer->has_begun = false;
     job_free(job, printer->spill);
 }
 
@@ -195,32 +203,25 @@ static void end_text(struct printer *printer, FILE *out)
     }
 }
 
-static bool has_begun(const struct printer *printer)
+static bool goes_to_stderr(const struct printer *printer)
 {
-    return printer->stage != STAGE_BEGIN || printer->written;
-}
-
-static bool are_same_file(int fd, int other)
-{
-    struct stat a, b;
-    return fstat(fd, &a) == 0 && fstat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+    return printer->fd == STDERR_FILENO || printer->has_one_file;
 }
 
 bool printer_is_in_job(const struct printer *printer)
 {
-    return has_begun(printer) && !printer->error && are_same_file(printer->fd, STDERR_FILENO);
+    return printer->has_begun && !printer->error;
 }
 
-static bool may_go_on(const struct printer *printer)
+static bool has_to_wait(const struct printer *printer)
 {
-    return has_begun(printer) || !printer->has_to_yield || !is_writable(STDERR_FILENO);
+    return printer->has_to_yield && !printer->has_begun && goes_to_stderr(printer);
 }
 
 /* False if there is nothing to print now. */
 static bool has_text(struct printer *printer)
 {
-    while (!printer->length && printer->first && printer->first->phase == JOB_ENDED && !printer->error &&
-           may_go_on(printer)) {
+    while (!printer->length && printer->first && printer->first->phase == JOB_ENDED && !printer->error) {
         FILE *out = begin_text(printer);
         if (out) {
             put_next(printer, out);
@@ -238,6 +239,7 @@ FILE *printer_begin_last(struct printer *printer, int fd)
     printer->fd = fd;
     printer->error = 0;
     printer->is_at_summary = fd == STDERR_FILENO;
+    printer->has_begun = false;
     return begin_text(printer);
 }
 
@@ -271,6 +273,7 @@ static bool write_text(struct printer *printer)
     if (is_on_terminal && n > 0) {
         printer->is_mid_line = rest[n - 1] != '\n';
     }
+    printer->has_begun |= n > 0 && goes_to_stderr(printer);
     printer->written += (size_t)n;
     if (printer->written == printer->length) {
         drop_text(printer);
@@ -280,7 +283,7 @@ static bool write_text(struct printer *printer)
 
 void printer_write(struct printer *printer)
 {
-    while (has_text(printer) && is_writable(printer->fd) && write_text(printer)) {
+    while (has_text(printer) && !has_to_wait(printer) && is_writable(printer->fd) && write_text(printer)) {
     }
     if (printer->error) {
         drop_text(printer);

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -65,12 +66,13 @@ static void give_up_printing(struct run *run)
 static void take_signals(struct run *run)
 {
     int signo;
-    while ((signo = signals_take())) {
+    bool is_by_kernel;
+    while ((signo = signals_take_with_origin(&is_by_kernel))) {
         if (signo == SIGTSTP) {
             stop_for_a_while(run);
             continue;
         }
-        if (signo == SIGALRM) { /* interrupt_writes */
+        if (signo == SIGALRM && is_by_kernel) { /* interrupt_writes */
             continue;
         }
         if (run->end_signal) { /* asked for a second time */
@@ -201,13 +203,19 @@ static void turn(struct run *run)
 
 /*
  * A terminal that poll(2) calls writable may take a part of a write and block the rest, for as long as its user has
- * pressed Ctrl-S or the network stands still. No flag of ours may be set on it, because others have it open, too. So the
- * timer's signal ends such a write now and then.
+ * pressed Ctrl-S or the network stands still. A pipe may be filled by another writer after poll. No flag of ours may be
+ * set on it, because others have it open, too. So the timer's signal ends such a write now and then.
  */
+static bool may_block(int fd)
+{
+    struct stat st;
+    return isatty(fd) || (fstat(fd, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)));
+}
+
 static void interrupt_writes(const struct run *run, bool is_wanted)
 {
     const struct timeval interval = { .tv_usec = is_wanted ? 100000 : 0 };
-    if (run->is_on_terminal) {
+    if (run->may_block) {
         setitimer(ITIMER_REAL, &(struct itimerval){ .it_interval = interval, .it_value = interval }, NULL);
     }
 }
@@ -235,7 +243,7 @@ static void work(struct run *run)
     } while (!is_done(run));
 }
 
-static void catch_signals(bool is_on_terminal)
+static void catch_signals(bool uses_timer)
 {
     static const int caught[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP };
     for (size_t i = 0; i < sizeof caught / sizeof *caught; i++) {
@@ -243,7 +251,7 @@ static void catch_signals(bool is_on_terminal)
             signals_catch(caught[i]);
         }
     }
-    if (is_on_terminal) {
+    if (uses_timer) {
         signals_catch(SIGALRM);
     }
     signals_ignore(SIGPIPE);
@@ -292,8 +300,8 @@ static int begin(struct run *run)
     printer_begin(&run->printer, o, &run->status, &run->spill);
     summary_begin(&run->summary, o);
     run->progress.started_ns = monotonic_ns();
-    run->is_on_terminal = isatty(STDOUT_FILENO) || isatty(STDERR_FILENO);
-    catch_signals(run->is_on_terminal);
+    run->may_block = may_block(STDOUT_FILENO) || may_block(STDERR_FILENO);
+    catch_signals(run->may_block);
     signals_unblock_for(run->environment.x);
     return 0;
 }

@@ -34,7 +34,7 @@ struct run {
     struct message *messages; /* that standard error has not taken yet */
     size_t message_count;
     int lifeline, signal_fd;
-    bool is_on_terminal; /* its outputs */
+    bool may_block;      /* a write to its outputs, although poll(2) calls them writable */
     bool is_crowded;     /* fds, memory or processes ran out: more room when a command has ended */
     bool can_start_more; /* at once */
     bool is_ending;
