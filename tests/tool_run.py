@@ -260,9 +260,10 @@ class List(RunTest):
         self.assertIn("cannot read the list '-': Bad file descriptor", result.stderr)
 
     def test_a_folder_is_no_list(self):
-        result = self.run_tool("run", self.folder())
+        result = self.run_tool("run", "--json", self.folder())
         self.assertEqual(result.returncode, 1)
         self.assertIn("cannot read the list", result.stderr)
+        self.assertIs(json.loads(result.stdout)["list_read"], False)
 
     def test_commands_read_nothing(self):
         self.assertEqual(self.run_lines("cat; echo end", "echo second", options=("-j", 1, "-q")).stdout, "end\nsecond\n")
@@ -279,8 +280,11 @@ class List(RunTest):
         self.assertEqual((jobs[1]["pid"], jobs[1]["status"], jobs[3]["error"]), (None, None, None))
 
     def test_longest_command(self):
-        jobs = self.commands(": " + "x" * 131069)
-        self.assertEqual(jobs[1]["status"], 0)
+        for end in ("", "\n", "\r\n"):
+            jobs = self.commands(": " + "x" * 131069 + end)
+            self.assertEqual(jobs[1]["status"], 0)
+            jobs = self.commands(": " + "x" * 131070 + end)
+            self.assertEqual(jobs[1]["outcome"], "not-started")
 
     def test_commands_are_shown_as_one_clean_line(self):
         result = self.run_lines("exit 3 # \033[31m" + "é" * 200)

@@ -102,14 +102,17 @@ class Lines(Words):
     def test_dollar_quotes_are_refused_where_the_shell_does_not_know_them(self):
         known = subprocess.run(["/bin/sh", "-c", "test $'x' = x"], check=False).returncode == 0
         folder = self.folder()
-        for line in ("echo $'a\\'; touch pwned #'", "echo a $'b'"):
+        for line in ("echo $'a\\'; touch pwned #'", "echo a $'b'", "echo a#$'b'", "echo a\\ #$'b'", "echo '' \"\"#$'b'", "$$#$'b'",
+                     "echo ${x:- #$'b'}", "echo $(true)#$'b'", "echo `echo #$'b'`",
+                     "echo $#$'b'"):
             (job,) = self.jobs(input=line.encode(), folder=folder)
             self.assertEqual(job["outcome"], "exited" if known else "not-started")
             self.assertTrue(known or "exitfd run -- COMMAND {}" in job["error"])
         self.assertEqual(os.listdir(folder), [])
         for line, output in (("echo 'x$'", "x$"), ("echo \"$'a'\"", "$'a'"), ("echo \\$'a'", "$a"), ("echo '$'\"'\"", "$'"),
-                             ("echo \"\\\"$'\"", "\"$'")):
-            (job,) = self.jobs(input=line.encode())
+                             ("echo \"\\\"$'\"", "\"$'"), ("echo a # 5$'s", "a"), ("#\necho b;#$'", "b"),
+                             ("test $$'1' -gt 1 && echo c", "c")):
+            (job,) = self.jobs("-0", input=line.encode())
             self.assertEqual((job["stdout"], job["outcome"]), (output + "\n", "exited"), line)
 
     def test_a_killed_program_is_reported_as_killed(self):

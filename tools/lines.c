@@ -10,8 +10,9 @@
 
 enum {
     CHUNK = 65536,
-    QUEUE_LIMIT = 16 << 20,   /* an endless list is read no further than this ahead of its commands */
-    LONGEST_COMMAND = 131071, /* Linux's MAX_ARG_STRLEN, less the terminating null byte */
+    QUEUE_LIMIT = 16 << 20,                /* an endless list is read no further than this ahead of its commands */
+    LONGEST_COMMAND = 131071,              /* Linux's MAX_ARG_STRLEN, less the terminating null byte */
+    LONGEST_PARTIAL = LONGEST_COMMAND + 1, /* with a carriage return */
 };
 
 void lines_begin(struct lines *lines, int fd, struct list_format format)
@@ -42,7 +43,7 @@ static bool is_begin_of_script(const struct lines *lines, const char *text)
 
 static void drop_carriage_return(struct lines *lines)
 {
-    if (lines->partial_length && lines->partial[lines->partial_length - 1] == '\r') {
+    if (lines->partial_length && !lines->is_partial_too_long && lines->partial[lines->partial_length - 1] == '\r') {
         lines->partial_length--; /* written by an editor of another system: the shell would take it for a word's end */
     }
 }
@@ -51,6 +52,10 @@ static void put_line(struct lines *lines)
 {
     if (lines->format.separator == '\n') {
         drop_carriage_return(lines);
+    }
+    if (lines->partial_length > LONGEST_COMMAND) {
+        lines->partial_length = LONGEST_COMMAND;
+        lines->is_partial_too_long = true;
     }
     struct line *line = reallocate(NULL, 1, sizeof *line);
     char *text = copy_text(lines->partial, lines->partial_length);
@@ -75,7 +80,7 @@ static void put_line(struct lines *lines)
 
 static void add_to_partial(struct lines *lines, const char *bytes, size_t count)
 {
-    size_t room = LONGEST_COMMAND - lines->partial_length;
+    size_t room = LONGEST_PARTIAL - lines->partial_length;
     if (count > room) {
         lines->is_partial_too_long = true;
         count = room;
@@ -109,7 +114,7 @@ void lines_fill(struct lines *lines)
 {
     static char chunk[CHUNK];
     if (!lines->partial) {
-        lines->partial = reallocate(NULL, LONGEST_COMMAND, 1);
+        lines->partial = reallocate(NULL, LONGEST_PARTIAL, 1);
     }
     ssize_t count = read(lines->fd, chunk, sizeof chunk);
     if (count > 0) {

@@ -104,7 +104,7 @@ static void enter(struct run *run, struct job *job)
         return;
     }
     if (run->options->timeout_ns != NEVER) {
-        job->deadline_ns = job->started_ns + run->options->timeout_ns;
+        job->deadline_ns = monotonic_ns() + run->options->timeout_ns;
     }
     jobs_make_room(run);
     job->slot = run->open_count++;

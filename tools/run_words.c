@@ -152,20 +152,31 @@ static const char *skip_quoted(const char *text, char quote)
     return text;
 }
 
+/* The last character of what begins at text and has no "$'" in it: a comment, "$$", something quoted, or one character. */
+static const char *skip_one(const char *text, bool is_begin_of_word)
+{
+    if (*text == '#' && is_begin_of_word) {
+        return text + strcspn(text, "\n") - 1;
+    }
+    if (*text == '\'' || *text == '"') {
+        return skip_quoted(text + 1, *text);
+    }
+    bool is_pair = (text[0] == '$' && text[1] == '$') || (text[0] == '\\' && text[1]);
+    return text + is_pair;
+}
+
+/* Behind one of "{(`<" a "#" may be no comment. To take a comment for a command refuses a line, the reverse runs it. */
 bool has_dollar_quotes(const char *line)
 {
-    for (; *line; line++) {
+    bool is_begin_of_word = true, is_simple = true;
+    while (*line) {
         if (line[0] == '$' && line[1] == '\'') {
             return true;
         }
-        if (*line == '\'' || *line == '"') {
-            line = skip_quoted(line + 1, *line);
-        } else if (*line == '\\') {
-            line++;
-        }
-        if (!*line) {
-            return false;
-        }
+        const char *last = skip_one(line, is_begin_of_word && is_simple);
+        is_begin_of_word = last == line && strchr(" \t\n;&|", *line);
+        is_simple &= last != line || !strchr("{(`<", *line);
+        line = *last ? last + 1 : last;
     }
     return false;
 }

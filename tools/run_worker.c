@@ -309,7 +309,7 @@ static int begin(struct run *run)
 static void print_summary(struct run *run, FILE *out)
 {
     const struct leftover leftover = { .not_run = run->lines.commands - run->progress.started,
-                                       .is_all_of_it = run->lines.at_end };
+                                       .is_all_of_it = run->lines.at_end && !run->lines.error };
     if (run->options->json) {
         summary_print_json(&run->summary, leftover, out);
     } else if (!run->options->quiet) {
