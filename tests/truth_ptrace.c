@@ -134,9 +134,11 @@ static void traced_until_the_tracer(enum ending ending, unsigned flags)
             expect_tracer_report(&tracer, 'r');
     }
     struct exitfd_event event = wait_event(x);
-    expect_event(&event, pid, CLD_EXITED, 81, flags & EXITFD_OBSERVE ? EXITFD_PEEKED : EXITFD_REAPED, x);
+    expect_event(&event, pid, CLD_EXITED, 81, flags ? EXITFD_PEEKED : EXITFD_REAPED, x);
     expect_no_spin(x);
-    if (flags & EXITFD_OBSERVE)
+    if (flags & EXITFD_HOLD)
+        CHECK_EQ(exitfd_remove(x, pid), 0);
+    if (flags)
         CHECK_EQ(reap(pid), 81 << 8);
     end_tracer(&tracer);
     close_gate(&gate);
@@ -176,6 +178,16 @@ TEST(ptrace, an_observer_until_the_tracer_exits)
 TEST(ptrace, an_observer_until_the_tracer_reaps)
 {
     traced_until_the_tracer(REAPS, EXITFD_OBSERVE);
+}
+
+TEST(ptrace, a_held_child_until_the_tracer_exits)
+{
+    traced_until_the_tracer(EXITS, EXITFD_HOLD);
+}
+
+TEST(ptrace, a_held_child_until_the_tracer_reaps)
+{
+    traced_until_the_tracer(REAPS, EXITFD_HOLD);
 }
 
 /* One look at the zombie that is not ours yet, and no other call until the fd says so. */

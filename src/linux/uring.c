@@ -294,6 +294,9 @@ static int complete_one(struct exitfd *x, struct watch *w, const struct io_uring
     bool requested = cqe->flags & IORING_CQE_F_MORE;
     int count = w->flags & WATCH_DISCARDED ? 0 : 1;
 
+    /* Its event was given. A request for each change may have more to say, and its cancellation says that it has ended. */
+    if (w->flags & WATCH_HELD)
+        return 0;
     if (cqe->res < 0 && w->pidfd >= 0) {
         do_without_request(x, w);
         return 0;
