@@ -88,7 +88,7 @@ const char *exitfd_get_backend(const struct exitfd *x)
     return x ? x->backend->name : NULL;
 }
 
-/* Its event is due, but the pid may be a new child's already, because other code has reaped the one that it is about. */
+/* The pid may be a new child's already, because other code has reaped the one that it is about. */
 static bool may_be_reused(const struct watch *w)
 {
     return w->flags & WATCH_PID_REUSED || (w->pidfd >= 0 && xfd_platform_is_reaped(w->pidfd));

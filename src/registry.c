@@ -192,6 +192,13 @@ bool xfd_registry_is_pid_reused(const struct exitfd *x, pid_t pid, uint64_t seq)
     return reused;
 }
 
+/* A child that is held after other code has reaped it keeps its watch for as long as the caller likes. */
+static bool is_held_without_zombie(const struct watch *w)
+{
+    return w->flags & WATCH_HELD &&
+           (w->flags & WATCH_PID_REUSED || (w->pidfd >= 0 && xfd_platform_is_reaped(w->pidfd)));
+}
+
 /* The lock of x is held. No other function holds two. */
 bool xfd_registry_is_watched(struct exitfd *x, pid_t pid)
 {
@@ -203,7 +210,8 @@ bool xfd_registry_is_watched(struct exitfd *x, pid_t pid)
             continue;
         if (other != x)
             pthread_mutex_lock(&other->lock);
-        watched = xfd_watches_find(&other->watches, pid) != NULL;
+        const struct watch *found = xfd_watches_find(&other->watches, pid);
+        watched = found && !is_held_without_zombie(found);
         if (other != x)
             pthread_mutex_unlock(&other->lock);
     }

@@ -13,7 +13,7 @@ enum {
     WATCH_REARMED = 1 << 17,   /* its pidfd was reported, and only EPOLL_CTL_DEL takes it out of the epoll set */
     WATCH_STOP_SEEN = 1 << 18, /* an observed child's stop, or continue, was reported: peeking shows it again */
     WATCH_CONTINUE_SEEN = 1 << 19,
-    WATCH_PID_REUSED = 1 << 20, /* other code reaped it, and its pid names another child by now */
+    WATCH_PID_REUSED = 1 << 20, /* other code reaped it, and its pid may name another child by now */
     WATCH_SHARED = 1 << 21,     /* its pidfd is a duplicate, whose entry in the epoll set our close does not end */
     WATCH_STARTED = 1 << 22,    /* bound by a start of ours, so no other start has the same child */
     WATCH_HELD = 1 << 23,       /* its event was given, and EXITFD_HOLD keeps it */

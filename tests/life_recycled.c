@@ -363,6 +363,58 @@ static void observed_then_added(void)
     added_again(EXITFD_OBSERVE);
 }
 
+/* Held after an event that says it was reaped: from then on its pid is not its own. */
+static pid_t hold_what_was_stolen(struct exitfd *x)
+{
+    pid_t pid = watch_zombie(x, EXITFD_HOLD);
+    CHECK(exit_status_of(pid) == 3);
+    struct exitfd_event event = next_event(x);
+    expect_stolen_3(&event, pid, x);
+    try_to_hit(x, pid, -ESRCH);
+    recycle_for_own_child(pid);
+    return pid;
+}
+
+static void held_and_stolen_and_discarded(void)
+{
+    struct exitfd *x = open_for_recycling();
+    pid_t pid = hold_what_was_stolen(x);
+    try_to_hit(x, pid, -ESRCH);
+    CHECK(kill(pid, SIGUSR1) == 0);
+    CHECK(waitid(P_PID, (id_t)pid, &(siginfo_t){ 0 }, WEXITED | WNOWAIT) == 0);
+    CHECK(exitfd_discard(x, pid) == 0);
+    CHECK(exitfd_discard(x, pid) == -ENOENT);
+    CHECK(exit_status_of(pid) == 128 + SIGUSR1);
+}
+
+static void held_and_stolen_and_added(void)
+{
+    int again;
+    struct exitfd *x = open_for_recycling();
+    pid_t pid = hold_what_was_stolen(x);
+    CHECK(exitfd_add(x, pid, 0, &again) == 0);
+    CHECK(exitfd_kill(x, pid, SIGTERM) == 0);
+    struct exitfd_event event = next_event(x);
+    CHECK(event.pid == pid && event.data == &again && event.origin == EXITFD_REAPED && event.status == SIGTERM);
+    CHECK(exitfd_count(x) == 1);
+    try_to_hit(x, pid, -ESRCH);
+    CHECK(exitfd_discard(x, pid) == 0);
+    CHECK(exitfd_count(x) == 0);
+}
+
+static void held_and_stolen_and_an_orphan(void)
+{
+    int any;
+    struct exitfd *x = open_for_recycling();
+    pid_t pid = hold_what_was_stolen(x);
+    CHECK(exitfd_add(x, -1, 0, &any) == 0);
+    CHECK(kill(pid, SIGUSR1) == 0);
+    CHECK(waitid(P_PID, (id_t)pid, &(siginfo_t){ 0 }, WEXITED | WNOWAIT) == 0);
+    struct exitfd_event event = next_event(x);
+    CHECK(event.pid == pid && event.data == &any && event.origin == EXITFD_REAPED && event.status == SIGUSR1);
+    CHECK(exitfd_remove(x, pid) == 0);
+}
+
 static void skip_unless_by_pidfd(void)
 {
     if (!tracks_by_pidfd())
@@ -457,4 +509,19 @@ TEST(recycled, a_later_child_with_the_pid_of_an_observed_child_is_not_hit)
 {
     skip_unless_by_pidfd();
     run_where_pids_can_be_chosen(observed_then_owned);
+}
+
+TEST(recycled, a_discard_of_a_held_child_that_was_stolen_does_not_reap_a_later_one)
+{
+    run_where_pids_can_be_chosen(held_and_stolen_and_discarded);
+}
+
+TEST(recycled, a_later_child_with_the_pid_of_a_held_one_that_was_stolen_can_be_added)
+{
+    run_where_pids_can_be_chosen(held_and_stolen_and_added);
+}
+
+TEST(recycled, an_orphan_with_the_pid_of_a_held_child_that_was_stolen_is_reported)
+{
+    run_where_pids_can_be_chosen(held_and_stolen_and_an_orphan);
 }

@@ -153,6 +153,32 @@ TEST(uring_without_fds, stolen_and_its_pid_used_again)
         SKIP("clone3 may not choose a pid here: it takes CAP_CHECKPOINT_RESTORE");
 }
 
+/* After its event the child is held. Its pid is not its own, and no function waits for the new child. */
+TEST(uring_without_fds, held_and_stolen_and_its_pid_used_again)
+{
+    struct exitfd *x = open_where_fds_may_lack();
+    struct gate gate = open_gate();
+    pid_t pid = watch_child(x, &gate, 7, EXITFD_HOLD);
+    let_through(&gate, 1);
+    reap(pid);
+    struct exitfd_event event = wait_event(x);
+    expect_event(&event, pid, 0, 0, EXITFD_UNKNOWN, x);
+    pid_t second = start_child_with_pid(pid, &gate);
+    bool reused = second == pid;
+    CHECK_EQ(exitfd_kill(x, pid, SIGKILL), -ESRCH);
+    let_through(&gate, 1);
+    if (reused)
+        wait_until_zombie(pid);
+    CHECK_EQ(exitfd_discard(x, pid), 0);
+    CHECK_EQ(exitfd_count(x), 0);
+    if (reused)
+        CHECK_EQ(WEXITSTATUS(reap(pid)), 9, "the new child was reaped in its place");
+    close_gate(&gate);
+    exitfd_close(x);
+    if (!reused)
+        SKIP("clone3 may not choose a pid here: it takes CAP_CHECKPOINT_RESTORE");
+}
+
 static void block(int signum)
 {
     sigset_t set;

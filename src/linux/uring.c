@@ -237,17 +237,19 @@ static void remove_watch(struct exitfd *x, struct watch *w)
     end_watch(x, w, !xfd_tracking_is_scanned(w) && !(w->flags & WATCH_HELD));
 }
 
-static int take_waited(const struct watch *w, int answer, struct exitfd_event *event)
+static int take_waited(struct watch *w, int answer, struct exitfd_event *event)
 {
     struct wait_result result;
     int found = answer == -ECHILD ? -ECHILD : xfd_status_reap_exit(w, &result);
 
+    if (found == -EPERM)
+        return found;
     if (found == 1)
         xfd_event_fill(event, w, &result);
-    else if (found == -EPERM)
-        return found;
-    else if (found < 0)
+    if (found < 0) {
         xfd_event_unknown(event, w);
+        w->flags |= WATCH_PID_REUSED;
+    }
     return found != 0;
 }
 
@@ -273,7 +275,7 @@ static int ask_again(struct exitfd *x, struct watch *w, bool requested)
 }
 
 /* 1: it is over, and *event is filled (NULL: it was discarded). 0: not yet. Else -EPERM or -ESTALE. */
-static int look(struct exitfd *x, const struct watch *w, int answer, struct exitfd_event *event)
+static int look(struct exitfd *x, struct watch *w, int answer, struct exitfd_event *event)
 {
     return w->pidfd >= 0 ? xfd_child_take(x, w, answer > 0 && answer & POLLHUP, event) : take_waited(w, answer, event);
 }
