@@ -298,10 +298,12 @@ int exitfd_count(const struct exitfd *x)
     return count;
 }
 
+/* The caller may duplicate it, and keep that when the watch has ended. */
 static int get_pidfd(struct exitfd *x, struct watch *w, int unused)
 {
     (void)x;
     (void)unused;
+    w->flags |= WATCH_SHARED;
     return w->pidfd >= 0 ? w->pidfd : -ENOTSUP;
 }
 

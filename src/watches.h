@@ -14,7 +14,7 @@ enum {
     WATCH_STOP_SEEN = 1 << 18, /* an observed child's stop, or continue, was reported: peeking shows it again */
     WATCH_CONTINUE_SEEN = 1 << 19,
     WATCH_PID_REUSED = 1 << 20, /* other code reaped it, and its pid may name another child by now */
-    WATCH_SHARED = 1 << 21,     /* its pidfd is a duplicate, whose entry in the epoll set our close does not end */
+    WATCH_SHARED = 1 << 21,     /* the caller has its pidfd too, so our close does not end the entry in the epoll set */
     WATCH_STARTED = 1 << 22,    /* bound by a start of ours, so no other start has the same child */
     WATCH_HELD = 1 << 23,       /* its event was given, and EXITFD_HOLD keeps it */
     WATCH_RECORDED = 1 << 24,   /* reaped before it was added: record says how it ended */

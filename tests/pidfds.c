@@ -211,6 +211,25 @@ TEST(pidfds, of_a_watch_that_was_duplicated_and_comes_back)
     exitfd_close(x);
 }
 
+/* Another program may get it, as by pidfd_getfd(2) of a forked child. Then no exitfd_get_pidfd tells of it. */
+TEST(pidfds, of_a_watch_that_was_duplicated_without_a_word_and_comes_back)
+{
+    struct exitfd *x = open_exitfd();
+    pid_t pid = start_child_exit(9);
+    int number = dup(STDIN_FILENO);
+    close(number);
+    CHECK_EQ(exitfd_add(x, pid, EXITFD_OBSERVE, x), 0);
+    int duplicate = dup(number); /* the lowest that was free */
+    if (duplicate < 0)
+        duplicate = open_pidfd(pid);
+    struct exitfd_event event = wait_event(x);
+    expect_event(&event, pid, CLD_EXITED, 9, EXITFD_PEEKED, x);
+    observe_again(x, duplicate, pid);
+    close(duplicate);
+    reap(pid);
+    exitfd_close(x);
+}
+
 static int wait_and_exit_5(void *gate)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -3,6 +3,7 @@
 #include "life_support.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
@@ -242,6 +243,35 @@ TEST(sharing, copy_in_a_forked_child_is_stale_and_closing_it_harms_nothing)
     expect_quiet(x);
     exitfd_close(x);
     close_gate(&gate);
+}
+
+/* The number that the pidfd had in the set is the host's own file by now, and it is the same open file. */
+TEST(sharing, closing_in_a_forked_child_leaves_the_hosts_duplicate_of_a_pidfd)
+{
+    struct exitfd *x = open_exitfd();
+    struct gate gate = open_gate();
+    pid_t pid = start_child(&gate, 3);
+    CHECK_EQ(exitfd_add(x, pid, 0, NULL), 0);
+    int borrowed = exitfd_get_pidfd(x, pid);
+    int duplicate = borrowed < 0 ? -1 : dup(borrowed);
+    let_through(&gate, 1);
+    struct exitfd_event event = wait_event(x);
+    expect_exited(&event, pid, 3, NULL);
+    if (duplicate >= 0) {
+        CHECK_EQ(dup2(duplicate, borrowed), borrowed);
+        close(duplicate);
+        pid_t child = fork_guarded();
+        if (child == 0) {
+            exitfd_close(x);
+            _exit(fcntl(borrowed, F_GETFD) < 0 ? 1 : 0);
+        }
+        CHECK_EQ(reap(child), 0, "the copy of the host's own fd was closed");
+        close(borrowed);
+    }
+    close_gate(&gate);
+    exitfd_close(x);
+    if (borrowed < 0)
+        SKIP("a child without a pidfd");
 }
 
 static void reported_after_the_reap_of_another(unsigned flags)

@@ -6,9 +6,9 @@
  * One-shot, because the reap makes another edge, and because closing a pidfd
  * does not take it out of the set while a forked child still holds a copy. An
  * entry that has fired is off, which saves the system call that would take it
- * out. A duplicate of the caller's pidfd is taken out, because the same file
- * may come again with the same number, and the set cannot have two such
- * entries.
+ * out. A pidfd that the caller has too is taken out. The same file may come
+ * again with the same number, and the set cannot have two such entries. Or a
+ * forked child may take that file for a copy of ours (copies.c).
  *
  * Edge-triggered, because a pidfd may be readable before waitid finds anything,
  * while a tracer holds the child. And a zombie that is not ours to reap stays
@@ -55,7 +55,7 @@ static int add_to_set(struct exitfd *x, struct watch *w, int pidfd)
     uint64_t token = xfd_watches_token(&x->watches, w);
     int error = xfd_set_add(x, pidfd, EPOLLIN | EPOLLET | EPOLLONESHOT, token);
 
-    /* The caller has kept a duplicate of what exitfd_get_pidfd gave, and now gives it to us. */
+    /* A copy that a forked child kept, and sent to the caller, who now gives it to us. */
     if (error == -EEXIST) {
         epoll_ctl(x->fd, EPOLL_CTL_DEL, pidfd, NULL);
         error = xfd_set_add(x, pidfd, EPOLLIN | EPOLLET | EPOLLONESHOT, token);
