@@ -61,6 +61,8 @@ const struct call fault_calls[] = {
     { "setpgid", NULL, { 0 }, "a child's, for a wrong argument only" },
     { "socketpair", NULL, { EMFILE, ENFILE, ENOMEM, EPERM }, NULL },
     { "send", NULL, { 0 }, "fails where the other side is gone, which is no matter" },
+    { "setsockopt", NULL, { 0 }, "a forked child's, in another pid namespace: truth_namespaces.c" },
+    { "recvmsg", NULL, { 0 }, "for such a child alone: truth_namespaces.c" },
     { "getppid", NULL, { 0 }, NEVER_FAILS },
     { "getuid", NULL, { 0 }, NEVER_FAILS },
     { "getgid", NULL, { 0 }, NEVER_FAILS },

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Children in a new pid namespace, a watcher that is PID 1 of one, and processes outside of it. */
+#include "stand_in.h"
 #include "truth_support.h"
 
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
 static const char no_namespaces[] =
@@ -270,4 +273,84 @@ TEST(namespaces, a_process_inside_is_observed)
     if (!tracks_by_pidfd())
         SKIP("the SIGCHLD back ends see children only: foreign/is_ENOTSUP_by_SIGCHLD");
     ask_first_and_run(look_inside);
+}
+
+static bool no_credentials, no_messages;
+
+int setsockopt(int fd, int level, int option, const void *value, socklen_t size)
+{
+    FIND_NEXT(setsockopt);
+    if (!no_credentials)
+        return next(fd, level, option, value, size);
+    errno = EPERM;
+    return -1;
+}
+
+ssize_t recvmsg(int fd, struct msghdr *message, int flags)
+{
+    FIND_NEXT(recvmsg);
+    if (!no_messages)
+        return next(fd, message, flags);
+    errno = EPERM;
+    return -1;
+}
+
+static bool steals;
+
+/* Between the fork and its return. */
+static void steal_the_child(void)
+{
+    if (steals)
+        CHECK(steal(-1) == 138 << 8);
+}
+
+/* A child there does not know the pid by which we know it. */
+static void fork_into_a_new_namespace(void)
+{
+    unshare_pids();
+    struct exitfd *x = check_open();
+    struct gate never = open_gate();
+    pid_t init = start_inside(&never, 0);
+    CHECK(init > 0);
+    CHECK(pthread_atfork(NULL, steal_the_child, NULL) == 0);
+    for (int i = 0; i < 20; i++) {
+        steals = true;
+        pid_t pid = exitfd_fork(x, 0, x);
+        if (pid == 0)
+            _exit(138);
+        steals = false;
+        CHECK(pid > 0);
+        struct exitfd_event event = check_event(x);
+        CHECK(event.pid == pid && event.data == x);
+        if (no_credentials || no_messages)
+            CHECK(event.origin == EXITFD_UNKNOWN && event.status == 0);
+        else
+            check_stolen(&event, 138);
+    }
+    check_quiet(x);
+    CHECK(kill(init, SIGKILL) == 0 && steal(init) == SIGKILL);
+    exitfd_close(x);
+}
+
+TEST(namespaces, a_child_forked_into_a_new_one_is_true_from_birth)
+{
+    ask_first_and_run(fork_into_a_new_namespace);
+}
+
+static void fork_without_credentials(void)
+{
+    no_credentials = true;
+    fork_into_a_new_namespace();
+}
+
+static void fork_without_messages(void)
+{
+    no_messages = true;
+    fork_into_a_new_namespace();
+}
+
+TEST(namespaces, a_child_forked_into_a_new_one_where_no_socket_gives_credentials)
+{
+    ask_first_and_run(fork_without_credentials);
+    ask_first_and_run(fork_without_messages);
 }

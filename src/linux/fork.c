@@ -5,6 +5,10 @@
  * for any child, and before the child can exit. It goes on when the parent dies.
  * The parent goes on without a pidfd when the child does not come forward, which
  * a debugger may have stopped.
+ *
+ * After unshare(CLONE_NEWPID) the child is in another pid namespace, and does not
+ * know the pid that it has in that of its parent. There it sends 0, and the
+ * kernel tells the parent who has sent that. If it does not, there is no pidfd.
  */
 #include "linux/sys.h"
 #include "platform.h"
@@ -12,6 +16,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #define PATIENCE_MS 5000
@@ -35,6 +40,23 @@ static int wait_readable(int fd)
     return poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, PATIENCE_MS);
 }
 
+/* Who has sent the byte that is there, in our pid namespace; 0: the kernel does not tell. */
+static pid_t receive_sender(int own)
+{
+    struct ucred sender = { .pid = 0 };
+    char byte;
+    _Alignas(struct cmsghdr) char room[CMSG_SPACE(sizeof sender)];
+    struct iovec part = { &byte, sizeof byte };
+    struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof room };
+
+    if (recvmsg(own, &message, MSG_DONTWAIT) != sizeof byte)
+        return 0;
+    const struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_CREDENTIALS)
+        memcpy(&sender, CMSG_DATA(header), sizeof sender);
+    return sender.pid;
+}
+
 /* The child sends its pid, which fork has not returned yet. */
 static void meet_child(void *pointer)
 {
@@ -45,24 +67,40 @@ static void meet_child(void *pointer)
         return;
     close(meeting->ends[1]);
     if (wait_readable(own) == 1 && read(own, &meeting->child, sizeof meeting->child) == sizeof meeting->child) {
+        if (meeting->child == 0)
+            meeting->child = receive_sender(own);
         meeting->pidfd = sys_pidfd_open(meeting->child);
         send(own, "", 1, MSG_NOSIGNAL);
     }
     close(own);
 }
 
+/* What the child sends: its pid, or 0 and one byte more, which comes with the kernel's word on who has sent it. */
+static void introduce(const struct meeting *meeting, pid_t parent)
+{
+    const char in_another_namespace[sizeof parent + 1] = { 0 };
+    const int yes = 1;
+    pid_t self = getpid();
+
+    if (parent != 0) {
+        send(meeting->ends[1], &self, sizeof self, MSG_NOSIGNAL);
+        return;
+    }
+    setsockopt(meeting->ends[0], SOL_SOCKET, SO_PASSCRED, &yes, sizeof yes);
+    send(meeting->ends[1], in_another_namespace, sizeof in_another_namespace, MSG_NOSIGNAL);
+}
+
 /* A child of another thread's clone(2) may hold a copy of the parent's end, and so hide that the parent is dead. */
 static void meet_parent(void *pointer)
 {
-    struct meeting *meeting = pointer;
-    pid_t self = getpid();
+    const struct meeting *meeting = pointer;
+    pid_t parent = getppid(); /* 0: it is in another pid namespace, or dead */
     int own = meeting->ends[1];
 
     if (own < 0)
         return;
+    introduce(meeting, parent);
     close(meeting->ends[0]);
-    send(own, &self, sizeof self, MSG_NOSIGNAL);
-    pid_t parent = getppid();
     while (wait_readable(own) == 0 && getppid() == parent) /* no signal can come */
         ;
     close(own);
