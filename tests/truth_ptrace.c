@@ -5,6 +5,7 @@
  */
 #include "truth_support.h"
 
+#include <pthread.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 
@@ -404,4 +405,118 @@ TEST(ptrace, a_tracee_of_ours_while_any_other_child_is_watched)
     struct exitfd_event event = wait_event(x);
     expect_exited(&event, tracee, 87, x);
     exitfd_close(x);
+}
+
+static bool may_seize(pid_t pid)
+{
+    return ptrace(PTRACE_SEIZE, pid, NULL, NULL) == 0;
+}
+
+/* Its status is its tracer's until that waits for it, and an orphan behind it is found. */
+static void expect_passed_over(struct exitfd *x, pid_t tracee, int status)
+{
+    int wait_status;
+    siginfo_t info;
+    CHECK_EQ(waitid(P_PID, (id_t)tracee, &info, WEXITED | WNOWAIT | __WALL), 0);
+    expect_no_event(x);
+    expect_no_spin(x);
+    pid_t pid = start_child_exit(89);
+    struct exitfd_event event = wait_event(x);
+    expect_exited(&event, pid, 89, x);
+    expect_no_spin(x);
+    CHECK_EQ(waitpid(tracee, &wait_status, __WALL | WNOHANG), tracee, "it was taken from its tracer");
+    CHECK_EQ(wait_status, status << 8);
+}
+
+static void skip_in_the_posix_build(void)
+{
+    if (build_is_posix())
+        SKIP("what this process traces cannot be told from its children in the posix build");
+}
+
+TEST(ptrace, a_tracee_of_ours_that_is_no_child_while_any_other_child_is_watched)
+{
+    skip_in_the_posix_build();
+    struct exitfd *x = open_for_truth();
+    struct gate gate = open_gate();
+    int ends[2], parent;
+    CHECK_EQ(pipe(ends), 0);
+    pid_t pid = fork_guarded(), tracee;
+    if (pid == 0) {
+        tracee = fork_guarded();
+        if (tracee == 0) {
+            wait_behind(&gate);
+            _exit(88);
+        }
+        if (write(ends[1], &tracee, sizeof tracee) != sizeof tracee)
+            _exit(1);
+        waitpid(tracee, &parent, 0);
+        _exit(WEXITSTATUS(parent));
+    }
+    CHECK_EQ(exitfd_add(x, pid, 0, &parent), 0);
+    CHECK_EQ(read(ends[0], &tracee, sizeof tracee), sizeof tracee);
+    bool traced = may_seize(tracee);
+    CHECK_EQ(exitfd_add(x, -1, 0, x), 0);
+    let_through(&gate, 1);
+    if (traced)
+        expect_passed_over(x, tracee, 88);
+    struct exitfd_event event = wait_event(x);
+    expect_exited(&event, pid, 88, &parent);
+    expect_no_spin(x);
+    close(ends[0]);
+    close(ends[1]);
+    close_gate(&gate);
+    exitfd_close(x);
+    if (!traced)
+        SKIP("ptrace is not permitted here (Yama, or a container without CAP_SYS_PTRACE)");
+}
+
+struct second_thread {
+    struct gate gate;
+    int report;
+};
+
+static void *tell_and_wait(void *argument)
+{
+    struct second_thread *thread = argument;
+    pid_t tid = own_tid();
+    if (write(thread->report, &tid, sizeof tid) == sizeof tid)
+        wait_behind(&thread->gate);
+    return NULL;
+}
+
+TEST(ptrace, a_traced_thread_of_a_child_while_any_other_child_is_watched)
+{
+    skip_in_the_posix_build();
+    struct exitfd *x = open_for_truth();
+    struct second_thread thread = { .gate = open_gate() };
+    struct gate gate = open_gate();
+    int ends[2];
+    CHECK_EQ(pipe(ends), 0);
+    thread.report = ends[1];
+    pid_t pid = fork_guarded(), tid;
+    if (pid == 0) {
+        pthread_t ignored;
+        if (pthread_create(&ignored, NULL, tell_and_wait, &thread) != 0)
+            _exit(1);
+        wait_behind(&gate);
+        _exit(90);
+    }
+    CHECK_EQ(exitfd_add(x, pid, 0, &gate), 0);
+    CHECK_EQ(read(ends[0], &tid, sizeof tid), sizeof tid);
+    bool traced = may_seize(tid);
+    CHECK_EQ(exitfd_add(x, -1, 0, x), 0);
+    let_through(&thread.gate, 1);
+    if (traced)
+        expect_passed_over(x, tid, 0);
+    let_through(&gate, 1);
+    struct exitfd_event event = wait_event(x);
+    expect_exited(&event, pid, 90, &gate);
+    close(ends[0]);
+    close(ends[1]);
+    close_gate(&gate);
+    close_gate(&thread.gate);
+    exitfd_close(x);
+    if (!traced)
+        SKIP("ptrace is not permitted here (Yama, or a container without CAP_SYS_PTRACE)");
 }

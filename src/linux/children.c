@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The children of this process as /proc lists them. Needed only where the zombie of a watched child stands in front of
- * those that nothing watches.
+ * The children of this process as /proc lists them. Needed only where another zombie stands in front of those that
+ * nothing watches: that of a watched child, or one that may be no child.
  */
 #include "orphans.h"
 

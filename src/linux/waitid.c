@@ -11,6 +11,7 @@
 
 /* clone(2) may give a child another one than SIGCHLD, or none. */
 const int xfd_platform_any_exit_signal = __WALL;
+const int xfd_platform_other_exit_signal = __WCLONE;
 
 /* The kernel's struct rusage: what the libc's is laid out like wherever its time_t is a long. */
 struct kernel_rusage {
