@@ -332,6 +332,8 @@ int exitfd_remove(struct exitfd *x, pid_t pid);
  *
  * -EINVAL   pid is below 1
  * -ENOENT   this exitfd does not watch pid
+ * -ENOTSUP  the child is held, and a seccomp filter blocks waitid(2). It is
+ *           still held. A thread without the filter can discard it.
  */
 int exitfd_discard(struct exitfd *x, pid_t pid);
 

@@ -234,8 +234,15 @@ static int discard_watch(struct exitfd *x, struct watch *w, int unused)
 {
     struct wait_result ignored;
 
+    if (w->flags & EXITFD_OBSERVE)
+        return remove_watch(x, w, unused);
     w->flags &= ~(uint32_t)EXITFD_HOLD;
-    if (w->flags & EXITFD_OBSERVE || xfd_status_reap_exit(w, &ignored) == 1 || w->flags & WATCH_HELD)
+    int found = xfd_status_reap_exit(w, &ignored);
+    if (found == -EPERM && w->flags & WATCH_HELD) { /* no later call would reap it */
+        w->flags |= EXITFD_HOLD;
+        return -ENOTSUP;
+    }
+    if (found == 1 || w->flags & WATCH_HELD)
         return remove_watch(x, w, unused);
     xfd_tracking_end_stops(x, w);
     w->flags |= WATCH_DISCARDED;

@@ -16,9 +16,9 @@ struct refused {
     pid_t pid, other, watched;
     struct gate gate;
     struct exitfd *x;
-    int opened, loaded, added, observed, killed, waited[2], polled, wait_status;
+    int opened, loaded, added, observed, killed, waited[2], polled, discarded, count, wait_status;
     bool readable;
-    struct exitfd_event event;
+    struct exitfd_event event, other_event;
 };
 
 static int deny(int call, int error, int type)
@@ -359,4 +359,51 @@ TEST(refused, of_wait4)
     }
     CHECK_EQ(r.waited[0], 1);
     expect_exited(&r.event, r.pid, 120, &r);
+}
+
+/* The zombie is held, and this thread may not reap it. */
+static void *discard_a_held_child(void *argument)
+{
+    struct refused *r = argument;
+    r->opened = exitfd_open(&r->x, 0);
+    if (r->opened < 0)
+        return NULL;
+    r->added = exitfd_add(r->x, r->pid, EXITFD_HOLD, r);
+    while ((r->waited[0] = exitfd_wait(r->x, &r->event, 1, -1)) == -EINTR)
+        ;
+    deny_waitid(r);
+    r->discarded = exitfd_discard(r->x, r->pid);
+    r->count = exitfd_count(r->x);
+    r->polled = exitfd_wait(r->x, &r->other_event, 1, 0);
+    if (r->loaded < 0 || backend_is("io_uring")) {
+        r->x = exitfd_close(r->x);
+        waitpid(r->pid, &r->wait_status, 0);
+    }
+    return NULL;
+}
+
+static void refuse_a_discard(int error)
+{
+    struct refused r = { .type = ANY_TYPE, .error = error, .pid = start_child_exit(120) };
+    in_a_thread(discard_a_held_child, &r);
+    CHECK_EQ(r.waited[0], 1);
+    expect_event(&r.event, r.pid, CLD_EXITED, 120, EXITFD_PEEKED, &r);
+    CHECK_EQ(r.discarded, -ENOTSUP);
+    CHECK_EQ(r.count, 1, "it is held as before");
+    CHECK_EQ(r.polled, 0);
+    if (r.x == NULL) {
+        CHECK_EQ(r.wait_status, 120 << 8);
+        return;
+    }
+    CHECK(is_zombie(r.pid));
+    CHECK_EQ(exitfd_discard(r.x, r.pid), 0);
+    CHECK(!is_child(r.pid));
+    expect_quiet_soon(r.x);
+    exitfd_close(r.x);
+}
+
+TEST(refused, of_a_held_child_that_is_discarded)
+{
+    refuse_a_discard(EPERM);
+    refuse_a_discard(ENOSYS);
 }
