@@ -400,9 +400,11 @@ int exitfd_get_pidfd(struct exitfd *x, pid_t pid);
  * -EINVAL   events is NULL, or max is below 1
  * -EINTR    a signal handler ran while the call was blocked. Call it again.
  *           Never with timeout_ms 0.
- * -EPIPE    other code replaced the SIGCHLD handler of this self-pipe exitfd.
- *           This is returned once. Outside Linux, call exitfd_wait from a
- *           timer too, because the fd may no longer become readable.
+ * -EPIPE    other code replaced the SIGCHLD handler that this self-pipe exitfd
+ *           needs for its watches. This is returned once. It is returned again
+ *           only if a call finds the handler put back in between. Outside
+ *           Linux, call exitfd_wait from a timer too, because the fd may no
+ *           longer become readable.
  * -ENOTSUP  a seccomp filter installed after exitfd_open blocks a system call
  *           that this thread needs. No event is lost. A thread without the
  *           filter can still take it.

@@ -128,8 +128,10 @@ static bool arrives(struct exitfd *x)
 
 bool xfd_subscription_check(struct exitfd *x)
 {
-    bool lost = xfd_subscription_is_needed(x) && !arrives(x);
+    bool needed = xfd_subscription_is_needed(x), lost = needed && !arrives(x);
 
+    if (needed && !lost)
+        x->subscription.epipe_reported = false;
     if (lost != x->subscription.signal_lost)
         set_lost(x, lost);
     sync_recheck(x);

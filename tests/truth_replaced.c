@@ -88,6 +88,34 @@ TEST(replaced, an_event_that_is_due_comes_before_EPIPE)
     exitfd_close(x);
 }
 
+TEST(replaced, once_more_after_it_was_put_back)
+{
+    struct exitfd *x = open_for_truth();
+    struct gate gate = open_gate();
+    pid_t pid = start_child(&gate, 45);
+    CHECK_EQ(exitfd_add(x, pid, 0, x), 0);
+    struct sigaction found;
+    sigaction(SIGCHLD, NULL, &found);
+    for (int round = 0; round < 3; round++) {
+        set_sigchld(host_handler, SA_RESTART);
+        expect_epipe_once(x);
+        sigaction(SIGCHLD, &found, NULL);
+        expect_no_event(x);
+    }
+    /* Put back for a moment in which no call has come. */
+    set_sigchld(host_handler, SA_RESTART);
+    expect_epipe_once(x);
+    sigaction(SIGCHLD, &found, NULL);
+    set_sigchld(host_handler, SA_RESTART);
+    expect_no_event(x);
+    sigaction(SIGCHLD, &found, NULL);
+    let_through(&gate, 1);
+    struct exitfd_event event = wait_event(x);
+    expect_exited(&event, pid, 45, x);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
 /* No signal says whose turn it is. */
 TEST(replaced, one_call_finds_the_child_that_exited_among_many)
 {
