@@ -259,8 +259,9 @@ const char *exitfd_get_backend(const struct exitfd *x);
  * exitfd_start, exitfd_spawn or exitfd_fork.
  *
  * Returns 0. If no pidfd can be had, a child is tracked by SIGCHLD instead.
- * That is impossible with EXITFD_NO_SIGNALS, and for a process that is not a
- * child. Only then are the errnos with a star returned.
+ * That is impossible with EXITFD_NO_SIGNALS, for a process that is not a child,
+ * and for a child that clone(2) gave another exit signal, or none. Only then
+ * are the errnos with a star returned.
  *
  * -EINVAL   pid is 0 or below -1, unknown flag bits, or flags with pid -1
  * -EEXIST   this exitfd already watches pid

@@ -3,6 +3,9 @@
  * A child is an orphan if no exitfd of this process watches it. While no child is being started that is certain at once: the
  * zombie at the front is asked about, and all children where that one is watched, or may be no child of ours.
  *
+ * A wait also finds what this process traces, such as a thread, or the child of another process. Its status is its tracer's.
+ * No orphan sends another signal than SIGCHLD, so one call more tells it from these. No zombie is traced anew.
+ *
  * A child that is being started is in no table for a moment. So while there are such, a zombie that nothing watches is only a
  * candidate. It is an orphan if nothing watches it either once all starts have ended that had begun when it was
  * seen: a later start cannot have its pid. A pidfd keeps that true if other code reaps it meanwhile.
@@ -101,18 +104,6 @@ static int reap(struct exitfd *x, pid_t pid, bool is_zombie, struct exitfd_event
     return found;
 }
 
-/*
- * A wait also finds what this process traces: a thread, or the child of another. Its status is for who traces it. By one
- * call more, a child that signals SIGCHLD is known from these, but no other child is. No zombie is traced anew.
- */
-static bool may_be_no_child(pid_t pid)
-{
-    const int options = WEXITED | WNOWAIT | xfd_platform_other_exit_signal;
-    struct wait_result ignored;
-
-    return xfd_platform_other_exit_signal && xfd_status_wait(P_PID, (id_t)pid, options, &ignored) == 1;
-}
-
 /* How many events, or a negative errno: there is no list of the children. */
 static int look_behind(struct exitfd *x, struct exitfd_event *events, int max)
 {
@@ -139,7 +130,7 @@ static int look(struct exitfd *x, struct exitfd_event *events, int max)
     while (count < max && (found = xfd_status_wait(P_ALL, 0, options, &result)) == 1) {
         pid_t pid = result.info.si_pid;
         bool passed_over = !xfd_status_is_exit(&result) || xfd_registry_is_watched(x, pid);
-        int behind = passed_over || may_be_no_child(pid) ? look_behind(x, events + count, max - count) : -ENOTSUP;
+        int behind = passed_over || xfd_status_is_special(pid) ? look_behind(x, events + count, max - count) : -ENOTSUP;
         if (passed_over || behind != -ENOTSUP) /* else there is no way to know, and it counts as a child */
             return behind > 0 ? count + behind : count;
         found = reap(x, pid, true, &events[count]);

@@ -102,6 +102,14 @@ int xfd_status_why_no_child(pid_t pid)
     return kill(pid, 0) < 0 && errno == ESRCH ? -ESRCH : -ECHILD;
 }
 
+bool xfd_status_is_special(pid_t pid)
+{
+    const int options = WEXITED | WNOWAIT | xfd_platform_other_exit_signal;
+    struct wait_result ignored;
+
+    return xfd_platform_other_exit_signal && xfd_status_wait(P_PID, (id_t)pid, options, &ignored) >= 0;
+}
+
 int xfd_status_is_child(pid_t pid)
 {
     struct wait_result ignored;

@@ -49,6 +49,9 @@ bool xfd_status_is_exit(const struct wait_result *result);
 /* -ECHILD if the process exists, -ESRCH if not: why a wait for it by pid gave ECHILD. */
 int xfd_status_why_no_child(pid_t pid);
 
+/* Whether the pid is of a child that clone(2) gave another exit signal than SIGCHLD, or is traced by this process. */
+bool xfd_status_is_special(pid_t pid);
+
 /* Whether the pid is a child of ours, dead or alive: 1, 0, -ECHILD, -ESRCH or -EPERM, 1 if it is already dead. */
 int xfd_status_is_child(pid_t pid);
 

@@ -80,6 +80,14 @@ static int look_at(const struct watch *w)
     return is_pid_reused(w) ? -ESRCH : xfd_status_is_child(w->pid);
 }
 
+/* No SIGCHLD comes of it. Where a pidfd would have done, the errno is why there is none. */
+static int why_not_tracked(const struct watch *w, int why)
+{
+    if (w->flags & EXITFD_OBSERVE)
+        return why ? why : -ENOTSUP;
+    return why && xfd_status_is_special(w->pid) ? why : -ECHILD;
+}
+
 int xfd_tracking_add(struct exitfd *x, struct watch *w, int why, bool started_by_us)
 {
     if (!started_by_us && xfd_platform_is_thread(w->pid))
@@ -96,7 +104,7 @@ int xfd_tracking_add(struct exitfd *x, struct watch *w, int why, bool started_by
     if (state < 0 && !started_by_us) {
         xfd_tracking_remove(x, w);
         xfd_subscription_sync(x);
-        return state == -ECHILD && w->flags & EXITFD_OBSERVE ? (why ? why : -ENOTSUP) : state;
+        return state == -ECHILD ? why_not_tracked(w, why) : state;
     }
     if (state < 0)
         xfd_tracking_scan_all(&x->tracking);

@@ -278,6 +278,28 @@ TEST(pidfds, of_a_child_with_another_exit_signal)
     a_child_with_the_exit_signal(SIGUSR1);
 }
 
+/* SIGCHLD tells nothing of it, so it cannot be watched without a pidfd. It is a child all the same. */
+TEST(pidfds, of_a_child_without_an_exit_signal_and_no_fd_left)
+{
+    if (!backend_is("pidfd") && !backend_is("io_uring"))
+        SKIP("a SIGCHLD back end: this child sends none");
+    struct exitfd *x = open_exitfd();
+    struct gate gate = open_gate();
+    pid_t pid = start_child_signalling(0, &gate, 6);
+    struct rlimit before = forbid_new_fds();
+    int owned = exitfd_add(x, pid, 0, x), observed = exitfd_add(x, pid, EXITFD_OBSERVE, x);
+    allow_new_fds(&before);
+    CHECK_EQ(owned, -EMFILE);
+    CHECK_EQ(observed, -EMFILE);
+    CHECK_EQ(exitfd_add(x, pid, 0, x), 0);
+    let_through(&gate, 1);
+    struct exitfd_event event = wait_event(x);
+    expect_exited(&event, pid, 6, x);
+    expect_quiet(x);
+    close_gate(&gate);
+    exitfd_close(x);
+}
+
 TEST(pidfds, of_a_thread)
 {
     struct exitfd *x = open_exitfd();
