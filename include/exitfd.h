@@ -293,7 +293,8 @@ int exitfd_add(struct exitfd *x, pid_t pid, unsigned flags, void *data);
  *
  * If the process was reaped and the kernel has recorded its status (Linux
  * 6.15), its one event is due at once, with origin EXITFD_RECORDED and pid 0.
- * No function can name such a watch.
+ * No function can name such a watch. It is a watch of its own, also if this
+ * exitfd has another one of that process, whose event is still to come.
  *
  * Returns 0.
  *

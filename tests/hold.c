@@ -261,3 +261,32 @@ TEST(hold, a_pidfd_of_a_reaped_process_gives_its_recorded_status)
     for (int i = 0; i < 3; i++)
         close(pidfds[i]);
 }
+
+/* Its first watch has the pid, its second one cannot have it: each gives the event that it was added for. */
+TEST(hold, a_pidfd_of_a_reaped_process_that_is_still_watched)
+{
+    if (!have_pidfd())
+        SKIP("no pidfds");
+    int first, second;
+    struct exitfd *x = open_exitfd();
+    pid_t pid = start_child_exit(24);
+    CHECK_EQ(exitfd_add(x, pid, 0, &first), 0);
+    int pidfd = open_pidfd(pid);
+    bool recorded = have_exit_record() && !build_is_posix();
+    CHECK_EQ(exitfd_add_pidfd(x, pidfd, 0, &second), build_is_posix() ? -ENOTSUP : -EEXIST);
+    reap(pid);
+    CHECK_EQ(exitfd_add_pidfd(x, pidfd, 0, &second), recorded ? 0 : build_is_posix() ? -ENOTSUP : -ESRCH);
+    int firsts = 0, seconds = 0;
+    for (int i = 0; i < 1 + recorded; i++) {
+        struct exitfd_event event = wait_event(x);
+        CHECK_EQ(event.pid, event.data == &first ? pid : 0);
+        CHECK(event.origin == EXITFD_UNKNOWN || (event.origin == EXITFD_RECORDED && event.status == 24));
+        firsts += event.data == &first;
+        seconds += event.data == &second;
+    }
+    CHECK_EQ(firsts, 1);
+    CHECK_EQ(seconds, recorded ? 1 : 0);
+    expect_quiet_soon(x);
+    close(pidfd);
+    exitfd_close(x);
+}
