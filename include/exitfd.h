@@ -109,7 +109,9 @@ enum exitfd_origin {
  *
  * pid           The process.
  * code          CLD_EXITED, CLD_KILLED, CLD_DUMPED, CLD_STOPPED or
- *               CLD_CONTINUED. 0 if the origin is EXITFD_UNKNOWN.
+ *               CLD_CONTINUED. 0 if the origin is EXITFD_UNKNOWN. A strict
+ *               standard such as -std=c11 hides these names. To see them,
+ *               define _POSIX_C_SOURCE as 200809L before the first #include.
  * status        The exit status for CLD_EXITED, else the signal number. 0 if
  *               the origin is EXITFD_UNKNOWN.
  * origin        One of enum exitfd_origin.
