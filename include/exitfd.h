@@ -403,7 +403,8 @@ int exitfd_get_pidfd(struct exitfd *x, pid_t pid);
  *
  * -EINVAL   events is NULL, or max is below 1
  * -EINTR    a signal handler ran while the call was blocked. Call it again.
- *           Never with timeout_ms 0.
+ *           Never with timeout_ms 0. A signal just before the call does not
+ *           interrupt it. exitfd_wait(3) says how to stop on SIGTERM.
  * -EPIPE    other code replaced the SIGCHLD handler that this self-pipe exitfd
  *           needs for its watches. This is returned once. It is returned again
  *           only if a call finds the handler put back in between. Outside

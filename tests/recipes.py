@@ -18,7 +18,7 @@ def text_of(*path):
 
 class Recipes(unittest.TestCase):
     # What the page is there for.
-    TASKS = ["deadline", "all that it started", "output of 50", "Workers", "systemd", "PID 1"]
+    TASKS = ["deadline", "SIGTERM", "all that it started", "output of 50", "Workers", "systemd", "PID 1"]
 
     def setUp(self):
         _, *self.recipes = re.split(r"(?m)^## ", text_of("docs", "recipes.md"))

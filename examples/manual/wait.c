@@ -34,7 +34,7 @@ int main(void)
     while (left > 0) {
         int n = exitfd_wait(x, events, 16, -1);
         if (n == -EINTR || n == -EPIPE)
-            continue; /* look at what your own handlers have set, then go on */
+            continue; /* a handler ran; to stop on SIGTERM, see CAVEATS */
         if (n < 0) {
             fprintf(stderr, "exitfd_wait: %s\n", strerror(-n));
             return 1;
