@@ -357,7 +357,9 @@ int exitfd_discard(struct exitfd *x, pid_t pid);
  * -EINVAL   pid is 0 or -1, or there is no such signal
  * -ENOENT   this exitfd does not watch pid, or its exit was returned already
  *           and it is not held
- * -ESRCH    other code has reaped the process
+ * -ESRCH    other code has reaped the process. Or pid is negative, and there is
+ *           no such process group. The child does not lead one unless it was
+ *           started so, for example with EXITFD_NEW_GROUP.
  * -EPERM    this process may not signal that one, or seccomp blocks the call
  * -EACCES   seccomp blocks the call with this errno
  * -ENOSYS   likewise
