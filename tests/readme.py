@@ -69,6 +69,39 @@ class Readme(unittest.TestCase):
         self.assertGreaterEqual(sum(loops), 4)
         self.assertGreaterEqual(sum(larger), 6)
 
+    def build(self, folder, command):
+        """By a line of docs/recipes.md. Returns 0 if it is of C++, which meson builds, or if this machine lacks a library."""
+        packages = re.search(r"\$\(pkg-config --cflags --libs exitfd([^)]*)\)", command)[1].split()
+        found = subprocess.run(["pkg-config", "--cflags", "--libs", *packages], capture_output=True, text=True, check=False) \
+            if packages else None
+        compiler, *words = re.sub(r"\$\([^)]*\)", LIBRARY, command).split()
+        if compiler == "c++" or found and found.returncode != 0:
+            return 0
+        words += found.stdout.split() if found else []
+        with tempfile.TemporaryDirectory() as output:
+            words[words.index("-o") + 1] = os.path.join(output, "program")
+            build = subprocess.run([*COMPILER, "-Wall", "-Wextra", "-Werror", "-I", os.path.join(ROOT, "include"), *words],
+                                   cwd=folder, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+        if re.search(r"fatal error: '?(?!exitfd)[\w./-]+'?(: No such file| file not found)", build.stderr):
+            return 0
+        self.assertEqual((build.returncode, build.stderr), (0, ""), command)
+        return 1
+
+    def test_each_example_is_built_by_its_line_in_the_recipes(self):
+        with open(os.path.join(ROOT, "docs", "recipes.md"), encoding="utf-8") as file:
+            commands = re.findall(r"^    (c(?:c|\+\+) .*)$", file.read(), re.MULTILINE)
+        folders = [os.path.join(ROOT, "examples", name) for name in ("", "loops", "manual")]
+        found, built = {}, 0
+        for command in commands:
+            sources = re.findall(r"\S+\.c(?:pp)?\b", command)
+            folder = next((folder for folder in folders if set(sources) <= set(os.listdir(folder))), None)
+            self.assertTrue(folder, command)
+            found.setdefault(folder, set()).update(sources)
+            built += self.build(folder, command)
+        for folder in folders:
+            self.assertEqual(found[folder], {name for name in os.listdir(folder) if name.endswith((".c", ".cpp"))}, folder)
+        self.assertGreaterEqual(built, 15)
+
 
 if __name__ == "__main__":
     if len(sys.argv) < 3:
