@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 /*
- * exitfd/exitfd.hpp: exitfd for C++17, header only.
+ * exitfd/exitfd.hpp: exitfd for C++17, header only, namespace exitfdpp.
  *
  *     exitfdpp::owner exits;
  *     if (std::error_code error = exits.open())
  *         return error;
- *     exits.start(exitfdpp::command("sh", "-c", "exit 7").chdir("/tmp"));
+ *     exitfdpp::command job("sh", "-c", "exit 7");
+ *     if (std::error_code error = exits.start(job.chdir("/tmp")))
+ *         return error;
  *     ... when exits.fd() is readable:
  *     for (const exitfd_event &event : exits.events())
  *         ...
@@ -22,6 +24,10 @@
  */
 #ifndef EXITFD_EXITFD_HPP
 #define EXITFD_EXITFD_HPP
+
+#if __cplusplus < 201703L
+#error "exitfd/exitfd.hpp needs C++17, for example -std=c++17"
+#endif
 
 #include <exitfd.h>
 
@@ -347,11 +353,11 @@ class owner
         return exitfd_get_backend(x);
     }
 
-    std::error_code add(pid_t pid, unsigned flags = 0, void *data = nullptr) noexcept
+    [[nodiscard]] std::error_code add(pid_t pid, unsigned flags = 0, void *data = nullptr) noexcept
     {
         return to_error(exitfd_add(x, pid, flags, data));
     }
-    std::error_code add_pidfd(int pidfd, unsigned flags = 0, void *data = nullptr) noexcept
+    [[nodiscard]] std::error_code add_pidfd(int pidfd, unsigned flags = 0, void *data = nullptr) noexcept
     {
         return to_error(exitfd_add_pidfd(x, pidfd, flags, data));
     }
@@ -382,19 +388,20 @@ class owner
     }
 
     // pid is written on success, and may be null.
-    std::error_code start(const command &what, unsigned flags = 0, void *data = nullptr, pid_t *pid = nullptr)
+    [[nodiscard]] std::error_code start(const command &what, unsigned flags = 0, void *data = nullptr,
+                                        pid_t *pid = nullptr)
     {
         return to_error(what.start(x, pid, flags, data));
     }
-    std::error_code start(const exitfd_command &what, unsigned flags = 0, void *data = nullptr,
-                          pid_t *pid = nullptr) noexcept
+    [[nodiscard]] std::error_code start(const exitfd_command &what, unsigned flags = 0, void *data = nullptr,
+                                        pid_t *pid = nullptr) noexcept
     {
         return to_error(exitfd_start(x, pid, &what, flags, data));
     }
-    std::error_code spawn(const char *file, char *const argv[], char *const envp[], unsigned flags = 0,
-                          void *data = nullptr, pid_t *pid = nullptr,
-                          const posix_spawn_file_actions_t *actions = nullptr,
-                          const posix_spawnattr_t *attributes = nullptr) noexcept
+    [[nodiscard]] std::error_code spawn(const char *file, char *const argv[], char *const envp[], unsigned flags = 0,
+                                        void *data = nullptr, pid_t *pid = nullptr,
+                                        const posix_spawn_file_actions_t *actions = nullptr,
+                                        const posix_spawnattr_t *attributes = nullptr) noexcept
     {
         return to_error(exitfd_spawn(x, pid, file, actions, attributes, argv, envp, flags, data));
     }
