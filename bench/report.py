@@ -35,10 +35,11 @@ The hand-written loop does less. This is what exitfd does besides.
   it.
 * The reap asks for the rusage of the child. The pid is entered into a table,
   where `exitfd_remove` and `exitfd_kill` find it. A lock is taken. This takes
-  some 1,200 instructions. The pages that it writes to are not shared with
+  some 1,400 instructions. The pages that it writes to are not shared with
   forked children, so that a loop that forks pays no page fault for them.
 * An io_uring needs a pidfd for each child too, and `pidfd_open` is most of an
-  add. A waitid request needs none, and costs a fifth to add. But then each exit
+  add. A waitid request needs none, and its add costs a fifth of that of a
+  pidfd. But then each exit
   among 10,000 costs five times as much ([uring.md](uring.md)).
 * The SIGCHLD back ends ask the kernel for any child that has exited. The kernel
   looks through all children for that.
@@ -139,6 +140,14 @@ def table_over_sizes(results, question, figure, base, unit="microseconds"):
     names = [n for n in results.implementations if any(n in results.rows(question, s) for s in sizes)]
     rows = [[name] + [cell(results, (question, s, name, figure), base) for s in sizes] for name in names]
     yield from table([unit] + [f"N = {s:,}" for s in sizes], rows)
+
+
+def table_of_ratios(results, question, figure, base, title):
+    sizes = results.sizes[question]
+    ratios = [[name] + [results.ratio(question, size, name, figure, base) for size in sizes] for name in results.implementations]
+    yield from table([title] + [f"N = {s:,}" for s in sizes],
+                     [[name] + [f"{r:.2f}" if r is not None else "-" for r in of_sizes]
+                      for name, *of_sizes in ratios if any(r is not None for r in of_sizes)])
 
 
 def section_of_forks(results):
@@ -334,6 +343,8 @@ def page(results):
         "Here the loop itself calls `fork` for each. That leaves its memory copy-on-write. "
         "Every page that it then writes to costs a page fault.")
     yield from table_over_sizes(results, "cycle", "forked_cpu_us", LIMIT)
+    yield from prose("This is the same CPU time as a ratio to the bare calls.")
+    yield from table_of_ratios(results, "cycle", "forked_cpu_us", BARE, "cycle with fork, against the bare calls")
     yield from table_over_sizes(results, "cycle", "forked_faults", None, "page faults")
     yield "## Add\n\nCPU time to start watching one of N children that are there already.\n"
     yield from table_over_sizes(results, "add", "cpu_us", LIMIT)
@@ -368,7 +379,8 @@ def page(results):
     yield from prose(
         "The last column has the same figure for the hand-written loop, which does nothing "
         "but its four system calls. For the SIGCHLD back ends it has that of a blocking "
-        "`waitpid(-1)`. If that misses a goal too, the cost is in the kernel.")
+        "`waitpid(-1)`. For a peer against `exitfd pidfd in a loop` it has that of the "
+        "bare calls. If that misses a goal too, the cost is in the kernel.")
     yield from table_of_marks(results)
     yield from prose(WHY_MISSED.strip())
     if results.voids:

@@ -24,7 +24,7 @@
  *     ... a completion with user_data ONE_CHILD:
  *     n = exitfd_uring_take_child(cqe, pid, 0, data, &event);
  *
- * The second way costs a quarter of a pidfd to set up. But the status is lost
+ * The second way costs a fifth of a pidfd to set up. But the status is lost
  * if other code reaps the child. And the kernel walks all such requests of the
  * process at each exit. So use it for tens of children, not for thousands.
  * docs/uring.md in the source has the figures. It needs wait4(2), which a
