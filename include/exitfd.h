@@ -266,7 +266,8 @@ const char *exitfd_get_backend(const struct exitfd *x);
  * and for a child that clone(2) gave another exit signal, or none. Only then
  * are the errnos with a star returned.
  *
- * -EINVAL   pid is 0 or below -1, unknown flag bits, or flags with pid -1
+ * -EINVAL   pid is 0 or below -1, unknown flag bits, EXITFD_AUTOKILL, or
+ *           EXITFD_OBSERVE together with EXITFD_HOLD, or flags with pid -1
  * -EEXIST   this exitfd already watches pid
  * -ESRCH    no process has this pid, or it is a thread id
  * -ECHILD   the process is not a child, and EXITFD_OBSERVE was not given
@@ -497,10 +498,11 @@ struct exitfd_command {
  * Returns 0. If an action or the exec fails, that is the returned errno, and
  * there is no child and no event.
  *
- * -EINVAL   x, command, file, argv or a path of an action is NULL. Or there
- *           are unknown bits, an unknown action, a size that is too small, or
- *           a field that this version does not know. Or EXITFD_AUTOKILL is
- *           together with EXITFD_HOLD.
+ * -EINVAL   x, command, file, argv or a path of an action is NULL, or actions
+ *           is and action_count is not 0. Or there are unknown bits, an unknown
+ *           action, no such death_signal, a size that is too small, or a field
+ *           that this version does not know. Or EXITFD_HOLD is together with
+ *           EXITFD_AUTOKILL or EXITFD_OBSERVE.
  * -ENOTSUP  EXITFD_NO_SIGNALS forbids EXITFD_STOPPED and EXITFD_CONTINUED. Or
  *           this system has no death_signal, or no EXITFD_AUTOKILL.
  * -EPERM    EXITFD_AUTOKILL, without no_new_privs and without CAP_SYS_ADMIN
@@ -511,9 +513,10 @@ struct exitfd_command {
  * -ENOMEM   there is no memory
  * -E2BIG    the arguments and the environment are too long
  * -ENOEXEC  the file is not a program, or a script without "#!"
- * -ENOENT   there is no such file
- * -EACCES   the file may not be executed
- * and any other errno of an action or execve(2).
+ * -ENOENT   there is no such file, or an action names a path that is not there
+ * -EACCES   the file may not be executed, or an action may not use its path
+ * and any other errno of an action or execve(2). The errno does not tell which
+ * of them failed.
  */
 /* clang-format off */
 int exitfd_start(struct exitfd *x, pid_t *pid,
@@ -539,12 +542,16 @@ int exitfd_start(struct exitfd *x, pid_t *pid,
  * Returns 0. If the file cannot be executed, that is the returned errno, and
  * there is no child and no event.
  *
- * -EINVAL   file or argv is NULL, or unknown flag bits
- * -ENOENT   there is no such file
- * -EACCES   the file may not be executed
+ * -EINVAL   file or argv is NULL, unknown flag bits, EXITFD_AUTOKILL, or
+ *           EXITFD_OBSERVE together with EXITFD_HOLD
+ * -ENOENT   there is no such file, or an action names a path that is not there
+ * -EACCES   the file may not be executed, or an action may not use its path
  * -ENOTSUP  EXITFD_NO_SIGNALS forbids EXITFD_STOPPED and EXITFD_CONTINUED
- * -ENOMEM, -EMFILE, -EAGAIN
- * and any other errno of posix_spawnp(3).
+ * -EMFILE   EXITFD_NO_SIGNALS, no actions, and this process has no fd left for
+ *           the pidfd
+ * -ENFILE   likewise, for the system
+ * -ENOMEM, -EAGAIN
+ * and any other errno of posix_spawnp(3) or of an action.
  */
 int exitfd_spawn(struct exitfd *x, pid_t *pid, const char *file,
                  const posix_spawn_file_actions_t *actions,
@@ -562,7 +569,8 @@ int exitfd_spawn(struct exitfd *x, pid_t *pid, const char *file,
  *
  * Returns the pid in the parent, and 0 in the child.
  *
- * -EINVAL   unknown flag bits
+ * -EINVAL   unknown flag bits, EXITFD_AUTOKILL, or EXITFD_OBSERVE together with
+ *           EXITFD_HOLD
  * -ENOTSUP  EXITFD_NO_SIGNALS forbids EXITFD_STOPPED and EXITFD_CONTINUED
  * -ENOMEM   there is no memory
  * -EAGAIN   the limit of processes is reached
