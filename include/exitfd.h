@@ -491,8 +491,9 @@ struct exitfd_command {
  * ignored. On signalfd and self-pipe children have no pidfd.
  *
  * The calling thread waits, with all signals blocked, until the program runs.
- * pid may be NULL. file is sought as by posix_spawnp(3). A script needs a line
- * with "#!". If fields that this version does not know are 0, it takes the
+ * pid may be NULL. file is sought as by posix_spawnp(3). A relative one counts
+ * from the working directory after EXITFD_CHDIR. A script needs a line with
+ * "#!". If fields that this version does not know are 0, it takes the
  * command of a later version.
  *
  * Returns 0. If an action or the exec fails, that is the returned errno, and
