@@ -118,6 +118,8 @@ enum exitfd_origin {
  * data          What the caller gave with the watch. exitfd only hands it on.
  * rusage        The resources of the process and of the children it waited
  *               for. Zero unless the origin is EXITFD_REAPED or EXITFD_PEEKED.
+ *               Outside Linux, and in a build with -Dbackends=posix, it is
+ *               zero for EXITFD_PEEKED as well.
  * crash_signal  If SIGKILL ended the process while it dumped core, the signal
  *               of that dump. Else 0, also if the origin is EXITFD_UNKNOWN.
  *               Linux 6.19, with a pidfd, and a core_pattern that is a socket
