@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * epoll-jobs.c          the daemon: its jobs, its exitfd, its socket
- * epoll-jobs-client.c   the socket, who may connect, what a client says and is told
+ * epoll-jobs-client.c   the socket, who may connect, what a client says and gets
  * epoll-jobs-loop.c     an epoll loop, as short as one can be
  */
 #ifndef EPOLL_JOBS_H

@@ -62,7 +62,7 @@ struct supervisor {
     bool stopping;
     long long kill_at_ms; /* -1: done */
     int caught_signals;
-    int notify_socket; /* -1: nobody asked */
+    int notify_socket; /* -1: systemd has given none */
 };
 
 /* The protocol of sd_notify(3). '@' stands for the 0 byte of a socket that has no file. */

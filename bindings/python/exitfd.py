@@ -382,7 +382,7 @@ class ExitFd:
     #   _closing afterwards. The last one out frees (_finish).
     # * A batch is in _batches from before the call of the library until the line
     #   that hands it to the caller. In _batches but not in _running: its call was
-    #   ended by an exception, and its events are for anybody (_adopt).
+    #   ended by an exception, and its events are for any call (_adopt).
     # * Which token a pid has changes under _order only. So of an add and a remove
     #   of the same pid, in two threads, the tables follow the library's order. It
     #   is an RLock, for a handler in the same thread, and "with" takes and gives
@@ -437,8 +437,8 @@ class ExitFd:
         raise TypeError(f"cannot copy or pickle {type(self).__name__!r} object")
 
     def close(self) -> None:
-        """Stop all watches. Children still watched are the caller's again,
-        un-reaped. In another thread a call that blocks raises ValueError, and the
+        """Stop all watches. Children still watched are not reaped, and the
+        caller has to wait for them. In another thread a call that blocks raises ValueError, and the
         last one out frees the exitfd. Events that were taken before can still be
         had by wait(timeout=0). A second close does nothing."""
         key = object()
@@ -496,9 +496,9 @@ class ExitFd:
 
     def fileno(self) -> int:
         """The fd to poll for input: select, epoll and loop.add_reader take the
-        object itself. It is readable while wait(timeout=0) would return an event,
-        or has a moment's work to do to find that it would not. It is owned by the
-        object: do not read or close it. OSError in a forked child."""
+        object itself. It is readable while wait(timeout=0) would return an event.
+        Once in a while it is readable without one. The object owns it. Do not read
+        or close it. OSError in a forked child."""
         fd = self._ask(_library.exitfd_get_fd)
         return self._set.fileno() if self._set else fd
 
@@ -530,7 +530,7 @@ class ExitFd:
         kept if there is a watch, and only then. Returns what the library did."""
         with self._in_order():
             token = next(self._new_token)  # in free-threaded Python 3.13 that alone is not safe
-        if pid.value == 0:  # of a child that nobody else knows, and a start may take long
+        if pid.value == 0:  # of a child that no other code knows, and a start may take long
             return self._watch_as(token, pid, data, function, *arguments)
         with self._in_order():
             return self._watch_as(token, pid, data, function, *arguments)
@@ -589,8 +589,8 @@ class ExitFd:
         return outcome
 
     def remove(self, pid: int) -> None:
-        """Stop watching. The child is the caller's again, un-reaped. No event of
-        it follows, except one that another thread or this object has already."""
+        """Stop watching. The caller has to wait for the child. No event of it
+        follows, except one that another thread or this object has already."""
         self._end(_library.exitfd_remove, pid)
 
     def discard(self, pid: int) -> None:
@@ -807,7 +807,7 @@ class ExitFd:
 # asyncio. One exitfd for each running loop: its child watcher is not touched, and the main thread need not be involved.
 
 _loops: Dict[asyncio.AbstractEventLoop, "_LoopExitFd"] = {}
-_left: List["_LoopExitFd"] = []  # of closed loops, with children that nobody else will reap
+_left: List["_LoopExitFd"] = []  # of closed loops, with children that no other code will reap
 _loops_lock = threading.RLock()  # a signal handler that comes in the middle may use asyncio too
 
 

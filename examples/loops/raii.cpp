@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The sharp edge: a data pointer has to outlive its event, so declare what it points at before the owner. And closing an
-// exitfd does not wait: children still watched are the program's again, un-reaped.
+// The sharp edge: a data pointer has to outlive its event, so declare what it
+// points at before the owner. And closing an exitfd does not wait. Children
+// still watched are not reaped, and the program has to wait for them.
 #include <cerrno>
 #include <exitfd/exitfd.hpp>
 #include <iostream>

@@ -69,7 +69,7 @@ struct next_operation {
         descriptor.async_wait(net::posix::stream_descriptor::wait_read, std::move(self));
     }
 
-    // Only begins. Asio's handlers are not called inside the function that starts them.
+    // Only begins. Asio calls no handler inside the function that starts it.
     template <typename Self> void operator()(Self &self)
     {
         wait(self);

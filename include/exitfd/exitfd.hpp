@@ -13,14 +13,15 @@
  *         ...
  *
  * The calls are those of exitfd.h, under the same names, with the same errnos
- * and flags. A std::error_code has the errno in std::generic_category(), so that
- * error == std::errc::no_such_process compares as one expects. Errors are never
+ * and flags. A std::error_code has the errno in std::generic_category(). So
+ * compare it with std::errc::no_such_process and its like. Errors are never
  * thrown, and -fno-exceptions and -fno-rtti are fine. What is not noexcept
- * allocates, and can fail only for want of memory.
+ * allocates, and fails only if there is no memory.
  *
  * With C++20 a coroutine can await the end of one child, class awaited below.
  *
- * The namespace is not called exitfd, because exitfd.h has a struct of that name.
+ * The namespace is not called exitfd, because exitfd.h has a struct of that
+ * name.
  */
 #ifndef EXITFD_EXITFD_HPP
 #define EXITFD_EXITFD_HPP
@@ -75,11 +76,12 @@ inline bool succeeded(const exitfd_event &event) noexcept
 }
 
 /*
- * The events that are there now, as an input range: for (auto &event : events()).
+ * The events that are there now, as an input range for a loop such as
+ * for (auto &event : events()).
  *
- * Each step takes one event, and that child is reaped by it. What a break leaves
- * is still there for the next range. The end is reached when there is none left,
- * or at an error, which error() then says.
+ * Each step takes one event, and that reaps the child. What a break leaves is
+ * still there for the next range. The range ends when there is no event left,
+ * or at an error, which error() then returns.
  */
 class ready_events
 {
@@ -272,7 +274,7 @@ class command
     {
         std::vector<char *> all;
         for (const std::string &text : strings)
-            all.push_back(const_cast<char *>(text.c_str())); // as C wants it; it is not written to
+            all.push_back(const_cast<char *>(text.c_str())); // C wants it so
         all.push_back(nullptr);
         return all;
     }
@@ -289,9 +291,9 @@ class command
  * Owns an exitfd and closes it. Move only. An empty one answers
  * std::errc::invalid_argument.
  *
- * A close does not wait: children still watched are the program's again,
- * un-reaped. What a data pointer points at must outlive its event, so declare it
- * before the owner.
+ * A close does not wait for children. Those still watched are not reaped, and
+ * the program has to wait for them. What a data pointer points at must outlive
+ * its event, so declare it before the owner.
  */
 class owner
 {
@@ -419,8 +421,8 @@ class owner
         return ready_events(x);
     }
 
-    // Blocks for one event. A negative time has no limit. found is false after the
-    // time, and for an error.
+    // Blocks for one event. A negative time has no limit. found is false after
+    // the time, and at an error.
     std::error_code wait(exitfd_event &event, bool &found,
                          std::chrono::milliseconds time = std::chrono::milliseconds(-1)) noexcept
     {
@@ -487,7 +489,7 @@ class awaited
         {
             return false;
         }
-        // False, which resumes at once, where the child cannot be watched or started.
+        // False, so that it goes on at once, if there is nothing to await.
         bool await_suspend(std::coroutine_handle<> coroutine)
         {
             handle = coroutine;
@@ -521,12 +523,13 @@ class awaited
     {
         return operation(x, pid, flags);
     }
-    // Watched from its birth. started, if given, has the pid while it is awaited.
+    // Watched from its birth. If started is given, it has the pid meanwhile.
     operation start(command what, unsigned flags = 0, pid_t *started = nullptr) const noexcept
     {
         return operation(x, std::move(what), flags, started);
     }
-    // An error of exitfd_wait resumes no coroutine, because the children are still awaited.
+    // An error of exitfd_wait resumes no coroutine. The children are still
+    // awaited.
     std::error_code resume_ready()
     {
         ready_events ready(x);

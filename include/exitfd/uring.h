@@ -51,8 +51,8 @@ extern "C" {
  * Set user_data afterwards. Like EPOLLET, the poll completes at a change. At
  * each completion call exitfd_wait(x, ..., 0) until it returns 0, and then
  * exitfd_uring_keep_polling. The poll is multishot (Linux 5.13), unless x is an
- * io_uring exitfd. Linux 6.16 ends a multishot poll of such a one
- * without a completion.
+ * io_uring exitfd. Linux 6.16 ends a multishot poll of such a one without a
+ * completion.
  *
  * Returns 0, or the error of exitfd_get_fd. Then sqe is untouched.
  */
@@ -81,7 +81,7 @@ static inline int exitfd_uring_prep_poll(struct io_uring_sqe *sqe, const struct 
  * -EAGAIN     no SQE is free. Submit, and call it again with the same cqe.
  * -ECANCELED  the poll was cancelled, and stays so
  * and any other error that the kernel put into cqe->res, such as -EACCES from
- * a ring with restrictions. The kernel refused the poll, and would do it again.
+ * a ring with restrictions. The kernel does not allow this poll.
  */
 static inline int exitfd_uring_keep_polling(struct io_uring *ring, const struct io_uring_cqe *cqe,
                                             const struct exitfd *x)
@@ -123,6 +123,7 @@ static inline void exitfd_uring_prep_child(struct io_uring_sqe *sqe, pid_t pid, 
     sqe->file_index = WEXITED | WNOWAIT | __WALL; /* whatever its exit signal is */
 }
 
+/* Of exitfd_uring_take_child alone. Do not call it. */
 static inline int exitfd_uring_peek(pid_t pid, struct exitfd_event *event)
 {
     siginfo_t info;
@@ -134,7 +135,7 @@ static inline int exitfd_uring_peek(pid_t pid, struct exitfd_event *event)
     while (error < 0 && errno == EINTR);
     if (error < 0)
         return -errno;
-    /* Or a stop of a child that this process traces itself, of which the request tells too. */
+    /* Or a stop of a child that this process traces. The request completes for that too. */
     if (info.si_pid == 0 || (info.si_code != CLD_EXITED && info.si_code != CLD_KILLED && info.si_code != CLD_DUMPED))
         return 0;
     event->origin = EXITFD_PEEKED;
@@ -143,6 +144,7 @@ static inline int exitfd_uring_peek(pid_t pid, struct exitfd_event *event)
     return 1;
 }
 
+/* Of exitfd_uring_take_child alone. Do not call it. */
 static inline int exitfd_uring_reap(pid_t pid, struct exitfd_event *event)
 {
     int status;
