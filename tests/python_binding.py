@@ -339,6 +339,12 @@ class Watching(Leaks):
                 self.x.start(argv, actions=actions)
             self.assertEqual((caught.exception.errno, self.x.count()), (error, 0))
             self.assert_nothing_is_kept()
+        for name, actions in (
+                ("/nonexistent", [(exitfd.DUP2, 1, 2)]), (None, [(exitfd.CHDIR, "/nonexistent")]),
+                (None, [(exitfd.OPEN, 0, "/nonexistent", os.O_RDONLY, 0)])):
+            with self.assertRaises(FileNotFoundError) as caught:
+                self.x.start(["/nonexistent" if name else "true"], actions=actions)
+            self.assertEqual(caught.exception.filename, name)
         for bad in ([(exitfd.DUP2, 1)], [(99, 1)], [()]):
             with self.assertRaises(ValueError):
                 self.x.start(["true"], actions=bad)
@@ -485,6 +491,10 @@ class Asyncio(Leaks):
                                 ("process_group", 5)):
                 with self.assertRaisesRegex(ValueError, name):
                     await create("true", **{name: value})
+            for name in ("colour", "argv"):
+                for public in (exitfd.create_subprocess_exec, exitfd.create_subprocess_shell):
+                    with self.assertRaisesRegex(TypeError, rf"^{public.__name__}\(\) got an unexpected .*'{name}'"):
+                        await public("true", **{name: 1})
             for name, error in (("/nonexistent", FileNotFoundError), ("/etc/passwd", NotADirectoryError)):
                 with self.assertRaises(error) as caught:
                     await create("true", cwd=name)

@@ -38,6 +38,7 @@ import contextlib
 import ctypes
 import errno
 import fcntl
+import inspect
 import io
 import itertools
 import operator
@@ -291,6 +292,11 @@ def _command(file: _Text, argv: Iterable[_Text], env: Optional[Mapping[Any, Any]
     return _Command(size=ctypes.sizeof(_Command), file=_bytes(file), argv=_strings(_arguments(argv)),
                     envp=_strings(_variables(env)), actions=(_Action * len(done))(*done), action_count=len(done),
                     options=_int(options, "options", 0, 2**32 - 1), death_signal=_int(death_signal, "death_signal"))
+
+
+def _uses_paths(command: _Command) -> bool:
+    """Whether an action may be the cause of an errno about a file. The errno alone does not tell."""
+    return any(command.actions[index].type in (OPEN, CHDIR, FCHDIR) for index in range(command.action_count))
 
 
 def _variables(env: Optional[Mapping[Any, Any]]) -> List[bytes]:
@@ -628,13 +634,13 @@ class ExitFd:
             (CLOSE_FROM, fd)
 
         options: NEW_SESSION, NEW_GROUP, KEEP_SIGNALS. A program that cannot be
-        started is an OSError, with its name where the errno is about a file. There
-        is no child then, and no event. If a signal handler raises, the child may
+        started is an OSError. It has the name of the program if the errno is about a
+        file and no action has one. There is no child then, and no event. If a signal handler raises, the child may
         have been started. Then it is watched, and its event is reported."""
         argv = _arguments(argv)
         file = argv[0] if file is None else file
         command, pid = _command(file, argv, env, actions, options, death_signal), _INT()
-        _check(self._start(pid, command, flags, data), os.fsdecode(file))
+        _check(self._start(pid, command, flags, data), None if _uses_paths(command) else os.fsdecode(file))
         return pid.value
 
     def _start(self, pid: ctypes.c_int, command: _Command, flags: int, data: Any) -> int:
@@ -1146,7 +1152,7 @@ _IMPOSSIBLE = {
 }
 
 
-def _refuse(shell: bool, keywords: Dict[str, Any]) -> None:
+def _refuse(function: str, shell: bool, keywords: Dict[str, Any]) -> None:
     """Take away what has no effect, raise for what cannot be."""
     if keywords.pop("shell", shell) is not shell:
         raise ValueError(f"shell must be {shell}")
@@ -1158,6 +1164,10 @@ def _refuse(shell: bool, keywords: Dict[str, Any]) -> None:
     for name, (default, instead) in _IMPOSSIBLE.items():
         if keywords.pop(name, default) != default:
             raise ValueError(f"{name} is not supported: {instead}")
+    known = inspect.signature(_start).parameters
+    for name in keywords:
+        if name not in known or known[name].kind is not inspect.Parameter.KEYWORD_ONLY:
+            raise TypeError(f"{function}() got an unexpected keyword argument {name!r}")
 
 
 def _options(start_new_session: bool, process_group: Optional[int], restore_signals: bool) -> int:
@@ -1208,7 +1218,7 @@ async def create_subprocess_exec(program: _Text, *args: _Text, limit: int = 2**1
     empty signal mask, which subprocess does not, and leaves SIGXFSZ as it is."""
     if not isinstance(program, (str, bytes, os.PathLike)):
         raise TypeError(f"program is one string, and each argument another one, not {type(program).__name__}")
-    _refuse(False, popen_arguments)
+    _refuse("create_subprocess_exec", False, popen_arguments)
     return await _start([program, *args], limit, **popen_arguments)
 
 
@@ -1217,7 +1227,7 @@ async def create_subprocess_shell(cmd: Union[str, bytes], *, limit: int = 2**16,
     Whatever else, as create_subprocess_exec."""
     if not isinstance(cmd, (str, bytes)):
         raise ValueError("cmd must be a string")
-    _refuse(True, popen_arguments)
+    _refuse("create_subprocess_shell", True, popen_arguments)
     return await _start([popen_arguments.get("executable") or "/bin/sh", "-c", cmd], limit, **popen_arguments)
 
 
