@@ -292,6 +292,17 @@ class Wait(ToolTest):
         self.assertEqual(result.returncode, 1)
         self.assertIn("belongs to another process now", result.stderr)
 
+    def test_a_wrong_inode_takes_no_other_target_away(self):
+        if self.inode(self.process("exit 0")) == self.inode(self.process("exit 0")):
+            self.skipTest("pidfds have inodes of their own from Linux 6.9")
+        for order in (1, -1):
+            process = self.process("exit 5")
+            words = [process.pid, f"{process.pid}:{self.inode(process) + 1}"][::order]
+            returncode, output, errors = self.wait_for(*words, ending=[process])
+            self.assertEqual((returncode, len(output.splitlines()), output.split()[0]), (1, 1, str(process.pid)), words)
+            self.assertEqual(errors, f"exitfd wait: {process.pid}: the PID belongs to another process now. "
+                                     "Its pidfd has another inode\n")
+
 
 class WithoutPidfds(ToolTest):
     def test_says_why_it_cannot_wait(self):

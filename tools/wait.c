@@ -127,15 +127,17 @@ static int check_inode(struct exitfd *x, const struct target *target)
 #endif
 }
 
-/* False if it cannot be done here at all. */
+/* False if it cannot be done here at all. A process that was named before goes on being waited for. */
 static bool watch_inode(struct waiting *w, struct target *target)
 {
     int r = check_inode(w->x, target);
     if (r == 0) {
         return true;
     }
-    exitfd_remove(w->x, target->pid);
-    target->watched = false;
+    if (target->watched) {
+        exitfd_remove(w->x, target->pid);
+        target->watched = false;
+    }
     if (r == -ESRCH) {
         note_missing(w, target, "the PID belongs to another process now. Its pidfd has another inode");
         return true;
