@@ -273,6 +273,25 @@ class Wait(ToolTest):
         outcomes = {line["pid"]: line["outcome"] for line in map(json.loads, output.splitlines())}
         self.assertEqual(outcomes, {gone.pid: "missing", process.pid: "exited" if has_record() else "unknown"})
 
+    def test_one_that_cannot_be_watched_does_not_end_the_wait_for_the_others(self):
+        self.forgo_leak_checks()
+        processes = [self.process("exit 0") for _ in range(8)]
+        tool = self.start("wait", *(process.pid for process in processes), 2 ** 31 - 1, text=True,
+                          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (10, 10)))
+        errors = [tool.stderr.readline()]
+        while "no such process" not in errors[-1]:  # the last one is looked for too
+            self.assertIn("cannot wait for it: Too many open files. Raise the limit", errors[-1])
+            errors.append(tool.stderr.readline())
+        unwatched = {int(line.split(":")[1]) for line in errors[:-1]}
+        watched = {process.pid for process in processes} - unwatched
+        self.assertTrue(watched and unwatched, errors)
+        self.assertIsNone(tool.poll())
+        for process in processes:
+            process.stdin.close()
+            process.wait()
+        output, _ = tool.communicate(timeout=PATIENCE)
+        self.assertEqual((tool.returncode, {int(line.split()[0]) for line in output.splitlines()}), (1, watched))
+
     def inode(self, process):
         pidfd = os.pidfd_open(process.pid)
         try:

@@ -58,7 +58,7 @@ struct waiting {
     int ended_count;
     int wanted_count;
     bool json;
-    bool is_missing_one;
+    bool is_unwatched_one;
     bool is_unknown_one;
     bool is_failed_one;
     int last_status;
@@ -100,7 +100,7 @@ static void note_missing(struct waiting *w, struct target *target, const char *w
 {
     complain("%d: %s", (int)target->pid, why);
     print_without_ending(w, target->pid, "missing");
-    w->is_missing_one = true;
+    w->is_unwatched_one = true;
 }
 
 /* 0, -ESRCH for another process, or why they cannot be compared. */
@@ -127,12 +127,12 @@ static int check_inode(struct exitfd *x, const struct target *target)
 #endif
 }
 
-/* False if it cannot be done here at all. A process that was named before goes on being waited for. */
-static bool watch_inode(struct waiting *w, struct target *target)
+/* A process that was named before goes on being waited for. */
+static void watch_inode(struct waiting *w, struct target *target)
 {
     int r = check_inode(w->x, target);
     if (r == 0) {
-        return true;
+        return;
     }
     if (target->watched) {
         exitfd_remove(w->x, target->pid);
@@ -140,52 +140,49 @@ static bool watch_inode(struct waiting *w, struct target *target)
     }
     if (r == -ESRCH) {
         note_missing(w, target, "the PID belongs to another process now. Its pidfd has another inode");
-        return true;
+        return;
     }
+    w->is_unwatched_one = true;
     complain("%d:%" PRIu64 ": cannot compare the inode: %s. That needs Linux 6.9. Give the PID alone", (int)target->pid,
              target->inode, strerror(-r));
-    return false;
 }
 
-static bool watch(struct waiting *w, struct target *target)
+static void note_unwatched(struct waiting *w, const struct target *target, int reason)
+{
+    w->is_unwatched_one = true;
+    if (reason == -ENOTSUP) {
+        complain("%d: cannot wait for it. The %s back end sees only its own children. See 'exitfd doctor'",
+                 (int)target->pid, exitfd_get_backend(w->x));
+    } else {
+        complain("%d: cannot wait for it: %s%s", (int)target->pid, strerror(-reason),
+                 reason == -EMFILE ? ". Raise the limit on open files (ulimit -n)" : "");
+    }
+}
+
+static void watch(struct waiting *w, struct target *target)
 {
     /* Named twice: asked first, for meanwhile it may have been reaped, and then it could not be added. */
     bool is_watched = exitfd_get_pidfd(w->x, target->pid) != -ENOENT;
     int r = is_watched ? -EEXIST : exitfd_add(w->x, target->pid, EXITFD_OBSERVE, target);
-    switch (r) {
-    case 0:
-        target->watched = true;
-        return !target->inode || watch_inode(w, target);
-    case -EEXIST:
-        return !target->inode || watch_inode(w, target);
-    case -ESRCH:
+    target->watched = r == 0;
+    if (r == -ESRCH) {
         note_missing(w, target, "no such process");
-        return true;
-    case -ENOTSUP:
-        complain("%d: cannot wait for it. The %s back end sees only its own children. See 'exitfd doctor'",
-                 (int)target->pid, exitfd_get_backend(w->x));
-        return false;
-    default:
-        complain("%d: cannot wait for it: %s%s", (int)target->pid, strerror(-r),
-                 r == -EMFILE ? ". Raise the limit on open files (ulimit -n)" : "");
-        return false;
+    } else if (r < 0 && r != -EEXIST) {
+        note_unwatched(w, target, r);
+    } else if (target->inode) {
+        watch_inode(w, target);
     }
 }
 
-static bool watch_all(struct waiting *w)
+static void watch_all(struct waiting *w)
 {
     for (int i = 0; i < w->target_count; i++) {
-        if (!watch(w, &w->targets[i])) {
-            return false;
-        }
-    }
-    for (int i = 0; i < w->target_count; i++) {
+        watch(w, &w->targets[i]);
         w->watched_count += w->targets[i].watched;
     }
     if (w->wanted_count > w->watched_count) {
         w->wanted_count = w->watched_count;
     }
-    return true;
 }
 
 static void report(struct waiting *w, const struct exitfd_event *ending)
@@ -261,7 +258,7 @@ static int wait_for_targets(struct waiting *w, int64_t deadline_ns)
             return STATUS_TIMED_OUT;
         }
     }
-    if (w->is_missing_one) {
+    if (w->is_unwatched_one) {
         return STATUS_FAILED;
     }
     if (w->target_count == 1) {
@@ -278,11 +275,11 @@ static int wait_with(struct waiting *w, int64_t timeout_ns)
         return complain_cannot_start(r);
     }
     int64_t deadline_ns = timeout_ns == NEVER ? NEVER : monotonic_ns() + timeout_ns;
-    bool is_watching = watch_all(w);
-    if (is_watching && timeout_ns > 0) {
+    watch_all(w);
+    if (timeout_ns > 0) {
         tell_zombies(w);
     }
-    int status = is_watching ? wait_for_targets(w, deadline_ns) : STATUS_FAILED;
+    int status = wait_for_targets(w, deadline_ns);
     w->x = exitfd_close(w->x);
     return close_stdout(status);
 }
