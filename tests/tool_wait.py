@@ -263,6 +263,28 @@ class Wait(ToolTest):
         self.assertEqual((result.returncode, result.stderr),
                          (124, f"exitfd wait: {process.pid}: time-out: still running\n"))
 
+    def test_without_a_proc_of_its_own_nothing_is_called_a_zombie(self):
+        """In a new pid namespace, and with the /proc that was there before, where the same pid is a zombie."""
+        if os.geteuid() != 0:
+            self.skipTest("only root may choose the next pid")
+        zombie = self.process("exit 0")
+        zombie.stdin.close()
+        os.waitid(os.P_PID, zombie.pid, os.WEXITED | os.WNOWAIT)
+        script = (f"open('/proc/sys/kernel/ns_last_pid', 'w').write('{zombie.pid - 1}')\n"
+                  "import subprocess, sys\n"
+                  f"process = subprocess.Popen(['sleep', '1000'])\nassert process.pid == {zombie.pid}\n"
+                  "result = subprocess.run([sys.argv[1], 'wait', '-t', '0.05', str(process.pid)])\n"
+                  "process.kill()\nsys.exit(result.returncode)")
+        words = ["unshare", "-pf", "--kill-child"]
+        if subprocess.run([*words, "sh", "-c", "echo 1000 > /proc/sys/kernel/ns_last_pid"], capture_output=True,
+                          check=False).returncode:
+            self.skipTest("this process may not make a pid namespace (unshare), or may not choose a pid in it")
+        result = subprocess.run([*words, sys.executable, "-c", script, TOOL], capture_output=True, text=True,
+                                timeout=PATIENCE, check=False, env=self.env)
+        self.assertEqual((result.returncode, result.stderr),
+                         (124, f"exitfd wait: {zombie.pid}: time-out: still running, or a zombie. "
+                               "/proc is missing, or of another pid namespace\n"))
+
     def test_missing_pid_is_1_after_the_others_were_waited_for(self):
         gone = self.process("exit 0")
         gone.stdin.close()

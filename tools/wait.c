@@ -58,6 +58,7 @@ struct waiting {
     int ended_count;
     int wanted_count;
     bool json;
+    bool has_own_proc; /* else nothing tells a zombie, nor its parent */
     bool is_unwatched_one;
     bool is_unknown_one;
     bool is_failed_one;
@@ -211,7 +212,7 @@ static void tell_zombies(const struct waiting *w)
     for (int i = 0; i < w->target_count; i++) {
         const struct target *target = &w->targets[i];
         int parent;
-        if (target->watched && is_zombie(target->pid, &parent)) {
+        if (target->watched && w->has_own_proc && is_zombie(target->pid, &parent)) {
             complain("%d: it has ended, but its parent %d has not waited for it yet. Its status is known only then",
                      (int)target->pid, parent);
         }
@@ -227,11 +228,12 @@ static void report_rest(const struct waiting *w)
         if (!target->watched) {
             continue;
         }
-        if (is_zombie(target->pid, &parent)) {
+        if (w->has_own_proc && is_zombie(target->pid, &parent)) {
             complain("%d: time-out: it has ended, but its parent %d has not waited for it", (int)target->pid, parent);
             print_without_ending(w, target->pid, "zombie");
         } else {
-            complain("%d: time-out: still running", (int)target->pid);
+            complain("%d: time-out: still running%s", (int)target->pid,
+                     w->has_own_proc ? "" : ", or a zombie. /proc is missing, or of another pid namespace");
             print_without_ending(w, target->pid, "running");
         }
     }
@@ -270,6 +272,7 @@ static int wait_for_targets(struct waiting *w, int64_t deadline_ns)
 static int wait_with(struct waiting *w, int64_t timeout_ns)
 {
     raise_fd_limit();
+    w->has_own_proc = has_own_proc();
     int r = exitfd_open(&w->x, 0);
     if (r < 0) {
         return complain_cannot_start(r);
