@@ -227,6 +227,15 @@ class Wait(ToolTest):
                                                      "status": None, "signal": None, "core": False, "origin": None})
         self.assertTrue(is_alive(process.pid))
 
+    def test_what_is_missing_is_printed_at_once(self):
+        gone = self.process("exit 0")
+        gone.stdin.close()
+        gone.wait()
+        tool = self.start("wait", "--json", gone.pid, self.process("exit 0").pid, text=True)
+        self.assertTrue(select.select([tool.stdout], [], [], PATIENCE)[0], "nothing is printed")
+        self.assertEqual(json.loads(tool.stdout.readline())["outcome"], "missing")
+        self.assertIsNone(tool.poll())
+
     def test_time_out_0_only_looks(self):
         process = self.process("exit 0")
         self.assertEqual(self.run_tool("wait", "-t", "0", process.pid).returncode, 124)

@@ -95,6 +95,7 @@ static void print_without_ending(const struct waiting *w, pid_t pid, const char 
     json_integer(stdout, "pid", pid);
     outcome_to_json(stdout, outcome);
     json_end(stdout);
+    fflush(stdout);
 }
 
 static void note_missing(struct waiting *w, struct target *target, const char *why)
