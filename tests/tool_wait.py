@@ -227,6 +227,22 @@ class Wait(ToolTest):
                                                      "status": None, "signal": None, "core": False, "origin": None})
         self.assertTrue(is_alive(process.pid))
 
+    def test_time_out_comes_before_an_output_that_cannot_be_written(self):
+        process = self.process("exit 0")
+        with open("/dev/full", "w", encoding="ascii") as full:
+            tool = self.start("wait", "-t", "0", "--json", process.pid, stdout=full, text=True)
+        self.assertIn("cannot write standard output", tool.communicate(timeout=PATIENCE)[1])
+        self.assertEqual(tool.returncode, 124)
+
+    def test_a_status_of_124_is_no_time_out(self):
+        process = self.process("exit 124")
+        with open("/dev/full", "w", encoding="ascii") as full:
+            tool = self.start("wait", process.pid, stdout=full)
+        until(lambda: watches(tool.pid, process.pid), "the tool has a pidfd")
+        process.stdin.close()
+        process.wait()
+        self.assertEqual(tool.wait(PATIENCE), 1)
+
     def test_what_is_missing_is_printed_at_once(self):
         gone = self.process("exit 0")
         gone.stdin.close()

@@ -62,6 +62,7 @@ struct waiting {
     bool is_unwatched_one;
     bool is_unknown_one;
     bool is_failed_one;
+    bool is_timed_out;
     int last_status;
 };
 
@@ -258,6 +259,7 @@ static int wait_for_targets(struct waiting *w, int64_t deadline_ns)
         }
         if (n == 0 && monotonic_ns() >= deadline_ns) {
             report_rest(w);
+            w->is_timed_out = true;
             return STATUS_TIMED_OUT;
         }
     }
@@ -285,7 +287,8 @@ static int wait_with(struct waiting *w, int64_t timeout_ns)
     }
     int status = wait_for_targets(w, deadline_ns);
     w->x = exitfd_close(w->x);
-    return close_stdout(status);
+    int closed = close_stdout(status);
+    return w->is_timed_out ? status : closed;
 }
 
 static int parse_targets(struct waiting *w, char **words, int count, int64_t wanted)
