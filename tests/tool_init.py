@@ -6,13 +6,14 @@ So is what that manual says of dumb-init."""
 import functools
 import itertools
 import os
+import select
 import shutil
 import signal
 import subprocess
 import sys
 import unittest
 
-from tool_support import PATIENCE, TOOL, ToolTest, children_of, main, process_fields, until
+from tool_support import PATIENCE, TOOL, ToolTest, children_of, main, process_fields, tell, until
 
 CATCHER = [sys.executable, os.path.join(os.path.dirname(os.path.abspath(__file__)), "tool_catcher.py")]
 
@@ -420,6 +421,65 @@ class Own(InitTest):
             output, _ = process.communicate(timeout=PATIENCE)
             self.assertEqual((process.returncode, output), (6, "polite\n"))
             self.assert_nothing_left()
+
+    def leave(self, start, left, *words):
+        """The finished tool, whose command left a shell behind that has printed "ready"."""
+        process = start(*words, "--", "sh", "-c", f"setsid sh -c '{left}' & read x; exit 6", stdin=subprocess.PIPE)
+        self.assertEqual(process.stdout.readline(), "ready\n")
+        output, errors = process.communicate("\n", timeout=PATIENCE)
+        self.assertEqual(process.returncode, 6)
+        self.assert_nothing_left()
+        return output, errors
+
+    def test_what_is_left_is_asked_to_end_with_all_its_descendants(self):
+        # A shell acts on a signal when the program that it waits for has ended.
+        worker = 'trap "echo worker; exit" TERM; echo ready; while :; do sleep 0.05; done'
+        service = f"""trap "echo service" TERM; sh -c "$WORKER"; echo end"""
+        self.env["WORKER"] = worker
+        for start in (self.as_sub_reaper, self.as_pid_1):
+            output, _ = self.leave(start, service, "-K", "1d")
+            self.assertEqual(output, "worker\nservice\nend\n")
+
+    def test_what_a_process_starts_to_end_well_is_not_asked_to_end(self):
+        service = 'trap "sleep 0.3 && echo saved; exit" TERM; echo ready; while :; do sleep 0.05; done'
+        for start in (self.as_sub_reaper, self.as_pid_1):
+            self.assertEqual(self.leave(start, service, "-K", "1d")[0], "saved\n")
+
+    def test_what_is_left_is_killed_with_all_its_descendants(self):
+        self.env["WORKER"] = 'trap "" TERM; echo ready; while :; do sleep 0.05; done'
+        for start in (self.as_sub_reaper, self.as_pid_1):
+            output, _ = self.leave(start, 'trap "" TERM; sh -c "$WORKER"; echo end; sleep 1000', "-K", "0.2")
+            self.assertEqual(output, "")
+
+    def test_pid_1_asks_those_from_outside_as_well(self):
+        if os.geteuid() != 0 or not shutil.which("nsenter"):
+            self.skipTest("this process may not enter a pid namespace (nsenter)")
+        fifo = os.path.join(self.folder(), "fifo")
+        os.mkfifo(fifo)
+        left = f'trap "read y <{fifo}; exit" TERM; echo ready; while :; do sleep 0.05; done'
+        process = self.as_pid_1("-K", "1d", "--", "sh", "-c", f"setsid sh -c '{left}' & read x; exit 6", stdin=subprocess.PIPE)
+        self.assertEqual(process.stdout.readline(), "ready\n")
+        (init,) = children_of(process.pid)
+        guest = self.start("nsenter", "-t", init, "-p", "sh", "-c",
+                           'trap "echo asked; exit" TERM; echo ready; while :; do sleep 0.05; done', tool=False, text=True)
+        self.assertEqual(guest.stdout.readline(), "ready\n")
+        process.stdin.write("\n")
+        process.stdin.close()
+        self.assertTrue(select.select([guest.stdout], [], [], PATIENCE)[0], "it is not asked")
+        self.assertEqual(guest.stdout.readline(), "asked\n")
+        tell(fifo)
+        self.assertEqual(process.wait(PATIENCE), 6)
+
+    def test_what_hangs_below_an_earlier_child_is_left_alone(self):
+        service = "sh -c 'sleep 1000 >&- 2>&- & echo $!; exec >&- 2>&-; wait' & exec \"$0\" \"$@\""
+        process = self.start("sh", "-c", service, *self.program, "-K", "1d", "--", "sh", "-c",
+                             "read x; (setsid sleep 1000 >&- &); exit 6", tool=False, text=True, stdin=subprocess.PIPE)
+        earlier = int(process.stdout.readline())
+        until(lambda: len(children_of(process.pid)) == 2, "the command has been started")
+        process.communicate("\n", timeout=PATIENCE)
+        self.assertEqual(process.returncode, 6)
+        self.assertEqual(len(self.leftovers()), 2)
+        self.assertIn(earlier, self.leftovers())
 
     def test_what_is_left_is_told_of(self):
         left = "setsid sh -c 'echo ready; exec sleep 1000' & read x; exit 6"

@@ -16,6 +16,7 @@
 #include <unistd.h>
 #ifdef __linux__
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #endif
 
 static bool has_children(void)
@@ -24,89 +25,129 @@ static bool has_children(void)
     return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
 }
 
-struct pid_list {
-    pid_t *pids;
-    size_t count;
+/* With its pid its start, in ticks, is one process and no other. */
+struct process {
+    pid_t pid;
+    pid_t parent;
+    uint64_t start;
 };
 
-/* True if it was not in the list before. */
-static bool put_into(struct pid_list *list, pid_t pid)
+struct process_list {
+    struct process *all;
+    size_t count;
+    size_t room;
+};
+
+static void put_into(struct process_list *list, const struct process *process)
+{
+    if (list->count == list->room) {
+        list->room = list->room ? 2 * list->room : 64;
+        list->all = reallocate(list->all, list->room, sizeof *list->all);
+    }
+    list->all[list->count++] = *process;
+}
+
+static bool is_in(const struct process_list *list, const struct process *process)
 {
     for (size_t i = 0; i < list->count; i++) {
-        if (list->pids[i] == pid) {
-            return false;
-        }
-    }
-    list->pids = reallocate(list->pids, list->count + 1, sizeof *list->pids);
-    list->pids[list->count++] = pid;
-    return true;
-}
-
-/* When it started, in ticks: with its pid that is one process and no other. 0 if there is none. */
-static uint64_t start_of(pid_t pid)
-{
-    char path[32], line[1024];
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    FILE *file = fopen(path, "re");
-    if (!file) {
-        return 0;
-    }
-    line[fread(line, 1, sizeof line - 1, file)] = '\0';
-    fclose(file);
-    const char *field = strrchr(line, ')');
-    for (int number = 2; field && number < 22; number++) { /* proc(5): the name is field 2, the start 22 */
-        field = strchr(field + 1, ' ');
-    }
-    return field ? strtoull(field, NULL, 10) : 0;
-}
-
-/* Children that this process had before it was exitfd: a shell that started a service, and then executed us in its place. */
-static struct {
-    pid_t pid;
-    uint64_t start;
-} * earlier;
-static size_t earlier_count;
-
-static bool is_earlier(pid_t pid)
-{
-    for (size_t i = 0; i < earlier_count; i++) {
-        if (earlier[i].pid == pid) {
-            return earlier[i].start == start_of(pid);
+        if (list->all[i].pid == process->pid && list->all[i].start == process->start) {
+            return true;
         }
     }
     return false;
 }
 
-static void note_earlier(pid_t pid, char state, void *context)
+/* False if there is no such process, or if it is hidden. */
+static bool find_process(pid_t pid, struct process *ret)
 {
-    (void)state;
-    (void)context;
-    earlier = reallocate(earlier, earlier_count + 1, sizeof *earlier);
-    earlier[earlier_count].pid = pid;
-    earlier[earlier_count++].start = start_of(pid);
+    char path[32], line[1024], state;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *file = fopen(path, "re");
+    if (!file) {
+        return false;
+    }
+    line[fread(line, 1, sizeof line - 1, file)] = '\0';
+    fclose(file);
+    const char *field = strrchr(line, ')');
+    int parent;
+    if (!field || sscanf(field, ") %c %d", &state, &parent) != 2) {
+        return false;
+    }
+    for (int number = 2; field && number < 22; number++) { /* proc(5): the name is field 2, the start 22 */
+        field = strchr(field + 1, ' ');
+    }
+    *ret = (struct process){ .pid = pid, .parent = parent, .start = field ? strtoull(field, NULL, 10) : 0 };
+    return true;
 }
 
-/* A child cannot be another process under the same pid: only exitfd_wait reaps it, in this thread. */
-static void for_each_child(void (*act)(pid_t pid, char state, void *context), void *context)
+static int compare_pids(const void *a, const void *b)
 {
+    const struct process *one = a, *other = b;
+    return (one->pid > other->pid) - (one->pid < other->pid);
+}
+
+/* All that /proc shows, by pid. The caller frees them. */
+static struct process_list list_processes(void)
+{
+    struct process_list list = { .all = NULL };
     DIR *processes = opendir("/proc");
     struct dirent *entry;
     while (processes && (entry = readdir(processes))) {
-        char state;
-        int parent, pid = isdigit((unsigned char)entry->d_name[0]) ? atoi(entry->d_name) : 0;
-        if (pid > 0 && read_process(pid, &state, &parent) && parent == getpid()) {
-            act(pid, state, context);
+        struct process process;
+        int pid = isdigit((unsigned char)entry->d_name[0]) ? atoi(entry->d_name) : 0;
+        if (pid > 0 && find_process(pid, &process)) {
+            put_into(&list, &process);
         }
     }
     if (processes) {
         closedir(processes);
     }
+    if (list.count) {
+        qsort(list.all, list.count, sizeof *list.all, compare_pids);
+    }
+    return list;
+}
+
+/* Descendants that this process had before it was exitfd: a shell started a service, and then executed us in its place. */
+static struct process_list earlier;
+
+/*
+ * The child of ours that a process descends from, which may be itself. For PID 1 also a process that came from outside
+ * the namespace. NULL if it does not descend from us, or below an earlier child. Between the reading of two processes
+ * one may end and another get its pid. That one is younger than a child of the first, and so it is not its parent.
+ */
+static const struct process *find_root(const struct process_list *list, const struct process *process)
+{
+    for (size_t steps = 0; steps < list->count && !is_in(&earlier, process); steps++) {
+        if (process->parent == getpid() || (process->parent == 0 && getpid() == 1 && process->pid != 1)) {
+            return process;
+        }
+        const struct process sought = { .pid = process->parent };
+        const struct process *parent = bsearch(&sought, list->all, list->count, sizeof sought, compare_pids);
+        if (!parent || parent->start > process->start) {
+            return NULL;
+        }
+        process = parent;
+    }
+    return NULL;
+}
+
+static void note_earlier(void)
+{
+    struct process_list list = list_processes(), found = { .all = NULL };
+    for (size_t i = 0; i < list.count; i++) {
+        if (find_root(&list, &list.all[i])) {
+            put_into(&found, &list.all[i]);
+        }
+    }
+    free(list.all);
+    earlier = found;
 }
 
 int adopt_orphans(void)
 {
     if (has_children() && has_own_proc()) {
-        for_each_child(note_earlier, NULL);
+        note_earlier();
     }
     if (getpid() == 1) {
         return 0;
@@ -118,31 +159,74 @@ int adopt_orphans(void)
 #endif
 }
 
-struct signalling {
-    int signo;
-    struct pid_list *already; /* each of these once, or NULL: all of them again */
-    size_t count;             /* of children, those that have ended and are not reaped yet included */
-};
-
-static void signal_child(pid_t pid, char state, void *context)
+static int open_pidfd(pid_t pid)
 {
-    struct signalling *signalling = context;
-    if (is_earlier(pid)) {
-        return;
+#ifdef __linux__
+    const long nr_pidfd_open = 434; /* the same on every architecture */
+    return (int)syscall(nr_pidfd_open, pid, 0);
+#else
+    (void)pid;
+    return -1;
+#endif
+}
+
+static bool send_by_pidfd(int pidfd, int signo)
+{
+#ifdef __linux__
+    const long nr_pidfd_send_signal = 424;
+    return pidfd >= 0 && syscall(nr_pidfd_send_signal, pidfd, signo, NULL, 0) == 0;
+#else
+    (void)pidfd, (void)signo;
+    return false;
+#endif
+}
+
+/*
+ * A child cannot be another process under the same pid: only exitfd_wait reaps it, in this thread. Any other process may
+ * have ended since it was read. If it is still there once there is a pidfd, the pidfd is of this process.
+ */
+static void signal_process(const struct process *process, int signo, bool has_pidfds)
+{
+    struct process now;
+    int pidfd = process->parent == getpid() || !has_pidfds ? -1 : open_pidfd(process->pid);
+    bool is_there = process->parent == getpid() || (find_process(process->pid, &now) && now.start == process->start);
+    if (is_there && !send_by_pidfd(pidfd, signo)) {
+        kill(process->pid, signo);
     }
-    signalling->count++;
-    if (state != 'Z' && (!signalling->already || put_into(signalling->already, pid))) {
-        kill(pid, signalling->signo);
-        kill(pid, SIGCONT);
+    if (is_there && !send_by_pidfd(pidfd, SIGCONT)) {
+        kill(process->pid, SIGCONT);
+    }
+    if (pidfd >= 0) {
+        close(pidfd);
     }
 }
 
-/* False if there are none. */
-static bool signal_children(int signo, struct pid_list *already)
+/*
+ * Signals all that is left. False if there is no child, one that has ended and is not reaped yet included.
+ * Those in asked are left alone, with all below them: what a process starts to end well must not be asked to end.
+ * New ones are put into it. NULL asks all again.
+ */
+static bool signal_descendants(int signo, struct process_list *asked, bool has_pidfds)
 {
-    struct signalling signalling = { .signo = signo, .already = already };
-    for_each_child(signal_child, &signalling);
-    return signalling.count > 0;
+    struct process_list list = list_processes(), roots = { .all = NULL };
+    bool has_child = false;
+    for (size_t i = 0; i < list.count; i++) {
+        const struct process *process = &list.all[i], *root = find_root(&list, process);
+        has_child |= root && root->parent == getpid();
+        if (!root || (asked && is_in(asked, root))) {
+            continue;
+        }
+        signal_process(process, signo, has_pidfds);
+        if (root == process) {
+            put_into(&roots, process);
+        }
+    }
+    for (size_t i = 0; asked && i < roots.count; i++) {
+        put_into(asked, &roots.all[i]);
+    }
+    free(roots.all);
+    free(list.all);
+    return has_child;
 }
 
 static void signal_everybody(int signo)
@@ -178,8 +262,10 @@ static bool is_told_to_end(void)
 void end_orphans(struct exitfd *x, int64_t grace_ns, void (*tell)(const struct exitfd_event *event))
 {
     const int recheck_ms = 50; /* no signal comes when a living child is inherited */
-    struct pid_list asked = { .pids = NULL };
+    struct process_list asked = { .all = NULL };
     const bool is_by_proc = has_own_proc();
+    const char *backend = exitfd_get_backend(x);
+    const bool has_pidfds = strcmp(backend, "pidfd") == 0 || strcmp(backend, "io_uring") == 0;
     int64_t now = monotonic_ns(), patience_ends = now + grace_ns;
     bool is_first = true;
     is_told_to_end(); /* that was for the command */
@@ -187,7 +273,7 @@ void end_orphans(struct exitfd *x, int64_t grace_ns, void (*tell)(const struct e
     while (has_children() && now < patience_ends + 5 * NS_PER_SECOND) {
         bool is_patient = now < patience_ends;
         if (is_by_proc) {
-            if (!signal_children(is_patient ? SIGTERM : SIGKILL, is_patient ? &asked : NULL)) {
+            if (!signal_descendants(is_patient ? SIGTERM : SIGKILL, is_patient ? &asked : NULL, has_pidfds)) {
                 break;
             }
         } else if (getpid() != 1) {
@@ -203,5 +289,5 @@ void end_orphans(struct exitfd *x, int64_t grace_ns, void (*tell)(const struct e
             patience_ends = now;
         }
     }
-    free(asked.pids);
+    free(asked.all);
 }
