@@ -6,6 +6,7 @@ So is what that manual says of dumb-init."""
 import functools
 import itertools
 import os
+import resource
 import select
 import shutil
 import signal
@@ -450,6 +451,17 @@ class Own(InitTest):
         for start in (self.as_sub_reaper, self.as_pid_1):
             output, _ = self.leave(start, 'trap "" TERM; sh -c "$WORKER"; echo end; sleep 1000', "-K", "0.2")
             self.assertEqual(output, "")
+
+    def test_what_is_left_ends_though_file_descriptors_ran_out(self):
+        self.forgo_leak_checks()
+        started = 0
+        for limit in range(5, 24):
+            process = self.start("init", "-K", "1d", "--", "sh", "-c", "sleep 1000 & exit 6", stdout=subprocess.DEVNULL,
+                                 stderr=subprocess.DEVNULL,
+                                 preexec_fn=lambda limit=limit: resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit)))
+            started += process.wait(PATIENCE) == 6
+            self.assert_nothing_left()
+        self.assertGreater(started, 0)
 
     def test_pid_1_asks_those_from_outside_as_well(self):
         if os.geteuid() != 0 or not shutil.which("nsenter"):

@@ -154,6 +154,12 @@ class Faults(ToolTest):
             self.assertEqual((process.returncode, errors), (1, f"exitfd {words[0]}: orphans are neither reaped nor ended here,"
                                                             " because PR_SET_CHILD_SUBREAPER failed: Invalid argument\n"))
 
+    def test_it_says_so_if_it_cannot_see_what_is_left(self):
+        process = self.sandboxed("getdents64", errno.EMFILE, "init", "-K", "0.1", "--", "sh", "-c", "sleep 1000 >&- 2>&- & exit 6")
+        _, errors = process.communicate(timeout=PATIENCE)
+        self.assertEqual((process.returncode, errors),
+                         (6, "exitfd init: what is left could not be ended: /proc cannot be read: Too many open files\n"))
+
     def list_of(self, line):
         path = os.path.join(self.folder(), "list")
         with open(path, "w", encoding="ascii") as file:

@@ -126,6 +126,9 @@ static int conclude(const struct init_options *o)
     char words[ENDING_SIZE];
     terminal_take_back(s->terminal, s->child);
     if (o->kill_after_ns != NEVER) {
+        /* Nothing here needs them any more, and to read /proc takes two. There may be no other left. */
+        close(STDIN_FILENO);
+        close(STDOUT_FILENO);
         end_orphans(s->x, o->kill_after_ns, s->tells_orphans ? tell_orphan : NULL);
     }
     if (s->tells_signals || s->ending.origin == EXITFD_UNKNOWN) {

@@ -36,6 +36,7 @@ struct process_list {
     struct process *all;
     size_t count;
     size_t room;
+    int error; /* the errno for which some may be missing, or 0 */
 };
 
 static void put_into(struct process_list *list, const struct process *process)
@@ -57,7 +58,7 @@ static bool is_in(const struct process_list *list, const struct process *process
     return false;
 }
 
-/* False if there is no such process, or if it is hidden. */
+/* False with an errno. ENOENT or ESRCH if there is no such process, EPERM or EACCES if it is hidden. */
 static bool find_process(pid_t pid, struct process *ret)
 {
     char path[32], line[1024], state;
@@ -71,6 +72,7 @@ static bool find_process(pid_t pid, struct process *ret)
     const char *field = strrchr(line, ')');
     int parent;
     if (!field || sscanf(field, ") %c %d", &state, &parent) != 2) {
+        errno = ESRCH; /* it has ended meanwhile */
         return false;
     }
     for (int number = 2; field && number < 22; number++) { /* proc(5): the name is field 2, the start 22 */
@@ -91,15 +93,19 @@ static struct process_list list_processes(void)
 {
     struct process_list list = { .all = NULL };
     DIR *processes = opendir("/proc");
+    list.error = processes ? 0 : errno;
     struct dirent *entry;
-    while (processes && (entry = readdir(processes))) {
+    while (processes && (errno = 0, entry = readdir(processes))) {
         struct process process;
         int pid = isdigit((unsigned char)entry->d_name[0]) ? atoi(entry->d_name) : 0;
         if (pid > 0 && find_process(pid, &process)) {
             put_into(&list, &process);
+        } else if (pid > 0 && errno != ENOENT && errno != ESRCH && errno != EPERM && errno != EACCES) {
+            list.error = errno;
         }
     }
     if (processes) {
+        list.error = errno ? errno : list.error;
         closedir(processes);
     }
     if (list.count) {
@@ -141,6 +147,7 @@ static void note_earlier(void)
         }
     }
     free(list.all);
+    found.error = list.error;
     earlier = found;
 }
 
@@ -204,9 +211,9 @@ static void signal_process(const struct process *process, int signo, bool has_pi
 /*
  * Signals all that is left. False if there is no child, one that has ended and is not reaped yet included.
  * Those in asked are left alone, with all below them: what a process starts to end well must not be asked to end.
- * New ones are put into it. NULL asks all again.
+ * New ones are put into it. NULL asks all again. *ret_error is the errno for which some may not have been seen, or 0.
  */
-static bool signal_descendants(int signo, struct process_list *asked, bool has_pidfds)
+static bool signal_descendants(int signo, struct process_list *asked, bool has_pidfds, int *ret_error)
 {
     struct process_list list = list_processes(), roots = { .all = NULL };
     bool has_child = false;
@@ -224,6 +231,7 @@ static bool signal_descendants(int signo, struct process_list *asked, bool has_p
     for (size_t i = 0; asked && i < roots.count; i++) {
         put_into(asked, &roots.all[i]);
     }
+    *ret_error = list.error;
     free(roots.all);
     free(list.all);
     return has_child;
@@ -261,6 +269,10 @@ static bool is_told_to_end(void)
 
 void end_orphans(struct exitfd *x, int64_t grace_ns, void (*tell)(const struct exitfd_event *event))
 {
+    if (earlier.error) { /* what is to be left alone is not known */
+        complain("what is left cannot be ended: /proc could not be read at the start: %s", strerror(earlier.error));
+        return;
+    }
     const int recheck_ms = 50; /* no signal comes when a living child is inherited */
     struct process_list asked = { .all = NULL };
     const bool is_by_proc = has_own_proc();
@@ -268,13 +280,19 @@ void end_orphans(struct exitfd *x, int64_t grace_ns, void (*tell)(const struct e
     const bool has_pidfds = strcmp(backend, "pidfd") == 0 || strcmp(backend, "io_uring") == 0;
     int64_t now = monotonic_ns(), patience_ends = now + grace_ns;
     bool is_first = true;
+    int error = 0;
+    raise_fd_limit();
     is_told_to_end(); /* that was for the command */
     /* A process in uninterruptible sleep outlives SIGKILL. */
     while (has_children() && now < patience_ends + 5 * NS_PER_SECOND) {
         bool is_patient = now < patience_ends;
         if (is_by_proc) {
-            if (!signal_descendants(is_patient ? SIGTERM : SIGKILL, is_patient ? &asked : NULL, has_pidfds)) {
+            if (!signal_descendants(is_patient ? SIGTERM : SIGKILL, is_patient ? &asked : NULL, has_pidfds, &error) &&
+                !error) {
                 break;
+            }
+            if (error && getpid() == 1) {
+                signal_everybody(is_patient ? SIGTERM : SIGKILL);
             }
         } else if (getpid() != 1) {
             complain("what is left cannot be ended: /proc is missing, or of another pid namespace");
@@ -290,4 +308,7 @@ void end_orphans(struct exitfd *x, int64_t grace_ns, void (*tell)(const struct e
         }
     }
     free(asked.all);
+    if (error && has_children()) {
+        complain("what is left could not be ended: /proc cannot be read: %s", strerror(error));
+    }
 }
