@@ -210,6 +210,18 @@ class Doctor(ToolTest):
                                 timeout=PATIENCE, check=False)
         self.assertRegex(result.stdout, r"--  tracer  *\d+ ")
 
+    def test_a_report_that_is_cut_off_is_an_error(self):
+        size = len(self.run_tool("doctor").stdout)
+
+        def limit():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size - 10, size - 10))
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+        with open(os.path.join(self.folder(), "report"), "wb") as file:
+            doctor = self.start("doctor", stdout=file, text=True, preexec_fn=limit, restore_signals=False)
+        self.assertIn("cannot write standard output: File too large", doctor.communicate(timeout=PATIENCE)[1])
+        self.assertEqual(doctor.returncode, 1)
+
     def test_nothing_is_left_behind(self):
         self.examine()
         self.assertEqual(self.leftovers(), [])

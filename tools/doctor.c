@@ -271,7 +271,8 @@ static void tell_null(struct report *report)
 {
     int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     tell(report, fd < 0 ? NOTE : GOOD, "/dev/null", fd < 0 ? "no" : "yes", "%s%s",
-         fd < 0 ? "exitfd run needs it as standard input of its commands: " : "can be read and written",
+         fd < 0 ? "the commands of exitfd run get an empty pipe as standard input instead: "
+                : "can be read and written",
          fd < 0 ? strerror(errno) : "");
     if (fd >= 0) {
         close(fd);
@@ -395,6 +396,9 @@ static void tell_in_child(struct probe *probe, const void *argument)
     const struct section *section = argument;
     section->tell(section->report);
     probe->is_true_status = section->report->has_problem;
+    if (section->report->write_error) {
+        snprintf(probe->text, sizeof probe->text, "%d", section->report->write_error);
+    }
 }
 
 /* A sandbox may kill whatever asks. The rest of the report must not go with it. */
@@ -409,6 +413,7 @@ static void tell_safely(struct report *report, const char *check, void (*section
              signal_name(probe.killed_by, name), explain_kill(&probe));
     }
     report->has_problem |= probe.is_true_status;
+    report->write_error = report->write_error ? report->write_error : atoi(probe.text);
 }
 
 static int examine(struct report *report)
