@@ -58,6 +58,20 @@ class Doctor(ToolTest):
         self.assertEqual((checks["default"]["value"], checks["default"]["verdict"]), ("self-pipe", "ok"))
         self.assertIn("EXITFD_BACKEND", checks["default"]["text"])
 
+    def test_the_record_is_that_of_the_back_end_that_is_chosen(self):
+        if not has_record():
+            self.skipTest("this kernel keeps no record")
+        record = self.examine(env=dict(self.env, EXITFD_BACKEND="self-pipe"))["record"]
+        self.assertEqual((record["value"], record["verdict"]), ("no", "note"))
+        self.assertIn("The self-pipe back end does not read", record["text"])
+
+    def test_few_file_descriptors_are_not_an_old_kernel(self):
+        if not has_record():
+            self.skipTest("this kernel keeps no record")
+        for limit in range(4, 10):
+            record = self.examine(preexec_fn=lambda limit=limit: resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit)))["record"]
+            self.assertNotIn("Linux", record["text"], limit)
+
     def test_unknown_back_end(self):
         checks = self.examine(env=dict(self.env, EXITFD_BACKEND="none-such"))
         self.assertEqual((checks["default"]["value"], checks["default"]["verdict"]), ("none", "problem"))

@@ -240,8 +240,13 @@ static const char *explain_record(const struct probe *record, char buffer[128])
     if (!record->is_asked || !info.is_asked) {
         return "Not asked, because doctor cannot start a process";
     }
-    if (probe_backend(EXITFD_PIDFD).error) {
+    bool is_without_pidfds = strcmp(record->text, "signalfd") == 0 || strcmp(record->text, "self-pipe") == 0;
+    if ((is_without_pidfds || !*record->text) && probe_backend(EXITFD_PIDFD).error) {
         return "It needs the pidfd back end, which does not work, see above";
+    }
+    if (is_without_pidfds) {
+        snprintf(buffer, 128, "The %.16s back end does not read the kernel's record", record->text);
+        return buffer;
     }
     if (info.error) {
         return "It needs PIDFD_GET_INFO, which does not work, see above";
@@ -249,6 +254,9 @@ static const char *explain_record(const struct probe *record, char buffer[128])
     if (record->error) {
         snprintf(buffer, 128, "the trial failed: %s", strerror(record->error));
         return buffer;
+    }
+    if (*record->text && !record->has_pidfd) {
+        return "The child of the trial got no pidfd. The limit on open files may be too low, see below";
     }
     snprintf(buffer, 128, "PIDFD_GET_INFO is there, but has no record of exits (Linux 6.15 has)");
     return buffer;

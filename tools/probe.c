@@ -440,13 +440,15 @@ static void ask_record(struct probe *probe, const void *unused)
     struct exitfd_event event;
     (void)unused;
     signal(SIGCHLD, SIG_DFL);
-    int r = exitfd_open(&x, EXITFD_PIDFD);
+    int r = exitfd_open(&x, 0);
     pid_t pid = r < 0 ? r : exitfd_fork(x, EXITFD_OBSERVE, NULL);
     if (pid == 0) {
         _exit(TRIAL_STATUS);
     }
     r = pid < 0 ? pid : 0;
     if (r == 0) {
+        snprintf(probe->text, sizeof probe->text, "%s", exitfd_get_backend(x));
+        probe->has_pidfd = exitfd_get_pidfd(x, pid) >= 0;
         int killed_by;
         reap(pid, 0, &killed_by);
         r = exitfd_wait(x, &event, 1, TRIAL_MS);

@@ -15,6 +15,7 @@ struct probe {
     int error;           /* the errno that is the answer, 0 for yes */
     int killed_by;       /* the signal that was the answer instead, or 0 */
     bool is_true_status; /* of a back end: the child's status came back */
+    bool has_pidfd;      /* of the record: the child had one */
     char text[PROBE_TEXT_SIZE];
 };
 
@@ -23,7 +24,7 @@ struct probe ask_in_child(void (*ask)(struct probe *probe, const void *argument)
 
 struct probe probe_syscall(const char *name);
 struct probe probe_backend(unsigned flag); /* 0: the default; text is its name */
-struct probe probe_record(void);
+struct probe probe_record(void);           /* with the default back end; text is its name */
 
 /* The names that probe_syscall knows, up to NULL. */
 extern const char *const probe_syscalls[];
