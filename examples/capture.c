@@ -15,6 +15,7 @@
 #include <getopt.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/resource.h>
 
 static const char help[] = "usage: capture [-j NUMBER]\n"
                            "Read the input to its end, and run each line with sh. When a command ends, print\n"
@@ -143,6 +144,16 @@ static void read_list(struct capture *c)
     free(line);
 }
 
+/* poll fails with EINVAL if it gets more fds than may be open. */
+static void lower_at_once(struct capture *c)
+{
+    struct rlimit fds;
+    if ((size_t)c->at_once > c->line_count)
+        c->at_once = (int)c->line_count;
+    if (getrlimit(RLIMIT_NOFILE, &fds) == 0 && fds.rlim_cur <= (rlim_t)c->at_once)
+        c->at_once = (int)fds.rlim_cur - 1; /* one is the exitfd */
+}
+
 static void start_what_fits(struct capture *c)
 {
     for (int i = 0; i < c->at_once && c->next_line < c->line_count; i++)
@@ -168,8 +179,11 @@ static void run_all(struct capture *c)
         fds[0] = (struct pollfd){ .fd = exitfd_get_fd(c->x), .events = POLLIN };
         for (int i = 0; i < c->at_once; i++)
             fds[1 + i] = (struct pollfd){ .fd = c->jobs[i].output, .events = POLLIN };
-        if (poll(fds, 1 + (nfds_t)c->at_once, -1) < 0)
+        if (poll(fds, 1 + (nfds_t)c->at_once, -1) < 0) {
+            if (errno != EINTR)
+                give_up("cannot wait for the commands", errno);
             continue;
+        }
         for (int i = 0; i < c->at_once; i++)
             if (fds[1 + i].revents)
                 read_output(&c->jobs[i]);
@@ -201,6 +215,7 @@ int main(int argc, char *argv[])
     if (r < 0)
         give_up("cannot begin", -r);
     read_list(&c);
+    lower_at_once(&c);
     run_all(&c);
     free(c.lines);
     exitfd_close(c.x);

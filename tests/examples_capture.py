@@ -56,6 +56,15 @@ class CaptureTest(examples_support.UsageTest, examples_support.ExampleTest):
             line = f"mkdir {folder}/one && rmdir {folder}/one"
             self.assertEqual(self.capture([line] * 20, "-j", 1)[0], 0)
 
+    @staticmethod
+    def with_fds(count):
+        return ["sh", "-c", f'ulimit -n {count}; exec "$@"', "sh"]
+
+    def test_more_at_once_than_fds(self):
+        """poll takes no more fds than may be open."""
+        wanted = (0, "echo: exited 0\n\n", "")
+        self.assertEqual(self.capture(["echo"], "-j", 500, before=self.with_fds(100)), wanted)
+
     def test_how_each_ended(self):
         status, output, errors = self.capture(["exit 3", "kill -KILL $$", "printf 'a\\0b'", "nowhere-to-be-found"], "-j", 1)
         self.assertEqual((status, errors), (1, ""))
