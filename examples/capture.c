@@ -3,8 +3,8 @@
  * Run many commands at once, and print what each wrote, whole and in the order in which they end.
  *
  * Who may talk to it: what writes its input. Each line is run by sh.
- * Limits: MOST_AT_ONCE commands at a time. The input is read to its end before the first one. It is kept in memory, and so is
- * what a command writes until it ends.
+ * Limits: MOST_AT_ONCE commands at a time, and no more than there are fds and processes for. The input is read to its end
+ * before the first one. It is kept in memory, and so is what a command writes until it ends.
  * Inherited by a command: fds 1 and 2 are a pipe, 0 is /dev/null. The environment, the working directory, ignored signals
  * except SIGPIPE, and what every child inherits (umask, limits, priority). No other fd.
  * At the end: it waits for all commands. After a SIGKILL of capture the commands run on, and get SIGPIPE when they write.
@@ -44,6 +44,7 @@ struct job {
 struct capture {
     struct exitfd *x;
     int at_once, running;
+    bool is_full; /* no fd or process was left: try again after the next exit */
     bool failed;
     int print_error; /* errno, 0: none */
     char **lines;    /* those from next_line on are to be run */
@@ -76,20 +77,26 @@ static int start_shell(struct capture *c, struct job *job, int output)
     return exitfd_start(c->x, NULL, &command, 0, job);
 }
 
-static void start(struct capture *c, struct job *job, char *line)
+/* 0, or why nothing was started. */
+static int start(struct capture *c, struct job *job, char *line)
 {
     int pipe_fds[2];
-    *job = (struct job){ .line = line };
-    job->file = open_memstream(&job->text, &job->length);
-    if (!job->file || pipe2(pipe_fds, O_CLOEXEC) < 0)
-        give_up("cannot prepare a command", errno);
+    if (pipe2(pipe_fds, O_CLOEXEC) < 0)
+        return -errno;
     fcntl(pipe_fds[0], F_SETFL, O_NONBLOCK);
-    job->output = pipe_fds[0];
+    *job = (struct job){ .line = line, .output = pipe_fds[0] };
     int r = start_shell(c, job, pipe_fds[1]);
     close(pipe_fds[1]); /* or its end would never be seen */
-    if (r < 0)
-        give_up("cannot start sh", -r);
+    if (r < 0) {
+        close(pipe_fds[0]);
+        *job = (struct job){ .output = -1 };
+        return r;
+    }
+    job->file = open_memstream(&job->text, &job->length);
+    if (!job->file)
+        give_up("cannot keep what a command writes", errno);
     c->running++;
+    return 0;
 }
 
 static void read_output(struct job *job)
@@ -124,6 +131,7 @@ static void finish(struct capture *c, struct job *job, const struct exitfd_event
     free(job->line);
     *job = (struct job){ .output = -1 };
     c->running--;
+    c->is_full = false;
 }
 
 /* Now, and not as commands end: a read of the input may block, and they would wait. */
@@ -154,11 +162,25 @@ static void lower_at_once(struct capture *c)
         c->at_once = (int)fds.rlim_cur - 1; /* one is the exitfd */
 }
 
+/* The end of a command gives back what it had. */
+static bool may_pass(int error)
+{
+    return error == -EMFILE || error == -ENFILE || error == -EAGAIN;
+}
+
 static void start_what_fits(struct capture *c)
 {
-    for (int i = 0; i < c->at_once && c->next_line < c->line_count; i++)
-        if (!c->jobs[i].line)
-            start(c, &c->jobs[i], c->lines[c->next_line++]);
+    for (int i = 0; i < c->at_once && c->next_line < c->line_count && !c->is_full; i++) {
+        if (c->jobs[i].line)
+            continue;
+        int r = start(c, &c->jobs[i], c->lines[c->next_line]);
+        if (r == 0)
+            c->next_line++;
+        else if (c->running > 0 && may_pass(r))
+            c->is_full = true;
+        else
+            give_up("cannot start a command", -r);
+    }
 }
 
 static void take_exits(struct capture *c)

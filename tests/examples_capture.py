@@ -65,6 +65,12 @@ class CaptureTest(examples_support.UsageTest, examples_support.ExampleTest):
         wanted = (0, "echo: exited 0\n\n", "")
         self.assertEqual(self.capture(["echo"], "-j", 500, before=self.with_fds(100)), wanted)
 
+    def test_more_commands_than_fds(self):
+        """Those that run go on, and the others are started as they end."""
+        status, output, errors = self.capture([f"echo {n}" for n in range(60)], before=self.with_fds(30))
+        self.assertEqual((status, errors), (0, ""))
+        self.assertEqual(sorted(output.splitlines()), sorted(line for n in range(60) for line in (f"echo {n}: exited 0", f"{n}")))
+
     def test_how_each_ended(self):
         status, output, errors = self.capture(["exit 3", "kill -KILL $$", "printf 'a\\0b'", "nowhere-to-be-found"], "-j", 1)
         self.assertEqual((status, errors), (1, ""))
