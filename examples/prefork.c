@@ -136,12 +136,15 @@ static int keep_workers(struct server *s)
     return -1;
 }
 
+/* A worker that is stopped acts on SIGTERM when it goes on. */
 static void stop(struct server *s)
 {
     s->stopping = true;
     for (int i = 0; i < s->wanted; i++)
-        if (s->workers[i])
+        if (s->workers[i]) {
             exitfd_kill(s->x, s->workers[i], SIGTERM);
+            exitfd_kill(s->x, s->workers[i], SIGCONT);
+        }
 }
 
 static void run(struct server *s)

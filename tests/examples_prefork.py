@@ -75,6 +75,13 @@ class PreforkTest(examples_support.UsageTest, examples_support.ExampleTest):
         self.assertIn(self.ask(), second)
         self.stop(process)
 
+    def test_a_stopped_worker_ends_too(self):
+        process = self.serve("-n", 2)
+        first = self.wait_for_workers(process, 2)[0]
+        os.kill(first, signal.SIGSTOP)
+        until(lambda: state_of(first) == "T", "the worker is stopped")
+        self.stop(process)
+
     def test_a_signal_found_ignored_stays_ignored(self):
         process = self.serve("-n", 1, before=ignoring("INT"))
         pid, = self.wait_for_workers(process, 1)
