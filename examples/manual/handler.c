@@ -16,6 +16,8 @@ int main(void)
     pid_t pid = fork();
     if (pid == 0)
         _exit(3);
+    if (pid < 0)
+        return 1;
 
     struct pollfd in = { .fd = ends[0], .events = POLLIN };
     while (poll(&in, 1, -1) < 0)

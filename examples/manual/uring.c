@@ -33,13 +33,18 @@ int main(void)
     struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
     exitfd_uring_prep_poll(sqe, x);
     io_uring_sqe_set_data64(sqe, CHILDREN);
-    if (exitfd_fork(x, 0, NULL) == 0)
+    pid_t pid = exitfd_fork(x, 0, NULL);
+    if (pid == 0)
         _exit(3);
+    if (pid < 0)
+        return 1;
 
     /* One request for a child on its own. */
-    pid_t pid = fork();
+    pid = fork();
     if (pid == 0)
         _exit(4);
+    if (pid < 0)
+        return 1;
     sqe = io_uring_get_sqe(&ring);
     exitfd_uring_prep_child(sqe, pid, 0);
     io_uring_sqe_set_data64(sqe, ONE_CHILD);

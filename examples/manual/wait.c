@@ -27,9 +27,15 @@ int main(void)
 
     if (exitfd_open(&x, 0) < 0)
         return 1;
-    for (; left < 3; left++)
-        if (exitfd_fork(x, 0, names[left]) == 0)
+    for (; left < 3; left++) {
+        pid_t pid = exitfd_fork(x, 0, names[left]);
+        if (pid == 0)
             _exit(left);
+        if (pid < 0) { /* there is no child, and no event will come */
+            fprintf(stderr, "exitfd_fork: %s\n", strerror(-pid));
+            return 1;
+        }
+    }
 
     while (left > 0) {
         int n = exitfd_wait(x, events, 16, -1);
