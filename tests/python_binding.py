@@ -393,6 +393,18 @@ class Asyncio(Leaks):
             return await asyncio.gather(*(exitfd.wait_pid(fork_exit(n)) for n in range(20)))
         self.assertEqual([event.status for event in self.run_loop(main())], list(range(20)))
 
+    def test_wait_pid_is_for_one_event_of_one_process(self) -> None:
+        async def main():
+            pid = fork_exit(4)
+            for bad in (exitfd.ANY_CHILD, 0, -pid):
+                with self.assertRaisesRegex(ValueError, "one process"):
+                    await asyncio.wait_for(exitfd.wait_pid(bad), DEADLINE)
+            for flags in (exitfd.HOLD, exitfd.AUTOKILL, exitfd.STOPPED | exitfd.HOLD):
+                with self.assertRaisesRegex(ValueError, "flags"):
+                    await asyncio.wait_for(exitfd.wait_pid(pid, flags), DEADLINE)
+            self.assertEqual((await exitfd.wait_pid(pid)).returncode, 4)
+        self.run_loop(main())
+
     def test_cancelled_wait_leaves_the_child(self) -> None:
         async def main():
             pid = subprocess.Popen(["sleep", "1000"]).pid

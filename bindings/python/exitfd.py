@@ -926,7 +926,12 @@ async def wait_pid(pid: int, flags: int = 0) -> Event:
     cancelled, the child is left un-reaped. If its exit was taken already at that
     moment, the next wait_pid of that pid in this loop gives the event. With
     STOPPED or CONTINUED one call gives one event, and the child stays unwatched
-    until the next call."""
+    until the next call. Another flag, and a pid below 1, is a ValueError."""
+    pid, flags = _int(pid, "pid"), _flags(flags)
+    if pid < 1:
+        raise ValueError(f"wait_pid waits for one process, not for {pid}")
+    if flags & ~(OBSERVE | STOPPED | CONTINUED):
+        raise ValueError("wait_pid takes the flags OBSERVE, STOPPED and CONTINUED")
     exits = _of_running_loop()
     future: "asyncio.Future[Event]" = asyncio.get_running_loop().create_future()
     try:
