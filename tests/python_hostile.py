@@ -92,6 +92,24 @@ class Interrupt:
         return self.trace
 
 
+@contextlib.contextmanager
+def acting(point: int, act):
+    """Calls act at the point of that number, where Interrupt would raise."""
+    def trace(frame, event, argument, interrupt=Interrupt(point)):
+        try:
+            return interrupt.trace(frame, event, argument) and trace
+        except Stop:
+            sys.settrace(None)
+            act()
+            return None
+
+    sys.settrace(trace)
+    try:
+        yield
+    finally:
+        sys.settrace(None)
+
+
 class Clean(unittest.TestCase):
     def setUp(self) -> None:
         signal.alarm(4 * DEADLINE)
@@ -399,20 +417,8 @@ class Handlers(Open):
         for point in range(10000):
             children = self.observe(2)
             acted = []
-
-            def trace(frame, event, argument, interrupt=Interrupt(point)):
-                try:
-                    return interrupt.trace(frame, event, argument) and trace
-                except Stop:
-                    sys.settrace(None)
-                    acted.append(act())
-                    return None
-
-            sys.settrace(trace)
-            try:
+            with acting(point, lambda: acted.append(act())):
                 events = self.x.wait(timeout=0)
-            finally:
-                sys.settrace(None)
             events += [event for more in acted for event in more] + self.take_all()
             self.assert_reported_once(events, children)
             self.assert_nothing_is_left()
@@ -432,6 +438,42 @@ class Handlers(Open):
 
         with mock.patch.object(Interrupt, "is_point", lambda _, frame, event: event == "call"):
             self.at_each_point(act)
+
+    def test_adds_and_removes_in_each_other(self) -> None:
+        """The tables agree with the library afterwards. So a remove leaves nothing."""
+        self.zombies.append(ended_child())
+        (pid,) = self.zombies
+
+        def add(data: str) -> None:
+            with contextlib.suppress(FileExistsError):
+                self.x.add(pid, exitfd.OBSERVE, data)
+
+        def end(function) -> None:
+            with contextlib.suppress(FileNotFoundError):
+                function(pid)
+
+        def renew() -> None:
+            end(self.x.remove)
+            add("of the handler")
+
+        for watched, interrupted, act in (
+                (False, lambda: end(self.x.remove), lambda: add("of the handler")),
+                (False, lambda: end(self.x.discard), lambda: add("of the handler")),
+                (True, lambda: end(self.x.remove), renew), (True, lambda: end(self.x.discard), renew),
+                (False, lambda: add("second"), renew), (True, lambda: add("second"), renew)):
+            for point in range(10000):
+                acted: list = []
+                if watched:
+                    add("first")
+                with acting(point, lambda: acted.append(act())):
+                    interrupted()
+                left = self.x.count()
+                self.assertEqual((len(self.x._data), list(self.x._tokens)), (left, [pid] * left))
+                end(self.x.remove)
+                self.assert_nothing_is_left()
+                if not acted:
+                    break
+            self.assertGreater(point, 3)
 
     def test_a_close_in_a_wait_that_blocks(self) -> None:
         old = signal.signal(signal.SIGUSR1, lambda *_: self.x.close())

@@ -481,15 +481,19 @@ class ExitFd:
         if self._closing:
             raise ValueError("this exitfd is closed")
 
-    def _call(self, outcome: List[int], function: Callable[..., int], *arguments: Any) -> None:
-        """Call the library with this exitfd, which is not freed meanwhile.
-        extend and map are one step for signal handlers: outcome has the result
-        whenever the call was made."""
+    def _step(self, function: Callable[..., int], *arguments: Any) -> Iterator[int]:
+        """A call of the library with this exitfd, for _call."""
+        return map(function, (self._x,), *zip(arguments))
+
+    def _call(self, outcome: List[int], *steps: Iterator[int]) -> None:
+        """Take what the steps give. The exitfd is not freed meanwhile.
+        extend, chain and map are one step for signal handlers: outcome has the
+        results whenever the calls were made."""
         key = object()
         self._running[key] = False
         try:
             self._check_open()
-            outcome.extend(map(function, (self._x,), *zip(arguments)))
+            outcome.extend(itertools.chain(*steps))
         finally:
             del self._running[key]
             if self._closing:
@@ -497,7 +501,7 @@ class ExitFd:
 
     def _ask(self, function: Callable[..., int], *arguments: Any) -> int:
         outcome: List[int] = []
-        self._call(outcome, function, *arguments)
+        self._call(outcome, self._step(function, *arguments))
         return _check(outcome[0])
 
     def fileno(self) -> int:
@@ -520,8 +524,8 @@ class ExitFd:
 
     def _drop_token(self, token: int, pid: int) -> None:
         with self._in_order():
-            if self._tokens.get(pid) == token:
-                self._tokens.pop(pid, None)
+            if pid in self._tokens and self._tokens[pid] == token:  # no call: a handler may add the pid again
+                del self._tokens[pid]
 
     def _drop(self, token: int, pid: int) -> None:
         """Who is interrupted while there is data comes again."""
@@ -548,12 +552,13 @@ class ExitFd:
         try:
             if watch.pid:
                 self._tokens.setdefault(watch.pid, token)
-            self._call(outcome, function, *arguments, token)
+            self._call(outcome, self._step(function, *arguments, token))
         finally:
             if outcome and outcome[0] >= 0:
                 with self._in_order():  # a start is not in it yet
-                    self._tokens[pid.value] = token
-                    if token not in self._data:
+                    if token in self._data:  # no call: a handler may have removed it, and added the pid again
+                        self._tokens[pid.value] = token
+                    else:
                         self._drop_token(token, pid.value)  # its event has come already
             else:
                 self._data.pop(token, None)
@@ -578,20 +583,19 @@ class ExitFd:
         pid = _int(pid, "pid")
         with self._in_order():
             outcome = self._end_in_order(function, pid)
-        _check(outcome[0])
+        _check(outcome[1])
 
     def _end_in_order(self, function: Callable[..., int], pid: int) -> List[int]:
-        token = self._tokens.get(pid, 0)
-        outcome: List[int] = []
+        outcome: List[int] = []  # the token, and the result
         try:
-            self._call(outcome, function, pid)
+            self._call(outcome, map(self._tokens.get, (pid,), (0,)), self._step(function, pid))
         finally:
-            if outcome and outcome[0] >= 0:
+            if len(outcome) == 2 and outcome[1] >= 0:
                 try:
-                    del self._data[token]
+                    del self._data[outcome[0]]
                 except KeyError:
                     pass  # another thread has its last event
-                self._drop(token, pid)
+                self._drop(outcome[0], pid)
         return outcome
 
     def remove(self, pid: int) -> None:
