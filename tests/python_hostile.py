@@ -745,6 +745,54 @@ class Asyncio(Clean):
             self.assert_no_child()
         self.run_loop(main())
 
+    def test_a_handler_that_raises_after_the_start_leaves_nothing(self) -> None:
+        """At each place where one may run, of which the end of each os.close is one."""
+        started: list = []
+        real_start, real_close = exitfd._library.exitfd_start, os.close
+
+        class OnceStarted(Interrupt):
+            def is_point(self, frame, event: str) -> bool:
+                return super().is_point(frame, event) and bool(started)
+
+        def start(*arguments) -> int:
+            started.append(real_start(*arguments))
+            return started[0]
+
+        async def main() -> None:
+            closes = 0  # until one raises
+
+            def close(fd: int) -> None:
+                nonlocal closes
+                real_close(fd)
+                if started:
+                    closes -= 1
+                    if closes == 0:
+                        raise Stop
+
+            async def is_stopped(point: int) -> bool:
+                started.clear()
+                try:
+                    with OnceStarted(point):
+                        process = await exitfd.create_subprocess_exec("sleep", "1000", stdin=subprocess.PIPE,
+                                                                      stdout=subprocess.PIPE)
+                except Stop:
+                    self.assert_no_child()
+                    self.assertEqual([(x._data, x._tokens, x.started) for x in exitfd._loops.values()], [({}, {}, set())])
+                    return True
+                process.kill()
+                await process.wait()
+                process.stdin.close()
+                return False
+
+            with mock.patch.object(exitfd._library, "exitfd_start", start), mock.patch.object(os, "close", close):
+                for point in itertools.count():
+                    if not await is_stopped(point):
+                        break
+                for closes in (1, 2):
+                    self.assertTrue(await is_stopped(sys.maxsize))
+            self.assertGreater(point, 3)
+        self.run_loop(main())
+
     def test_a_loop_that_is_closed_first_leaves_no_zombie(self) -> None:
         """What create_subprocess_exec has started is ours to reap. What somebody else has is not."""
         ready, gate = os.pipe()

@@ -1015,6 +1015,9 @@ class Process:
                 self._exits.remove(self.pid)
                 self._exits.started.discard(self.pid)
                 os.waitpid(self.pid, 0)
+            for token, watch in list(self._exits._data.items()):
+                if watch.data is self._exit_event:  # its pid was not in the tables yet, so remove() left it
+                    self._exits._data.pop(token, None)
 
     @property
     def event(self) -> Optional[Event]:
@@ -1195,8 +1198,8 @@ async def _start(
     file = argv[0] if executable is None else executable
     options, pass_fds = _options(start_new_session, process_group, restore_signals), list(pass_fds)
     process = Process(_of_running_loop())  # what can fail comes before the program, and so does each await
-    with contextlib.ExitStack() as theirs:
-        try:
+    try:
+        with contextlib.ExitStack() as theirs:
             streams = _Streams(theirs, process._pipes)
             for target, (name, value) in enumerate((("stdin", stdin), ("stdout", stdout), ("stderr", stderr))):
                 streams.add(name, target, value)
@@ -1209,10 +1212,10 @@ async def _start(
             await process._connect(limit)
             sys.audit("subprocess.Popen", file, argv, cwd, env)
             process._start(_files(file, env), file, cwd, command)
-        except BaseException:
-            process._undo()
-            raise
-    return process
+        return process
+    except BaseException:  # a signal handler may raise until the return
+        process._undo()
+        raise
 
 
 async def create_subprocess_exec(program: _Text, *args: _Text, limit: int = 2**16, **popen_arguments: Any) -> Process:
