@@ -1019,6 +1019,13 @@ class Import(unittest.TestCase):
             error = self.error_of("import exitfd", EXITFD_LIBRARY=name)
             self.assertRegex(error, f"^ImportError: .*{name}.*EXITFD_LIBRARY")
 
+    def test_one_that_outlives_its_module(self) -> None:
+        """The hook has it until the interpreter ends."""
+        code = "import exitfd, sys; x = exitfd.ExitFd(); sys.excepthook = lambda *_, x=x: x.close()"
+        run = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": BINDING},
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+        self.assertEqual((run.returncode, run.stdout), (0, ""))
+
     def test_a_python_that_is_too_old(self) -> None:
         error = self.error_of("import sys; sys.version_info = (3, 8, 18); import exitfd")
         self.assertRegex(error, "^ImportError: .*Python 3.9 or later")

@@ -435,7 +435,8 @@ class ExitFd:
         self.close()
 
     def __del__(self) -> None:
-        if getattr(self, "_open", None):
+        # At the end of the interpreter the module may be gone first. The kernel closes the fds then.
+        if _library is not None and getattr(self, "_open", None):
             self.close()
 
     def __reduce__(self) -> Any:
