@@ -6,13 +6,16 @@ import asyncio
 import concurrent.futures
 import ctypes
 import errno
+import itertools
 import math
 import os
 import pathlib
 import select
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import unittest
 from unittest import mock
 
@@ -515,6 +518,30 @@ class Asyncio(Leaks):
         os.close(write)
         self.assertEqual(os.read(read, 9), b"sh\n")
         os.close(read)
+
+    def test_which_file_of_the_path_is_as_in_subprocess(self) -> None:
+        folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, folder)
+        for name, text, mode in (("good", "#!/bin/sh\nexit 3\n", 0o755), ("no-program", "exit 4\n", 0o755),
+                                 ("no-interpreter", "#!/nonexistent/sh\n", 0o755), ("locked", "#!/bin/sh\n", 0o644)):
+            os.mkdir(os.path.join(folder, name))
+            with open(os.path.join(folder, name, "prog"), "w", encoding="ascii") as file:
+                file.write(text)
+            os.chmod(file.name, mode)
+
+        async def outcome(create, path) -> tuple:
+            try:
+                return 0, await (await create("prog", env={"PATH": path})).wait()
+            except OSError as error:
+                return error.errno, error.filename
+
+        async def main() -> None:
+            names = ("good", "no-program", "no-interpreter", "locked", "missing")
+            for path in itertools.permutations(names, 2):
+                path = os.pathsep.join(os.path.join(folder, name) for name in path)
+                self.assertEqual(await outcome(exitfd.create_subprocess_exec, path),
+                                 await outcome(asyncio.create_subprocess_exec, path), path)
+        self.run_loop(main())
 
     def test_kill(self) -> None:
         async def main():

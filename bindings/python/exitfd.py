@@ -992,17 +992,16 @@ class Process:
                 setattr(self, name, reader)
 
     def _start(self, files: Iterable[bytes], name: _Text, cwd: Optional[_Text], command: _Command) -> None:
-        """The first file that is there, as execvp does it."""
+        """The first file that can be executed. As subprocess, the error is the first one that is about a file."""
         error = -errno.ENOENT
         for command.file in files:
             result = self._exits._start(self._pid, command, 0, self._exit_event)
             if result >= 0:
                 self._exits.started.add(self.pid)
                 return
-            if error != -errno.EACCES:
+            if error in (-errno.ENOENT, -errno.ENOTDIR) or -result not in _OF_THE_FILE:
                 error = result
-            if result not in (-errno.ENOENT, -errno.ENOTDIR, -errno.EACCES):
-                error = result
+            if -result not in _OF_THE_FILE:
                 break
         _check(error, _cannot_be_entered(cwd, error) or os.fsdecode(name))
 
