@@ -470,6 +470,7 @@ class Handlers(Open):
                 left = self.x.count()
                 self.assertEqual((len(self.x._data), list(self.x._tokens)), (left, [pid] * left))
                 end(self.x.remove)
+                self.assertEqual(self.take_all(), [])
                 self.assert_nothing_is_left()
                 if not acted:
                     break
@@ -561,6 +562,39 @@ class Loops(Open):
         self.assertIs(event.data, gone())
         del event
         self.assertIsNone(gone())
+
+
+class Patience(Open):
+    """How long a wait polls before it looks nevertheless."""
+
+    def poll_of(self, timeout=None, told=()) -> float:
+        """An exit comes just after a poll that told of it or did not. Returns how long that poll was to last."""
+        polls: list = []
+
+        def poll(milliseconds: float) -> list:
+            polls.append(milliseconds / 1000)
+            self.observe(1)
+            return list(told)
+
+        with mock.patch.object(exitfd.select, "poll", return_value=mock.Mock(poll=poll)):
+            self.assertEqual(len(self.x.wait(timeout=timeout)), 1)
+        return polls[0]
+
+    def test_a_timeout_that_meets_an_exit_changes_nothing(self) -> None:
+        patience = self.x._patience
+        for _ in range(5):
+            self.assertLess(self.poll_of(timeout=0.9), 0.95)
+        self.assertEqual(self.x._patience, patience)
+
+    def test_one_exit_at_just_that_moment_changes_nothing(self) -> None:
+        patience = self.x._patience
+        for _ in range(5):
+            self.assertEqual(self.poll_of(), patience)
+            self.assertEqual(self.poll_of(told=[(self.x._fd, select.POLLIN)]), patience)
+
+    def test_two_exits_in_turn_that_no_fd_tells_of_do(self) -> None:
+        patience = self.x._patience
+        self.assertEqual([self.poll_of() for _ in range(3)], [patience, patience, 0.1])
 
 
 class Copies(Open):

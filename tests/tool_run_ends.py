@@ -69,7 +69,7 @@ class Ends(ToolTest):
         self.assert_ended_by(tool, signal.SIGINT)
 
     def test_the_second_signal_kills_what_was_left_behind(self):
-        left = "(setsid sh -c 'trap \"\" TERM; echo go >{0}; while :; do sleep 0.05; done' &) ; exec sleep 1000"
+        left = "(setsid sh -c 'trap \"\" TERM; echo go >{0}; while :; do sleep 0.05; done' 2>/dev/null &) ; exec sleep 1000"
         tool = self.started(left, "trap 'echo go >{0}' TERM; echo go >{0}; while :; do sleep 0.05; done",
                             options=("-K", "1d"))
         tool.terminate()
@@ -142,7 +142,8 @@ class Ends(ToolTest):
         self.assert_nothing_left()
 
     def test_a_signal_in_the_clearing_up_kills_at_once(self):
-        left = "(setsid sh -c 'trap \"echo go >{0}\" TERM; echo go >{0}; while :; do sleep 0.05; done' &) ; exec sleep 1000"
+        """A shell says that SIGTERM has ended its child. Its standard error is gone, as nobody reads it any more."""
+        left = "(setsid sh -c 'trap \"echo go >{0}\" TERM; echo go >{0}; while :; do sleep 0.05; done' 2>/dev/null &) ; exec sleep 1000"
         tool = self.started(left, options=("-K", "1d"))
         tool.terminate()
         hear(self.fifos[0])

@@ -405,6 +405,7 @@ class ExitFd:
         self._new_token = itertools.count(1)
         self._order = threading.RLock()
         self._patience = _LONGEST
+        self._untold = 0  # how many waits in turn had an event that no fd told of
         self._x = _POINTER()
         flags = _flags(flags)
         self._open.append(True)
@@ -591,7 +592,7 @@ class ExitFd:
         try:
             self._call(outcome, map(self._tokens.get, (pid,), (0,)), self._step(function, pid))
         finally:
-            if len(outcome) == 2 and outcome[1] >= 0:
+            if outcome[1:] and outcome[1] >= 0:  # no call: data must not outlive the watch
                 try:
                     del self._data[outcome[0]]
                 except KeyError:
@@ -744,14 +745,16 @@ class ExitFd:
         """The events of one wait. The batch has them as well."""
         self._batches[batch] = None
         poll: Any = None
-        told: Any = True
+        waited = False  # as long as the patience lasts, for nothing
         while True:
             events = self._adopt(batch)
             if not events:
                 self._check_open()
                 events = self._take(batch)
-            if events and not told:
-                self._patience = min(self._patience, _PATIENCE_OF_THE_DEAF)
+            if events and waited:
+                self._untold += 1  # once may be an exit at just that moment
+                if self._untold > 1:
+                    self._patience = min(self._patience, _PATIENCE_OF_THE_DEAF)
             if events:
                 return events
             self._quiet()
@@ -764,6 +767,9 @@ class ExitFd:
                 poll.register(self._fd, select.POLLIN)
                 poll.register(self._bell, select.POLLIN)
             told = poll.poll(min(left, self._patience) * 1000)
+            waited = not told and left >= self._patience
+            if told:
+                self._untold = 0
             self._running[batch] = False
 
     def wait(self, max_events: int = 64, timeout: Optional[float] = None) -> List[Event]:
