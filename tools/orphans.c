@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "orphans.h"
 
+#include "pidfd.h"
 #include "signals.h"
 #include "tool.h"
 
@@ -16,7 +17,6 @@
 #include <unistd.h>
 #ifdef __linux__
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #endif
 
 static bool has_children(void)
@@ -166,26 +166,13 @@ int adopt_orphans(void)
 #endif
 }
 
-static int open_pidfd(pid_t pid)
+/* Once a pidfd has said that the process is gone, its number may be another's. */
+static void send_signal(pid_t pid, int pidfd, int signo)
 {
-#ifdef __linux__
-    const long nr_pidfd_open = 434; /* the same on every architecture */
-    return (int)syscall(nr_pidfd_open, pid, 0);
-#else
-    (void)pid;
-    return -1;
-#endif
-}
-
-static bool send_by_pidfd(int pidfd, int signo)
-{
-#ifdef __linux__
-    const long nr_pidfd_send_signal = 424;
-    return pidfd >= 0 && syscall(nr_pidfd_send_signal, pidfd, signo, NULL, 0) == 0;
-#else
-    (void)pidfd, (void)signo;
-    return false;
-#endif
+    int r = pidfd >= 0 ? signal_by_pidfd(pidfd, signo) : -ENOSYS;
+    if (r < 0 && r != -ESRCH) {
+        kill(pid, signo);
+    }
 }
 
 /*
@@ -195,13 +182,11 @@ static bool send_by_pidfd(int pidfd, int signo)
 static void signal_process(const struct process *process, int signo, bool has_pidfds)
 {
     struct process now;
-    int pidfd = process->parent == getpid() || !has_pidfds ? -1 : open_pidfd(process->pid);
-    bool is_there = process->parent == getpid() || (find_process(process->pid, &now) && now.start == process->start);
-    if (is_there && !send_by_pidfd(pidfd, signo)) {
-        kill(process->pid, signo);
-    }
-    if (is_there && !send_by_pidfd(pidfd, SIGCONT)) {
-        kill(process->pid, SIGCONT);
+    bool is_child = process->parent == getpid();
+    int pidfd = is_child || !has_pidfds ? -1 : open_pidfd(process->pid);
+    if (is_child || (find_process(process->pid, &now) && now.start == process->start)) {
+        send_signal(process->pid, pidfd, signo);
+        send_signal(process->pid, pidfd, SIGCONT);
     }
     if (pidfd >= 0) {
         close(pidfd);
@@ -269,8 +254,10 @@ static bool is_told_to_end(void)
 
 void end_orphans(struct exitfd *x, int64_t grace_ns, void (*tell)(const struct exitfd_event *event))
 {
-    if (earlier.error) { /* what is to be left alone is not known */
+    if (earlier.error && has_children()) {
         complain("what is left cannot be ended: /proc could not be read at the start: %s", strerror(earlier.error));
+    }
+    if (earlier.error) { /* what is to be left alone is not known */
         return;
     }
     const int recheck_ms = 50; /* no signal comes when a living child is inherited */

@@ -1,21 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "parent.h"
 
+#include "pidfd.h"
+
 #include <errno.h>
 #include <unistd.h>
 #ifdef __linux__
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #endif
 
 #ifdef __linux__
-/* 0 stands for a parent outside this pid namespace: no number names it here. */
-static int open_pidfd(pid_t pid)
-{
-    const long nr_pidfd_open = 434; /* the same on every architecture */
-    return pid > 0 ? (int)syscall(nr_pidfd_open, pid, 0) : -1;
-}
-
 /*
  * A child has its parent's session or is the leader of its own. With any other session the parent is not the process
  * that started this one, it has inherited it.

@@ -211,7 +211,8 @@ static void stop_job(const struct supervision *s, int signo)
 static void stop_with(struct supervision *s, int signo)
 {
     int terminal = terminal_find();
-    bool may_undo = signo == SIGTTIN || signo == SIGTTOU || (signo == SIGTSTP && terminal < 0);
+    bool is_just_asked = monotonic_ns() - s->asked_ns < NS_PER_SECOND;
+    bool may_undo = signo == SIGTTIN || signo == SIGTTOU || (signo == SIGTSTP && terminal < 0 && is_just_asked);
     if (s->was_asked_to_end && may_undo) {
         s->was_asked_to_end = false;
         continue_child(s);
@@ -297,6 +298,7 @@ int supervise(struct supervision *s)
         bool is_asked_to_end = forward_signals(s);
         s->was_asked_to_end |= is_asked_to_end;
         s->times_asked += is_asked_to_end;
+        s->asked_ns = is_asked_to_end ? monotonic_ns() : s->asked_ns;
         if (fds[2].revents) {
             is_asked_to_end |= asks_to_end(s->parent_death_signal);
             notice_end_of_parent(s);

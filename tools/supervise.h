@@ -24,6 +24,7 @@ struct supervision {
     bool group_is_stopped;      /* by a key: the kernel has sent SIGTSTP to our group, and no SIGCONT came since */
     bool has_continued;         /* we have sent SIGCONT since signals were last taken */
     unsigned times_asked;       /* the child has been asked to end so often, by signals */
+    int64_t asked_ns;           /* when it was last */
     bool was_asked_to_end;      /* the child, by a signal, and no stop has been undone for that since */
     struct exitfd_event ending; /* of the child */
 };
