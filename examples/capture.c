@@ -2,7 +2,7 @@
 /*
  * Run many commands at once, and print what each wrote, whole and in the order in which they end.
  *
- * Who may talk to it: what writes its input. Each line is run by sh.
+ * Who may talk to it: the program or user that writes its input. Each line is run by sh.
  * Limits: MOST_AT_ONCE commands at a time, and no more than there are fds and processes for. The input is read to its end
  * before the first one. It is kept in memory, and so is what a command writes until it ends.
  * Inherited by a command: fds 1 and 2 are a pipe, 0 is /dev/null. The environment, the working directory, ignored signals

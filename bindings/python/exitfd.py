@@ -379,9 +379,9 @@ class ExitFd:
     """
 
     # No lock around what waits: a signal handler may come in the middle of any
-    # method, and may call any method. CPython does not run handlers, nor switch threads, between
-    # two operations with no call and no loop between them (3.10; 3.9 does so
-    # rarely). That, and that one item of a dict is deleted by one thread only,
+    # method, and may call any method. CPython does not run handlers, nor switch
+    # threads, between two operations with no call and no loop between them (3.10;
+    # 3.9 does so rarely). That, and that one item of a dict is deleted by one thread only,
     # is what this class rests on:
     #
     # * A call is in _running while it uses what close() frees. It looks at
@@ -446,9 +446,9 @@ class ExitFd:
 
     def close(self) -> None:
         """Stop all watches. Children still watched are not reaped, and the
-        caller has to wait for them. In another thread a call that blocks raises ValueError, and the
-        last one out frees the exitfd. Events that were taken before can still be
-        had by wait(timeout=0). A second close does nothing."""
+        caller has to wait for them. In another thread a call that blocks raises
+        ValueError, and the last one out frees the exitfd. Events that were taken
+        before can still be had by wait(timeout=0). A second close does nothing."""
         key = object()
         self._running[key] = False
         try:
@@ -640,9 +640,10 @@ class ExitFd:
             (CLOSE_FROM, fd)
 
         options: NEW_SESSION, NEW_GROUP, KEEP_SIGNALS. A program that cannot be
-        started is an OSError. It has the name of the program if the errno is about a
-        file and no action has one. There is no child then, and no event. If a signal handler raises, the child may
-        have been started. Then it is watched, and its event is reported."""
+        started is an OSError. It has the name of the program if the errno is
+        about a file and no action has one. There is no child then, and no event.
+        If a signal handler raises, the child may have been started. Then it is
+        watched, and its event is reported."""
         argv = _arguments(argv)
         file = argv[0] if file is None else file
         command, pid = _command(file, argv, env, actions, options, death_signal), _INT()

@@ -460,9 +460,9 @@ class owner
  * watched. Of a child with EXITFD_HOLD the end is awaited, and then it is the
  * owner's to discard or to remove.
  *
- * A coroutine must begin to await, and be destroyed while it awaits, in the
- * thread that calls resume_ready. In another thread, hold a lock meanwhile that
- * is also held around each resume_ready. Otherwise the event may resume the
+ * A coroutine must begin to await in the thread that calls resume_ready. If it
+ * is destroyed while it awaits, do that in this thread too. In another thread,
+ * hold a lock meanwhile that is also held around each resume_ready. Otherwise the event may resume the
  * coroutine before it is suspended, and the end is lost.
  */
 class awaited
