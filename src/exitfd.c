@@ -88,17 +88,11 @@ const char *exitfd_get_backend(const struct exitfd *x)
     return x ? x->backend->name : NULL;
 }
 
-/* The pid may be a new child's already, because other code has reaped the one that it is about. */
-static bool may_be_reused(const struct watch *w)
-{
-    return w->flags & WATCH_PID_REUSED || (w->pidfd >= 0 && xfd_platform_is_reaped(w->pidfd));
-}
-
 static int add_locked(struct exitfd *x, pid_t pid, int pidfd, unsigned flags, void *data)
 {
     struct watch *w = xfd_watches_find(&x->watches, pid);
 
-    if (w && !may_be_reused(w))
+    if (w && !xfd_registry_may_be_reused(w))
         return -EEXIST;
     int error = xfd_watches_take(&x->watches, &w);
     if (error < 0)

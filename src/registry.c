@@ -192,11 +192,15 @@ bool xfd_registry_is_pid_reused(const struct exitfd *x, pid_t pid, uint64_t seq)
     return reused;
 }
 
+bool xfd_registry_may_be_reused(const struct watch *w)
+{
+    return w->flags & WATCH_PID_REUSED || (w->pidfd >= 0 && xfd_platform_is_reaped(w->pidfd));
+}
+
 /* A child that is held after other code has reaped it keeps its watch for as long as the caller likes. */
 static bool is_held_without_zombie(const struct watch *w)
 {
-    return w->flags & WATCH_HELD &&
-           (w->flags & WATCH_PID_REUSED || (w->pidfd >= 0 && xfd_platform_is_reaped(w->pidfd)));
+    return w->flags & WATCH_HELD && xfd_registry_may_be_reused(w);
 }
 
 /* The lock of x is held. No other function holds two. */

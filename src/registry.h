@@ -31,6 +31,9 @@ bool xfd_registry_is_older(const struct watch *w, uint64_t start_seq);
  */
 bool xfd_registry_is_pid_reused(const struct exitfd *x, pid_t pid, uint64_t start_seq);
 
+/* The pid may be a new child's already, because other code has reaped the one that the watch is about. */
+bool xfd_registry_may_be_reused(const struct watch *w);
+
 /* Between the two no start begins or ends, and the list of exitfds does not change. */
 void xfd_registry_lock(void);
 void xfd_registry_unlock(void);

@@ -196,6 +196,17 @@ TEST(pidfds, of_a_zombie_again_and_again)
     exitfd_close(x);
 }
 
+/* duplicate is of the pidfd that x has. It comes back when that watch has ended. Without a pidfd of x it is another one. */
+static void observe_by_the_duplicate(struct exitfd *x, int duplicate, pid_t pid)
+{
+    struct exitfd_event event = wait_event(x);
+    expect_event(&event, pid, CLD_EXITED, 9, EXITFD_PEEKED, x);
+    observe_again(x, duplicate, pid);
+    close(duplicate);
+    reap(pid);
+    exitfd_close(x);
+}
+
 TEST(pidfds, of_a_watch_that_was_duplicated_and_comes_back)
 {
     struct exitfd *x = open_exitfd();
@@ -203,12 +214,7 @@ TEST(pidfds, of_a_watch_that_was_duplicated_and_comes_back)
     CHECK_EQ(exitfd_add(x, pid, EXITFD_OBSERVE, x), 0);
     int borrowed = exitfd_get_pidfd(x, pid);
     int duplicate = borrowed >= 0 ? dup(borrowed) : open_pidfd(pid);
-    struct exitfd_event event = wait_event(x);
-    expect_event(&event, pid, CLD_EXITED, 9, EXITFD_PEEKED, x);
-    observe_again(x, duplicate, pid);
-    close(duplicate);
-    reap(pid);
-    exitfd_close(x);
+    observe_by_the_duplicate(x, duplicate, pid);
 }
 
 /* Another program may get it, as by pidfd_getfd(2) of a forked child. Then no exitfd_get_pidfd tells of it. */
@@ -222,12 +228,7 @@ TEST(pidfds, of_a_watch_that_was_duplicated_without_a_word_and_comes_back)
     int duplicate = dup(number); /* the lowest that was free */
     if (duplicate < 0)
         duplicate = open_pidfd(pid);
-    struct exitfd_event event = wait_event(x);
-    expect_event(&event, pid, CLD_EXITED, 9, EXITFD_PEEKED, x);
-    observe_again(x, duplicate, pid);
-    close(duplicate);
-    reap(pid);
-    exitfd_close(x);
+    observe_by_the_duplicate(x, duplicate, pid);
 }
 
 static int wait_and_exit_5(void *gate)

@@ -129,6 +129,17 @@ static pid_t start_child_with_pid(pid_t pid, const struct gate *gate)
     _exit(9);
 }
 
+/* The new child with the pid of the stolen one. Ends the test. */
+static void expect_unreaped(struct exitfd *x, pid_t pid, bool reused, struct gate *gate)
+{
+    if (reused)
+        CHECK_EQ(WEXITSTATUS(reap(pid)), 9, "the new child was reaped in its place");
+    close_gate(gate);
+    exitfd_close(x);
+    if (!reused)
+        SKIP("clone3 may not choose a pid here: it takes CAP_CHECKPOINT_RESTORE");
+}
+
 /* It was seen dead, then stolen, then its pid given to another: who must not be mistaken for it. */
 TEST(uring_without_fds, stolen_and_its_pid_used_again)
 {
@@ -145,12 +156,7 @@ TEST(uring_without_fds, stolen_and_its_pid_used_again)
         wait_until_zombie(pid);
     struct exitfd_event event = wait_event(x);
     expect_event(&event, pid, 0, 0, EXITFD_UNKNOWN, x);
-    if (reused)
-        CHECK_EQ(WEXITSTATUS(reap(pid)), 9, "the new child was reaped in its place");
-    close_gate(&gate);
-    exitfd_close(x);
-    if (!reused)
-        SKIP("clone3 may not choose a pid here: it takes CAP_CHECKPOINT_RESTORE");
+    expect_unreaped(x, pid, reused, &gate);
 }
 
 /* After its event the child is held. Its pid is not its own, and no function waits for the new child. */
@@ -171,12 +177,7 @@ TEST(uring_without_fds, held_and_stolen_and_its_pid_used_again)
         wait_until_zombie(pid);
     CHECK_EQ(exitfd_discard(x, pid), 0);
     CHECK_EQ(exitfd_count(x), 0);
-    if (reused)
-        CHECK_EQ(WEXITSTATUS(reap(pid)), 9, "the new child was reaped in its place");
-    close_gate(&gate);
-    exitfd_close(x);
-    if (!reused)
-        SKIP("clone3 may not choose a pid here: it takes CAP_CHECKPOINT_RESTORE");
+    expect_unreaped(x, pid, reused, &gate);
 }
 
 static void block(int signum)

@@ -404,9 +404,7 @@ static void tell_in_child(struct probe *probe, const void *argument)
     const struct section *section = argument;
     section->tell(section->report);
     probe->is_true_status = section->report->has_problem;
-    if (section->report->write_error) {
-        snprintf(probe->text, sizeof probe->text, "%d", section->report->write_error);
-    }
+    probe->error = section->report->write_error;
 }
 
 /* A sandbox may kill whatever asks. The rest of the report must not go with it. */
@@ -419,9 +417,10 @@ static void tell_safely(struct report *report, const char *check, void (*section
     } else if (probe.killed_by) {
         tell(report, NOTE, check, "unknown", "the process that asked was killed by %s: %s",
              signal_name(probe.killed_by, name), explain_kill(&probe));
+    } else if (!report->write_error) {
+        report->write_error = probe.error;
     }
     report->has_problem |= probe.is_true_status;
-    report->write_error = report->write_error ? report->write_error : atoi(probe.text);
 }
 
 static int examine(struct report *report)
