@@ -27,9 +27,9 @@
  *          point. None may be called from a signal handler.
  * fork     A forked child cannot use the exitfd of its parent. It may call
  *          exitfd_close, which frees the copy and does not harm the parent.
- *          exitfd_get_backend works there too, and all others return -ESTALE.
- *          A daemon that forks itself into the background opens its exitfd
- *          afterwards.
+ *          exitfd_get_backend works there too. All others return -ESTALE for
+ *          that exitfd. A daemon that forks itself into the background opens
+ *          its exitfd afterwards.
  * exec     Every fd is close-on-exec from the start.
  * Signals  With pidfds, no handler is installed and no signal mask is changed,
  *          except where a comment below says that SIGCHLD is used.
@@ -74,7 +74,8 @@ struct exitfd;
 
 /*
  * How code and status of an event were learned. They are the true ones, or the
- * origin is EXITFD_UNKNOWN. There is never a made-up 0, -1 or 255.
+ * origin is EXITFD_UNKNOWN, and both are 0. With another origin there is never
+ * a made-up 0, -1 or 255.
  *
  * EXITFD_REAPED    exitfd_wait reaped the child. Its pid may be reused now.
  * EXITFD_PEEKED    Seen without reaping. This is the exit of a process with
@@ -207,7 +208,9 @@ enum exitfd_watch_flags {
  * -ENOTSUP  the back end that was named does not work here, or none works that
  *           EXITFD_NO_SIGNALS allows, or seccomp blocks waitid(2), poll(2) or
  *           close(2)
- * -ENOMEM, -EMFILE, -ENFILE, -ENOSPC, -EAGAIN
+ * -ENOMEM   there is no memory. Or RLIMIT_MEMLOCK is too low for an io_uring,
+ *           of which each counts some 16 KiB.
+ * -EMFILE, -ENFILE, -ENOSPC, -EAGAIN
  */
 int exitfd_open(struct exitfd **ret, unsigned flags);
 
@@ -218,7 +221,8 @@ int exitfd_open(struct exitfd **ret, unsigned flags);
  * has to wait for them, also for those given to exitfd_discard. Events that
  * were not taken are dropped. x may be NULL. An io_uring exitfd takes some 40
  * milliseconds, and 5 seconds at most. Beside a forked child that runs no other
- * program it takes 0.2 seconds.
+ * program it takes 0.2 seconds. When that child ends later, one blocked call of
+ * the closing thread fails with EINTR.
  *
  * Returns NULL, so that x = exitfd_close(x) leaves no dangling pointer.
  */
@@ -272,11 +276,13 @@ const char *exitfd_get_backend(const struct exitfd *x);
  *           EXITFD_OBSERVE together with EXITFD_HOLD, or flags with pid -1
  * -EEXIST   this exitfd already watches pid
  * -ESRCH    no process has this pid, or it is a thread id
- * -ECHILD   the process is not a child, and EXITFD_OBSERVE was not given
+ * -ECHILD   the process is not a child, and EXITFD_OBSERVE was not given. Or,
+ *           on signalfd and self-pipe, clone(2) gave the child another exit
+ *           signal, or none.
  * -EBUSY    pid is -1, and this process has a catch-all watch already
  * -ENOTSUP  EXITFD_NO_SIGNALS forbids pid -1, EXITFD_STOPPED and
- *           EXITFD_CONTINUED. Or the process is not a child, and these flags
- *           or a SIGCHLD back end need one.
+ *           EXITFD_CONTINUED. Or the process is not a child, and one of these
+ *           flags was given, or the back end is signalfd or self-pipe.
  * -EMFILE   * this process has no fd left for the pidfd
  * -ENFILE   * the system has no fd left for the pidfd
  * -ENOSPC   * this user may have no more epoll watches
@@ -487,7 +493,7 @@ struct exitfd_command {
 /*
  * exitfd_start - start a program, and watch it
  *
- * What can fail is done before the child starts, so a child that was started
+ * The watch is prepared before the child starts, so a child that was started
  * is watched. With pidfds the child has one from its birth. From Linux 6.15 on
  * its status is then true whatever other code reaps, and also if SIGCHLD is
  * ignored. On signalfd and self-pipe children have no pidfd.
@@ -507,7 +513,8 @@ struct exitfd_command {
  *           that this version does not know. Or EXITFD_HOLD is together with
  *           EXITFD_AUTOKILL or EXITFD_OBSERVE.
  * -ENOTSUP  EXITFD_NO_SIGNALS forbids EXITFD_STOPPED and EXITFD_CONTINUED. Or
- *           this system has no death_signal, or no EXITFD_AUTOKILL.
+ *           this system has no death_signal, or no EXITFD_AUTOKILL, or the back
+ *           end is not pidfd and EXITFD_AUTOKILL was given.
  * -EPERM    EXITFD_AUTOKILL, without no_new_privs and without CAP_SYS_ADMIN
  * -EMFILE   EXITFD_NO_SIGNALS or EXITFD_AUTOKILL, and this process has no fd
  *           left for the pidfd
@@ -529,18 +536,19 @@ int exitfd_start(struct exitfd *x, pid_t *pid,
 /*
  * exitfd_spawn - posix_spawnp(3), and watch the child
  *
- * file, actions, attr, argv and envp are those of posix_spawnp(3). Everything
- * that can fail is done before the child starts, so a child that was started
- * is watched. pid may be NULL. The child gets no fd of exitfd.
+ * file, actions, attr, argv and envp are those of posix_spawnp(3). The watch is
+ * prepared before the child starts, so a child that was started is watched. pid
+ * may be NULL. The child gets no fd of exitfd.
  *
  * With attr NULL the child starts with the signals of exitfd_start. Otherwise
  * it gets SIGCHLD at its default and not blocked, unless attr says something
  * else.
  *
- * With actions NULL the child has a pidfd from its birth, as with exitfd_start.
- * File actions need posix_spawnp, which gives no pidfd. If other code or the
- * kernel reaps such a child at once, its event may be EXITFD_UNKNOWN. To avoid
- * this, use exitfd_start.
+ * With actions NULL the child has a pidfd from its birth, as with exitfd_start,
+ * unless attr has a flag that exitfd does not know, such as
+ * POSIX_SPAWN_SETCGROUP. File actions and such flags need posix_spawnp, which
+ * gives no pidfd. If other code or the kernel reaps such a child at once, its
+ * event may be EXITFD_UNKNOWN. To avoid this, use exitfd_start.
  *
  * Returns 0. If the file cannot be executed, that is the returned errno, and
  * there is no child and no event.

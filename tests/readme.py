@@ -37,7 +37,7 @@ class Readme(unittest.TestCase):
                 input=code, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
             self.assertEqual((compilation.returncode, compilation.stderr), (0, ""))
             run = subprocess.run([binary], capture_output=True, text=True, timeout=DEADLINE_S, check=False)
-            self.assertEqual((run.returncode, run.stdout, run.stderr), (0, "job: status 7\n", ""))
+            self.assertEqual((run.returncode, run.stdout, run.stderr), (0, "job: exited 7\n", ""))
 
     def test_its_program_compiles_without_a_warning_and_prints_what_it_says(self):
         self.expect_its_output(program())

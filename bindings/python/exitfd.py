@@ -122,7 +122,8 @@ class Event(NamedTuple):
     pid      the process
     code     os.CLD_EXITED, CLD_KILLED, CLD_DUMPED, CLD_STOPPED or CLD_CONTINUED;
              0 if origin is UNKNOWN
-    status   the exit status for CLD_EXITED, else the number of the signal
+    status   the exit status for CLD_EXITED, else the number of the signal;
+             0 if origin is UNKNOWN
     origin   REAPED, PEEKED, RECORDED or UNKNOWN: how that was learned
     data     what was given with the watch; the same object
     rusage   a resource.struct_rusage, with times in seconds as floats and

@@ -26,7 +26,7 @@
  *
  * The second way costs a fifth of a pidfd to set up. But the status is lost
  * if other code reaps the child. And the kernel walks all such requests of the
- * process at each exit. So use it for tens of children, not for thousands.
+ * process at each exit. So use it for up to some 1,000 children.
  * docs/uring.md in the source has the figures. It needs wait4(2), which a
  * strict C standard hides. _DEFAULT_SOURCE shows it.
  */
