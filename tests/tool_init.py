@@ -412,13 +412,11 @@ class Own(InitTest):
             self.assertRegex(errors, r"SIGUSR2: forwarded to \d+\n.*the command exited with status 0\n")
 
     def test_what_is_left_ends_if_asked_to(self):
-        stubborn = "setsid sh -c 'trap \"\" TERM; : >$0; while :; do sleep 0.05; done' %s & "
         polite = "setsid sh -c 'trap \"echo polite; exit\" TERM; : >$0; while :; do sleep 0.05; done' %s & "
         for start in (self.as_sub_reaper, self.as_pid_1):
-            files = [os.path.join(self.folder(), "file") for _ in range(2)]
-            wait = "; ".join(f"while ! [ -e {file} ]; do sleep 0.01; done" for file in files)
-            script = stubborn % files[0] + polite % files[1] + wait + "; exit 6"
-            process = start("-K", "0.3", "--", "sh", "-c", script)
+            file = os.path.join(self.folder(), "file")
+            script = polite % file + f"while ! [ -e {file} ]; do sleep 0.01; done; exit 6"
+            process = start("-K", str(PATIENCE), "--", "sh", "-c", script)
             output, _ = process.communicate(timeout=PATIENCE)
             self.assertEqual((process.returncode, output), (6, "polite\n"))
             self.assert_nothing_left()
