@@ -155,3 +155,17 @@ TEST(fairness, a_stop_is_reported_beside_a_child_that_is_started_again_and_again
     kill_and_reap(other);
     collect_rest(x);
 }
+
+/* On pidfd only the new one is without. */
+TEST(fairness, an_exit_is_reported_beside_a_child_without_a_pidfd_that_is_started_again_and_again)
+{
+    struct exitfd *x = open_exitfd();
+    pid_t other = start_child_exit(0);
+
+    CHECK_EQ(exitfd_add(x, other, 0, NULL), 0);
+    wait_until_zombie(other);
+    const struct rlimit before = forbid_new_fds();
+    event_beside_restarts(x, other);
+    allow_new_fds(&before);
+    collect_rest(x);
+}

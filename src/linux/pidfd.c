@@ -149,21 +149,20 @@ static int take_ready(struct exitfd *x, const struct epoll_event *ready, int rea
     return count > 0 ? count : error;
 }
 
+/* The child in turn comes last: with a small max, children without a pidfd that exit all the time would hide the others. */
 static int take(struct exitfd *x, struct exitfd_event *events, int max)
 {
     struct epoll_event *ready = (void *)x->ready;
-    int count = xfd_scan_one(x, events), found, ready_count, room;
+    int count = 0, found, ready_count, room;
 
-    if (count == max)
-        return count;
     do {
         room = max - count < BATCH ? max - count : BATCH;
         ready_count = xfd_set_take(x, ready, room);
-        if (ready_count <= 0)
-            return count > 0 ? count : ready_count;
-        found = take_ready(x, ready, ready_count, events + count, max - count);
+        found = ready_count > 0 ? take_ready(x, ready, ready_count, events + count, max - count) : ready_count;
         count += found > 0 ? found : 0;
     } while (found >= 0 && ready_count == room && count < max);
+    if (found != -ESTALE && count < max)
+        count += xfd_scan_one(x, events + count);
     return count > 0 ? count : found;
 }
 
