@@ -86,15 +86,22 @@ static bool finish_reaped(struct exitfd *x, struct exitfd_event *events, int max
     return false;
 }
 
-/* The front first: a child that other code reaps before that is not seen there, and one that it reaps later was. */
-static bool must_scan(struct exitfd *x, struct exitfd_event *events, int max, int *count)
+/* Whether others reap our children, so that each has to be asked for: other code, the kernel, another exitfd. */
+static bool others_reap(struct exitfd *x, struct exitfd_event *events, int max, int *count)
 {
-    if (x->tracking.to_scan > 0 || reap_front(x, events, max, count))
-        return true;
-    if (*count == max)
-        return false;
     return xfd_foreign_reaps_since(&x->foreign_reaps) || xfd_disposition_get().no_zombies ||
            finish_reaped(x, events, max, count);
+}
+
+/* The front first: a child that other code reaps before that is not seen there, and one that it reaps later was. But where
+   there was no room last time the front may never leave any, and would hide what others have reaped. */
+static bool must_scan(struct exitfd *x, struct exitfd_event *events, int max, int *count)
+{
+    if (x->tracking.to_scan > 0 || (x->scan.was_full && others_reap(x, events, max, count)))
+        return true;
+    if (reap_front(x, events, max, count))
+        return true;
+    return *count < max && others_reap(x, events, max, count);
 }
 
 static void scan(struct exitfd *x, struct exitfd_event *events, int max, int *count)

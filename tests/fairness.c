@@ -169,3 +169,15 @@ TEST(fairness, an_exit_is_reported_beside_a_child_without_a_pidfd_that_is_starte
     allow_new_fds(&before);
     collect_rest(x);
 }
+
+/* Without pidfds only a look at each child shows it. */
+TEST(fairness, a_stolen_child_is_reported_beside_one_that_is_started_again_and_again)
+{
+    struct exitfd *x = open_exitfd();
+    pid_t other = start_child_exit(0);
+
+    CHECK_EQ(exitfd_add(x, other, 0, NULL), 0);
+    reap(other);
+    event_beside_restarts(x, other);
+    collect_rest(x);
+}
