@@ -192,9 +192,15 @@ bool xfd_registry_is_pid_reused(const struct exitfd *x, pid_t pid, uint64_t seq)
     return reused;
 }
 
+static bool has_lost_zombie(const struct watch *w)
+{
+    struct wait_result ignored;
+    return w->flags & WATCH_HELD && xfd_status_wait_watch(w, WEXITED | WNOWAIT, &ignored) == -ECHILD;
+}
+
 bool xfd_registry_may_be_reused(const struct watch *w)
 {
-    return w->flags & WATCH_PID_REUSED || (w->pidfd >= 0 && xfd_platform_is_reaped(w->pidfd));
+    return w->flags & WATCH_PID_REUSED || (w->pidfd >= 0 ? xfd_platform_is_reaped(w->pidfd) : has_lost_zombie(w));
 }
 
 /* A child that is held after other code has reaped it keeps its watch for as long as the caller likes. */

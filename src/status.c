@@ -84,8 +84,11 @@ int xfd_status_wait_watch(const struct watch *w, int options, struct wait_result
         return -ECHILD;
     if (w->flags & WATCH_ORPHAN)
         options |= xfd_platform_any_exit_signal;
-    return w->pidfd >= 0 ? xfd_status_wait(WAIT_PIDFD, (id_t)w->pidfd, options, ret)
-                         : xfd_status_wait(P_PID, (id_t)w->pid, options, ret);
+    if (w->pidfd >= 0)
+        return xfd_status_wait(WAIT_PIDFD, (id_t)w->pidfd, options, ret);
+    int found = xfd_status_wait(P_PID, (id_t)w->pid, options, ret);
+    /* What is held is a zombie. Where a child lives, other code has reaped the zombie, and that child has its pid. */
+    return found == 0 && w->flags & WATCH_HELD ? -ECHILD : found;
 }
 
 int xfd_status_reap_exit(const struct watch *w, struct wait_result *ret)

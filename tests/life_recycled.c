@@ -415,6 +415,40 @@ static void held_and_stolen_and_an_orphan(void)
     CHECK(exitfd_remove(x, pid) == 0);
 }
 
+/* The zombie is stolen after its event, and another child has its pid. */
+static pid_t hold_what_is_stolen_later(struct exitfd *x)
+{
+    pid_t pid = watch_zombie(x, EXITFD_HOLD);
+    struct exitfd_event event = next_event(x);
+    CHECK(event.pid == pid && event.origin == EXITFD_PEEKED && event.status == 3);
+    CHECK(exit_status_of(pid) == 3);
+    recycle_for_own_child(pid);
+    return pid;
+}
+
+static void held_and_stolen_later(void)
+{
+    struct exitfd *x = open_for_recycling();
+    pid_t pid = hold_what_is_stolen_later(x);
+    try_to_hit(x, pid, -ESRCH);
+    CHECK(exitfd_discard(x, pid) == 0);
+    CHECK(exitfd_count(x) == 0);
+    expect_not_hit(pid, pid);
+}
+
+static void held_and_stolen_later_and_added(void)
+{
+    int again;
+    struct exitfd *x = open_for_recycling();
+    pid_t pid = hold_what_is_stolen_later(x);
+    CHECK(exitfd_add(x, pid, 0, &again) == 0);
+    CHECK(exitfd_kill(x, pid, SIGTERM) == 0);
+    struct exitfd_event event = next_event(x);
+    CHECK(event.pid == pid && event.data == &again && event.origin == EXITFD_REAPED && event.status == SIGTERM);
+    CHECK(exitfd_discard(x, pid) == 0);
+    CHECK(exitfd_count(x) == 0);
+}
+
 static void skip_unless_by_pidfd(void)
 {
     if (!tracks_by_pidfd())
@@ -524,4 +558,14 @@ TEST(recycled, a_later_child_with_the_pid_of_a_held_one_that_was_stolen_can_be_a
 TEST(recycled, an_orphan_with_the_pid_of_a_held_child_that_was_stolen_is_reported)
 {
     run_where_pids_can_be_chosen(held_and_stolen_and_an_orphan);
+}
+
+TEST(recycled, a_later_child_with_the_pid_of_a_held_zombie_that_was_stolen_is_not_hit)
+{
+    run_where_pids_can_be_chosen(held_and_stolen_later);
+}
+
+TEST(recycled, a_later_child_with_the_pid_of_a_held_zombie_that_was_stolen_can_be_added)
+{
+    run_where_pids_can_be_chosen(held_and_stolen_later_and_added);
 }
