@@ -267,21 +267,33 @@ static pid_t fork_child(const struct exitfd *x, int *pidfd)
     return pid < 0 ? -errno : pid;
 }
 
+/* The child does not come back from here as its parent does: the locks and the start are forgotten there, in process.c. */
+static pid_t fork_watched(struct start *start)
+{
+    int pidfd = -1;
+
+    xfd_registry_begin_start(&start->progress);
+    pid_t pid = fork_child(start->x, &pidfd);
+    if (pid == 0)
+        return 0;
+    if (pid > 0)
+        started(start, pid, pidfd);
+    xfd_registry_end_start(&start->progress);
+    if (pid < 0)
+        cancel(start);
+    return pid;
+}
+
+/* fork(2) is no cancellation point, but a handler of the application may be one. */
 pid_t exitfd_fork(struct exitfd *x, unsigned flags, void *data)
 {
     struct start start;
-    int pidfd = -1, error = reserve(&start, x, flags, data);
+    int cancel_state, error = reserve(&start, x, flags, data);
 
     if (error < 0)
         return error;
-    xfd_registry_begin_start(&start.progress);
-    pid_t pid = fork_child(x, &pidfd);
-    if (pid == 0)
-        return 0; /* the parent's locks and its start are forgotten here: process.c */
-    if (pid > 0)
-        started(&start, pid, pidfd);
-    xfd_registry_end_start(&start.progress);
-    if (pid < 0)
-        cancel(&start);
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    pid_t pid = fork_watched(&start);
+    pthread_setcancelstate(cancel_state, &cancel_state);
     return pid;
 }

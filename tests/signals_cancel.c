@@ -104,3 +104,36 @@ TEST(signals_cancel, no_function_is_a_cancellation_point)
         ;
     close_wakeup(&wakeup);
 }
+
+static void reach_a_cancellation_point(void)
+{
+    pthread_testcancel();
+}
+
+static void *fork_while_cancelled(void *argument)
+{
+    struct victim *victim = argument;
+    struct exitfd *x = open_exitfd();
+    pthread_cancel(pthread_self());
+    victim->child = exitfd_fork(x, 0, x);
+    if (victim->child == 0)
+        _exit(6);
+    atomic_fetch_add(&victim->done, 1);
+    struct exitfd_event event = { .pid = 0 };
+    while (exitfd_wait(x, &event, 1, DEADLINE_MS) == -EINTR)
+        ;
+    victim->failed = event.pid != victim->child || event.status != 6;
+    exitfd_close(x);
+    pthread_testcancel();
+    return NULL;
+}
+
+TEST(signals_cancel, a_fork_with_a_handler_that_is_a_cancellation_point)
+{
+    struct victim victim = { .done = 0 };
+    exitfd_close(open_exitfd()); /* skips, here and not in the thread */
+    CHECK_EQ(pthread_atfork(NULL, reach_a_cancellation_point, NULL), 0);
+    run_to_its_end(fork_while_cancelled, &victim);
+    CHECK_EQ(victim.done, 1, "cancelled in exitfd_fork");
+    CHECK_EQ(victim.failed, 0);
+}
