@@ -210,7 +210,9 @@ enum exitfd_watch_flags {
  *           close(2)
  * -ENOMEM   there is no memory. Or RLIMIT_MEMLOCK is too low for an io_uring,
  *           of which each counts some 16 KiB.
- * -EMFILE, -ENFILE, -ENOSPC, -EAGAIN
+ * -EAGAIN   the kernel is short of some other resource. On self-pipe also as
+ *           for exitfd_install_handler.
+ * -EMFILE, -ENFILE, -ENOSPC
  */
 int exitfd_open(struct exitfd **ret, unsigned flags);
 
