@@ -37,21 +37,25 @@ static bool is_alive(int pid)
     return !is_zombie(pid, &parent);
 }
 
-/* Calls act for each process of /proc that does not lead its group. */
-static void for_each_member(void (*act)(int pid, pid_t group, void *context), void *context)
+/* Calls act for each process of /proc that does not lead its group. False if some may be missing, because no descriptor
+   or no memory is left. */
+static bool for_each_member(void (*act)(int pid, pid_t group, void *context), void *context)
 {
     DIR *processes = opendir("/proc");
     struct dirent *entry;
-    while (processes && (entry = readdir(processes))) {
+    if (!processes) {
+        return false;
+    }
+    while ((errno = 0, entry = readdir(processes))) {
         int pid = isdigit((unsigned char)entry->d_name[0]) ? atoi(entry->d_name) : 0;
         pid_t group = pid > 0 ? getpgid(pid) : -1;
         if (group > 0 && group != pid) {
             act(pid, group, context);
         }
     }
-    if (processes) {
-        closedir(processes);
-    }
+    bool is_whole = errno == 0;
+    closedir(processes);
+    return is_whole;
 }
 
 static void note_member(int pid, pid_t group, void *context)
@@ -67,12 +71,14 @@ static void note_member(int pid, pid_t group, void *context)
 /* Without a /proc that tells, each group has its time, and is gone when it was killed. */
 static void find_empty(struct groups *groups)
 {
-    const bool is_reported = has_own_proc();
     for (size_t i = 0; i < groups->count; i++) {
-        groups->all[i].is_empty = is_reported || groups->all[i].is_killed;
+        groups->all[i].is_empty = true;
     }
-    if (is_reported) {
-        for_each_member(note_member, groups);
+    if (has_own_proc() && for_each_member(note_member, groups)) {
+        return;
+    }
+    for (size_t i = 0; i < groups->count; i++) {
+        groups->all[i].is_empty = groups->all[i].is_killed;
     }
 }
 
