@@ -266,6 +266,17 @@ class Wait(ToolTest):
         self.assertEqual(result.returncode, 124)
         self.assertIn(f"has ended, but its parent {os.getpid()} has not waited for it", result.stderr)
 
+    def test_a_zombie_is_one_even_if_fds_ran_out(self):
+        self.forgo_leak_checks()
+        zombies = [self.process("exit 0") for _ in range(4)]
+        for process in zombies:
+            process.stdin.close()
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        for limit in range(8, 16):
+            result = self.run_tool("wait", "-t", "0.05", *(process.pid for process in zombies),
+                                   preexec_fn=lambda limit=limit: resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit)))
+            self.assertNotIn("still running", result.stderr, limit)
+
     def test_a_zombie_is_reported_at_once(self):
         if not has_record():
             self.skipTest("without the kernel's record a zombie may count as ended")

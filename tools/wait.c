@@ -282,6 +282,7 @@ static int wait_with(struct waiting *w, int64_t timeout_ns)
     }
     int64_t deadline_ns = timeout_ns == NEVER ? NEVER : monotonic_ns() + timeout_ns;
     watch_all(w);
+    close(STDIN_FILENO); /* nothing is read from it, and /proc takes one. There may be no other left */
     if (timeout_ns > 0) {
         tell_zombies(w);
     }
