@@ -77,9 +77,16 @@ class Manual(ToolTest):
             self.assertRegex(last, r"^\$ exitfd run -j 4(.|\n)*exitfd run: 14 commands in .*succeeded, 1 failed, \d+ timed out;")
 
     def complete_in_bash(self, *words):
-        script = f'. {COMPLETIONS}/exitfd.bash; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _exitfd; echo "${{COMPREPLY[*]}}"'
+        script = (f'. {COMPLETIONS}/exitfd.bash; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _exitfd; '
+                  'printf "%s\\n" "${COMPREPLY[@]}"')
         return subprocess.run(["bash", "--norc", "-c", script, "bash", "exitfd", *words], capture_output=True, text=True,
-                              check=True).stdout.split()
+                              check=True).stdout.splitlines()
+
+    def test_bash_completes_names_with_spaces(self):
+        self.need("bash")
+        path = os.path.join(self.folder(), "my list")
+        with open(path, "w", encoding="ascii"):
+            self.assertEqual(self.complete_in_bash("run", path[:-5]), [path])
 
     def test_bash(self):
         self.need("bash")

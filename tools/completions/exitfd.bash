@@ -30,8 +30,8 @@ _exitfd()
     fi
     case $command in
         wait) COMPREPLY=($(compgen -W "$(ps -eo pid= 2>/dev/null)" -- "$current")) ;;
-        run) COMPREPLY=($(compgen -f -- "$current")) ;;
-        init) COMPREPLY=($(compgen -c -- "$current")) ;;
+        run) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;; # a name may have spaces
+        init) mapfile -t COMPREPLY < <(compgen -c -- "$current") ;;
     esac
 }
 
