@@ -430,6 +430,24 @@ class Asyncio(Leaks):
                 await task
         self.run_loop(main())
 
+    def test_cancel_that_meets_a_stop(self) -> None:
+        """The stop is not the exit of that child, which other code waits for then."""
+        async def main():
+            child = subprocess.Popen(["sleep", "1000"])
+            task = asyncio.ensure_future(exitfd.wait_pid(child.pid, exitfd.STOPPED))
+            await asyncio.sleep(0)
+            child.send_signal(signal.SIGSTOP)
+            os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WNOWAIT)
+            await asyncio.sleep(0)  # as above
+            task.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                await task
+            child.kill()
+            child.wait()
+            with self.assertRaises(ProcessLookupError):
+                await exitfd.wait_pid(child.pid)
+        self.run_loop(main())
+
     def test_loops_in_many_threads(self) -> None:
         with exitfd.ExitFd() as x:
             how = signal.SIG_BLOCK if x.backend == "signalfd" else signal.SIG_UNBLOCK

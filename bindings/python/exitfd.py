@@ -858,7 +858,7 @@ class _LoopExitFd(ExitFd):
         if not future.done():
             with contextlib.suppress(RuntimeError):  # it has its result, but its loop is closed
                 future.set_result(event)
-        elif future.cancelled() or not future.result().exited:
+        elif event.exited and (future.cancelled() or not future.result().exited):
             self.unreported[event.pid] = event
         return event
 
@@ -957,7 +957,7 @@ async def wait_pid(pid: int, flags: int = 0) -> Event:
     try:
         return await future
     except asyncio.CancelledError:
-        if not future.cancelled():
+        if not future.cancelled() and future.result().exited:  # a child that has stopped can be waited for again
             exits.unreported[pid] = future.result()
         with contextlib.suppress(FileNotFoundError):
             exits.remove(pid)
