@@ -6,10 +6,12 @@ import asyncio
 import concurrent.futures
 import ctypes
 import errno
+import fcntl
 import itertools
 import math
 import os
 import pathlib
+import resource
 import select
 import shutil
 import signal
@@ -447,6 +449,28 @@ class Asyncio(Leaks):
             with self.assertRaises(ProcessLookupError):
                 await exitfd.wait_pid(child.pid)
         self.run_loop(main())
+
+    def test_a_high_fd_is_passed_without_an_action_for_each_number(self) -> None:
+        async def main(low: int, high: int) -> bytes:
+            self.assertLess(len(exitfd._passed([low, high])), 10)
+            process = await exitfd.create_subprocess_exec("sh", "-c", "echo $(ls /proc/self/fd); cat /proc/self/fd/$0", str(low),
+                                                          pass_fds=[low, high], stdout=subprocess.PIPE)
+            return (await process.communicate())[0]
+
+        highest = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 1
+        if highest < 1000:
+            self.skipTest("the limit on open files is low")
+        with tempfile.TemporaryFile() as file:
+            file.write(b"content")
+            file.flush()
+            low, high = file.fileno(), fcntl.fcntl(file.fileno(), fcntl.F_DUPFD_CLOEXEC, highest)
+            try:
+                names, content = self.run_loop(main(low, high)).split(b"\n")
+            finally:
+                os.close(high)
+        self.assertEqual(content, b"content")
+        self.assertLessEqual({b"%d" % fd for fd in (0, 1, 2, low, high)}, set(names.split()))
+        self.assertEqual(len(names.split()), 6)  # and that of ls, which reads the folder
 
     def test_loops_in_many_threads(self) -> None:
         with exitfd.ExitFd() as x:

@@ -1150,14 +1150,28 @@ class _Streams:
         return self._close_later(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3))
 
 
+_MOST_CLOSED = 256  # one by one
+
+
 def _passed(fds: Iterable[int]) -> List[Tuple[Any, ...]]:
     """Close all above 2 but these, which lose close-on-exec."""
     keep = sorted({_int(fd, "pass_fds") for fd in fds})
     if keep and keep[0] < 0:
         raise ValueError(f"pass_fds has a negative number: {keep[0]}")
     highest = max([2, *keep])
+    if highest > _MOST_CLOSED and highest < resource.getrlimit(resource.RLIMIT_NOFILE)[0]:
+        return _passed_below(keep)
     gaps = set(range(3, highest)).difference(keep)
     return [*((DUP2, fd, fd) for fd in keep), *((CLOSE, fd) for fd in gaps), (CLOSE_FROM, highest + 1)]
+
+
+def _passed_below(keep: List[int]) -> List[Tuple[Any, ...]]:
+    """The same without an action for each number. The fds, in order, move down to
+    those from 3 on, all above these is closed, and they move back up."""
+    moved = list(zip((fd for fd in keep if fd > 2), itertools.count(3)))
+    back = [(DUP2, place, fd) for fd, place in reversed(moved) if fd != place]
+    return [*((DUP2, fd, fd) for fd in keep if fd <= 2), *((DUP2, fd, place) for fd, place in moved),
+            (CLOSE_FROM, 3 + len(moved)), *back, *((CLOSE, place) for _, place in moved if place not in keep)]
 
 
 # What only code between fork and exec could do, its default, and what to do instead.
