@@ -150,8 +150,8 @@ static bool is_in(pid_t group, const char *pid)
     int its_group;
     snprintf(path, sizeof path, "/proc/%.20s/stat", pid);
     FILE *file = fopen(path, "re");
-    if (!file)
-        return false;
+    if (!file) /* out of fds: it may be in it */
+        return errno == EMFILE || errno == ENFILE;
     const char *name_end = fgets(line, sizeof line, file) ? strrchr(line, ')') : NULL;
     fclose(file);
     return name_end && sscanf(name_end + 1, " %*c %*d %d", &its_group) == 1 && its_group == group;

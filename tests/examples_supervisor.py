@@ -151,6 +151,19 @@ class SupervisorTest(examples_support.UsageTest, examples_support.ExampleTest):
         self.assertIn(state_of(pid), ENDED)
         self.assertEqual(process.stdout.read(), "bye\n")
 
+    def test_it_has_its_time_even_if_fds_ran_out(self):
+        slow = r"trap 'sleep 0.2; echo bye; exit' TERM; echo \$\$; while :; do sleep 0.05; done"
+        for limit in range(7, 13):
+            limited = ["sh", "-c", f'ulimit -n {limit}; exec "$@"', "sh"]
+            process = self.supervise("-g", 5000, f'sh -c "{slow}"; true', before=limited)
+            until(lambda: self.messages("cannot begin|cannot start|started as"), "it has started the command, or cannot")
+            if self.messages("started as"):
+                process.stdout.readline()
+                self.stop(process)
+                self.assertEqual(process.stdout.read(), "bye\n", limit)
+            else:
+                process.kill()
+
     def test_the_rest_of_a_pipeline_gets_sigkill_after_that_time(self):
         process = self.supervise("-g", 50, "sh -c 'trap \"\" TERM; echo $$; while :; do sleep 0.1; done'; true")
         pid = int(process.stdout.readline())
