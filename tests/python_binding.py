@@ -472,6 +472,25 @@ class Asyncio(Leaks):
         self.assertLessEqual({b"%d" % fd for fd in (0, 1, 2, low, high)}, set(names.split()))
         self.assertEqual(len(names.split()), 6)  # and that of ls, which reads the folder
 
+    def test_a_loop_that_was_closed_in_another_thread_leaves_no_zombie(self) -> None:
+        async def main() -> int:
+            return (await exitfd.create_subprocess_exec("sleep", "0.2")).pid
+
+        environment = mock.patch.dict(os.environ, EXITFD_BACKEND="io_uring")  # which does nothing in another thread
+        environment.start()
+        self.addCleanup(environment.stop)
+        try:
+            exitfd.ExitFd().close()
+        except OSError as error:
+            self.skipTest(f"io_uring does not work here: {error}")
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            pid = pool.submit(self.run_loop, main()).result()
+        exitfd.close_of_closed_loops()
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        exitfd.close_of_closed_loops()
+        with self.assertRaises(ChildProcessError):
+            os.waitpid(pid, 0)
+
     def test_loops_in_many_threads(self) -> None:
         with exitfd.ExitFd() as x:
             how = signal.SIG_BLOCK if x.backend == "signalfd" else signal.SIG_UNBLOCK

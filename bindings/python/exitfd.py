@@ -886,7 +886,16 @@ class _LoopExitFd(ExitFd):
         except BrokenPipeError:
             return False  # once, where other code has replaced the SIGCHLD handler
         except (OSError, ValueError):
-            return True  # it cannot be done, as in a forked child
+            return self._process is not _process or self._reap()
+
+    def _reap(self) -> bool:
+        """An io_uring exitfd does nothing in another thread than that of its loop, which may be gone."""
+        for pid in list(self.started):
+            with contextlib.suppress(OSError):
+                if os.waitpid(pid, os.WNOHANG)[0] == 0:
+                    continue
+            self.started.discard(pid)
+        return not self.started
 
     def look(self, loop: asyncio.AbstractEventLoop) -> None:
         """Self-pipe only: nothing makes the fd readable when other code has
