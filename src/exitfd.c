@@ -22,6 +22,7 @@ static int open_backend(struct exitfd *x)
 {
     x->fd = x->wake.fd = x->timer_fd = x->signal_fd = -1;
     x->owner = xfd_process_id();
+    xfd_foreign_reaps_open(&x->foreign_reaps);
     if (pthread_mutex_init(&x->lock, NULL) != 0)
         return -ENOMEM;
     int error = x->backend->open(x);

@@ -14,6 +14,7 @@ struct foreign_reaps {
 
 int xfd_foreign_reaps_init(void); /* before all others; 0 or -ENOMEM */
 
+/* What was reaped before is of no interest: nothing is watched yet. */
 void xfd_foreign_reaps_open(struct foreign_reaps *r);
 
 /* Whether other code has reaped a child since the last time. True as well where that cannot be known: gVisor counts no

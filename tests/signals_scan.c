@@ -45,17 +45,22 @@ static long count(long number, const long a[6])
 static pid_t children[LIVE_CHILDREN];
 static struct gate gate;
 
-static struct exitfd *watch_many(void)
+static void start_watching(struct exitfd *x)
 {
     raise_fd_limit();
-    struct exitfd *x = open_exitfd();
-    expect_report(x); /* has page faults for certain, and a light child, when it is the first to be reaped, may not */
     gate = open_gate();
     for (int i = 0; i < LIVE_CHILDREN; i++) {
         children[i] = start_light_child(&gate, 0);
         CHECK_EQ(exitfd_add(x, children[i], 0, &children[i]), 0);
     }
     expect_quiet(x);
+}
+
+static struct exitfd *watch_many(void)
+{
+    struct exitfd *x = open_exitfd();
+    expect_report(x); /* has page faults for certain, and a light child, when it is the first to be reaped, may not */
+    start_watching(x);
     return x;
 }
 
@@ -129,6 +134,29 @@ TEST(scan, one_exit_among_many_costs_a_handful_of_calls)
     CHECK(most <= MOST_CALLS_PER_EXIT);
     expect_idle_is_free(x);
     finish(x);
+}
+
+static void expect_first_exits_cost_a_handful(struct exitfd *x, const char *what)
+{
+    start_watching(x);
+    CHECK(kill_one_at_a_time(x, what) <= MOST_CALLS_PER_EXIT);
+    finish(x);
+}
+
+TEST(scan, what_other_code_reaped_before_the_open_costs_nothing)
+{
+    CHECK_EQ(WEXITSTATUS(reap(start_child_exit(79))), 79);
+    expect_first_exits_cost_a_handful(open_exitfd(), "after a foreign reap");
+}
+
+/* More of them than the library keeps a list of. */
+TEST(scan, what_another_exitfd_reaped_before_the_open_costs_nothing)
+{
+    struct exitfd *before = open_exitfd();
+    for (int i = 0; i < LIVE_CHILDREN; i++)
+        expect_report(before);
+    exitfd_close(before);
+    expect_first_exits_cost_a_handful(open_exitfd(), "after an earlier exitfd");
 }
 
 static void take_a_storm(struct exitfd *x, const char *what)
