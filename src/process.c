@@ -46,7 +46,10 @@ static void after_fork_in_parent(void)
     const struct fork_hooks *own = take_hooks();
     if (own)
         own->in_parent(own->argument);
-    xfd_sigchld_unlock();
+    xfd_sigchld_unlock_alone();
+    if (own && own->then_in_parent)
+        own->then_in_parent(own->argument);
+    xfd_sigchld_restore_thread();
 }
 
 static void forget_parent(void)

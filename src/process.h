@@ -16,11 +16,17 @@ int xfd_process_init(void);
  */
 uint64_t xfd_process_id(void);
 
-/* What a fork of ours does besides, with all signals blocked and no other fork of the process on its way: each hook
-   before the handlers of the application, which may do anything. in_parent is called also where the fork failed. */
+/*
+ * What a fork of ours does besides, with all signals blocked. Each hook runs
+ * before the handlers of the application, which may do anything. No other fork
+ * of the process is on its way, except during then_in_parent. That one may take
+ * long, so no lock is held, and it may be NULL. Both of the parent are called
+ * also where the fork failed.
+ */
 struct fork_hooks {
     void (*before)(void *argument);
     void (*in_parent)(void *argument);
+    void (*then_in_parent)(void *argument);
     void (*in_child)(void *argument);
     void *argument;
 };

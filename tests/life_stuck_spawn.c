@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* A child that takes long to start, as from a file server that does not answer, delays no other call. */
 #include "life_support.h"
+#include "stand_in.h"
 
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 /*
  * The child opens `started` for writing and then `go` for reading, each when we have opened the other end. It ends when
@@ -187,4 +190,78 @@ TEST(stuck_spawn, it_holds_up_no_child_of_a_bare_fork)
     struct exitfd_event event = wait_event(x);
     expect_exited(&event, stuck.pid, 6, &stuck);
     exitfd_close(x);
+}
+
+/* A forked child that does not come forward, as where a debugger has stopped it. It is held at its first getppid. */
+static struct {
+    pid_t parent; /* 0: no child is held */
+    struct gate gate;
+    int born[2];
+} held;
+
+pid_t getppid(void)
+{
+    if (held.parent != 0 && getpid() != held.parent) {
+        close(held.gate.go_end); /* so that it ends when the test does */
+        (void)!write(held.born[1], "", 1);
+        wait_behind(&held.gate);
+    }
+    return (pid_t)syscall(SYS_getppid);
+}
+
+/* The parent waits for it without a time-out: a call that waits for the fork never ends. */
+static _Thread_local bool is_patient;
+
+int poll(struct pollfd *items, nfds_t count, int timeout_ms)
+{
+    FIND_NEXT(poll);
+    return next(items, count, is_patient ? -1 : timeout_ms);
+}
+
+static void *fork_held(void *unused)
+{
+    (void)unused;
+    struct exitfd *x = open_exitfd();
+    is_patient = true;
+    pid_t pid = exitfd_fork(x, 0, x);
+    is_patient = false;
+    if (pid == 0)
+        _exit(8);
+    struct exitfd_event event = wait_event(x);
+    expect_exited(&event, pid, 8, x);
+    exitfd_close(x);
+    return NULL;
+}
+
+TEST(stuck_spawn, a_forked_child_that_is_held_up_holds_up_its_own_fork_alone)
+{
+    if (!backend_is("pidfd") && !backend_is("io_uring"))
+        SKIP("there the parent of a forked child does not wait for it");
+    struct exitfd *x = open_exitfd();
+    pid_t watched = start_paused();
+    pthread_t thread;
+    char byte;
+
+    add_child(x, watched, EXITFD_STOPPED, x);
+    held.gate = open_gate();
+    CHECK_EQ(pipe(held.born), 0);
+    held.parent = getpid();
+    alarm(60);
+    CHECK_EQ(pthread_create(&thread, NULL, fork_held, NULL), 0);
+    CHECK_EQ(read(held.born[0], &byte, 1), 1);
+
+    kill(watched, SIGKILL);
+    wait_until_zombie(watched);
+    struct exitfd_event event;
+    CHECK_EQ(exitfd_wait(x, &event, 1, 0), 1);
+    expect_event(&event, watched, CLD_KILLED, SIGKILL, EXITFD_REAPED, x);
+    exitfd_close(open_exitfd());
+    exitfd_close(x);
+
+    let_through(&held.gate, 1);
+    CHECK_EQ(pthread_join(thread, NULL), 0);
+    alarm(0);
+    close(held.born[0]);
+    close(held.born[1]);
+    close_gate(&held.gate);
 }

@@ -4,7 +4,8 @@
  * until the parent has opened one: before handlers of the application can wait
  * for any child, and before the child can exit. It goes on when the parent dies.
  * The parent goes on without a pidfd when the child does not come forward, which
- * a debugger may have stopped.
+ * a debugger may have stopped. Other threads do not wait for that: they may even
+ * fork meanwhile, and their children keep a copy of the parent's end.
  *
  * After unshare(CLONE_NEWPID) the child is in another pid namespace, and does not
  * know the pid that it has in that of its parent. There it sends 0, and the
@@ -57,6 +58,15 @@ static pid_t receive_sender(int own)
     return sender.pid;
 }
 
+/* No child of another thread may have a copy, which would hide that ours is dead. */
+static void close_end_of_child(void *pointer)
+{
+    const struct meeting *meeting = pointer;
+
+    if (meeting->ends[1] >= 0)
+        close(meeting->ends[1]);
+}
+
 /* The child sends its pid, which fork has not returned yet. */
 static void meet_child(void *pointer)
 {
@@ -65,7 +75,6 @@ static void meet_child(void *pointer)
 
     if (own < 0)
         return;
-    close(meeting->ends[1]);
     if (wait_readable(own) == 1 && read(own, &meeting->child, sizeof meeting->child) == sizeof meeting->child) {
         if (meeting->child == 0)
             meeting->child = receive_sender(own);
@@ -90,7 +99,7 @@ static void introduce(const struct meeting *meeting, pid_t parent)
     send(meeting->ends[1], in_another_namespace, sizeof in_another_namespace, MSG_NOSIGNAL);
 }
 
-/* A child of another thread's clone(2) may hold a copy of the parent's end, and so hide that the parent is dead. */
+/* The child of another thread may hold a copy of the parent's end, and so hide that the parent is dead. */
 static void meet_parent(void *pointer)
 {
     const struct meeting *meeting = pointer;
@@ -109,7 +118,7 @@ static void meet_parent(void *pointer)
 pid_t xfd_platform_fork(int *pidfd)
 {
     struct meeting meeting = { .pidfd = -1 };
-    struct fork_hooks hooks = { prepare, meet_child, meet_parent, &meeting };
+    struct fork_hooks hooks = { prepare, close_end_of_child, meet_child, meet_parent, &meeting };
     pid_t pid = xfd_process_fork(&hooks);
 
     if (pid == 0)

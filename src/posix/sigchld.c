@@ -53,7 +53,7 @@ void xfd_sigchld_lock(void)
     cancel_state_before_lock = cancel_state;
 }
 
-static void restore_thread(void)
+void xfd_sigchld_restore_thread(void)
 {
     int cancel_state;
 
@@ -61,10 +61,15 @@ static void restore_thread(void)
     pthread_sigmask(SIG_SETMASK, &mask_before_lock, NULL);
 }
 
-void xfd_sigchld_unlock(void)
+void xfd_sigchld_unlock_alone(void)
 {
     pthread_mutex_unlock(lock());
-    restore_thread();
+}
+
+void xfd_sigchld_unlock(void)
+{
+    xfd_sigchld_unlock_alone();
+    xfd_sigchld_restore_thread();
 }
 
 static void release_user_fd(void)
@@ -85,7 +90,7 @@ void xfd_sigchld_unlock_in_child(void)
        no harm to unlock it again. */
     pthread_mutex_unlock(lock());
     xfd_sigchld_reset_lock();
-    restore_thread();
+    xfd_sigchld_restore_thread();
 }
 
 void xfd_sigchld_forked(void)

@@ -25,10 +25,18 @@ int xfd_sigchld_replace_user_fd(int fd, int *old_fd);
 
 bool xfd_sigchld_is_blocked(void); /* in this thread */
 
-/* Around a fork: locked before it, and unlocked after it. In between, in the child, forked. In the child of a fork that was
-   not seen coming, reset_lock comes first. */
+/*
+ * Around a fork: locked before it, and unlocked after it. In between, in the
+ * child, forked. In the child of a fork that was not seen coming, reset_lock
+ * comes first.
+ */
 void xfd_sigchld_lock(void);
 void xfd_sigchld_unlock(void);
+
+/* The two halves of unlock: between them signals are still blocked. */
+void xfd_sigchld_unlock_alone(void);
+void xfd_sigchld_restore_thread(void);
+
 void xfd_sigchld_forked(void);
 void xfd_sigchld_reset_lock(void);
 void xfd_sigchld_unlock_in_child(void);

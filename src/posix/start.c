@@ -45,7 +45,9 @@ static void run_program(void *pointer)
 int xfd_platform_start(const struct start_plan *plan, pid_t *pid, int *pidfd, bool insist)
 {
     struct birth birth = { .child = { .plan = plan }, .report = { -1, -1 } };
-    struct fork_hooks hooks = { open_report, keep_read_end, run_program, &birth };
+    struct fork_hooks hooks = {
+        .before = open_report, .in_parent = keep_read_end, .in_child = run_program, .argument = &birth
+    };
 
     (void)insist;
     pthread_sigmask(SIG_SETMASK, NULL, &birth.found_mask);
