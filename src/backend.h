@@ -63,8 +63,14 @@ struct backend {
 extern const struct backend *const xfd_backends[]; /* of this build, in order of preference, NULL at the end */
 
 /*
- * Each struct in it is written by the files of its header alone. What comes first is written at open, and when the table
- * grows: a forked child keeps it. The rest is as private.h says.
+ * Each struct in it is written by the files of its header alone. Some fields are
+ * shared by design. The flags of a watch are written by each file that has a
+ * flag in watches.h. The fds are written by the back end that opens them. The
+ * back end itself is written by dispatch.c, and by the self-pipe where there is
+ * no timer.
+ *
+ * What comes first is written at open, and when the table grows: a forked child
+ * keeps it. The rest is as private.h says.
  */
 struct exitfd {
     const struct backend *backend;

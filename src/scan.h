@@ -11,9 +11,15 @@ struct exitfd;
 
 struct scan {
     bool exits_first; /* at the next take, where max leaves no room for both exits and stops */
-    bool is_due;      /* the timer of subscription.h has fired: more than one child is checked */
+    bool is_due;      /* at the next take, where more than one child is checked then */
     bool was_full;    /* the last take had no room for more, and others may have waited for longer than a hinted one */
 };
+
+/* The timer of subscription.h has fired. */
+static inline void xfd_scan_set_due(struct scan *s)
+{
+    s->is_due = true;
+}
 
 /* After a wake-up, whose cause was read away before. all: SIGCHLD may have been missed, so each child is asked for. hint: 0,
    or a child that has probably exited. How many events. */

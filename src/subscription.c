@@ -68,6 +68,18 @@ void xfd_subscription_close(struct exitfd *x)
     x->listener = NULL;
 }
 
+void xfd_subscription_begin_looks(struct exitfd *x, struct watch *w)
+{
+    x->subscription.unpolled += w->flags & WATCH_UNPOLLED ? 0 : 1;
+    w->flags |= WATCH_UNPOLLED;
+}
+
+void xfd_subscription_end_looks(struct exitfd *x, struct watch *w)
+{
+    x->subscription.unpolled -= w->flags & WATCH_UNPOLLED ? 1 : 0;
+    w->flags &= ~(uint32_t)WATCH_UNPOLLED;
+}
+
 static bool has_looks(const struct exitfd *x)
 {
     return xfd_subscription_is_needed(x) || x->subscription.unpolled > 0;

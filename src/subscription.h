@@ -6,12 +6,13 @@
 #include <stdbool.h>
 
 struct exitfd;
+struct watch;
 
 struct subscription {
     bool listening, to_stops;
     bool signal_lost;    /* SIGCHLD does not arrive, as far as the last check tells */
     bool epipe_reported; /* that other code replaced the handler, for this time */
-    unsigned unpolled;   /* watches that neither a poll nor a signal reports: they are looked at */
+    unsigned unpolled;   /* watches that are looked at */
     int recheck_ms;      /* every so many milliseconds the fd is readable for a check; 0: not for that */
 };
 
@@ -25,6 +26,10 @@ bool xfd_subscription_is_needed(const struct exitfd *x);
 
 /* After that has changed. */
 int xfd_subscription_sync(struct exitfd *x);
+
+/* For a watch that neither a poll nor a signal reports, from now on or no longer. */
+void xfd_subscription_begin_looks(struct exitfd *x, struct watch *w);
+void xfd_subscription_end_looks(struct exitfd *x, struct watch *w);
 
 /* Before a wait, and when something comes to need SIGCHLD. True if it arrives, or nothing needs it. If not, the fd is
    readable from time to time for a scan, or the wait must not sleep for longer than the limit. */

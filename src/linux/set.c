@@ -87,6 +87,7 @@ bool xfd_set_drain(struct exitfd *x, uint64_t token)
     if (token != TOKEN_WAKE && token != TOKEN_TIMER)
         return false;
     bool drained = wake_drain(token == TOKEN_WAKE ? x->wake.fd : x->timer_fd);
-    x->scan.is_due |= drained && token == TOKEN_TIMER;
+    if (drained && token == TOKEN_TIMER)
+        xfd_scan_set_due(&x->scan);
     return true;
 }

@@ -36,7 +36,8 @@ bool xfd_ticker_drain(struct exitfd *x)
 {
     bool drained = x->subscription.recheck_ms > 0 && wake_drain(x->timer_fd);
 
-    x->scan.is_due |= drained;
+    if (drained)
+        xfd_scan_set_due(&x->scan);
     return drained;
 }
 

@@ -202,23 +202,11 @@ static void cancel_request(struct exitfd *x, const struct watch *w)
     sqe->user_data = COMPLETION_IGNORED;
 }
 
-static void begin_looks(struct exitfd *x, struct watch *w)
-{
-    x->subscription.unpolled += w->flags & WATCH_UNPOLLED ? 0 : 1;
-    w->flags |= WATCH_UNPOLLED;
-}
-
-static void end_looks(struct exitfd *x, struct watch *w)
-{
-    x->subscription.unpolled -= w->flags & WATCH_UNPOLLED ? 1 : 0;
-    w->flags &= ~(uint32_t)WATCH_UNPOLLED;
-}
-
 static void end_watch(struct exitfd *x, struct watch *w, bool requested)
 {
     if (requested && !xfd_object_is_stale(x))
         cancel_request(x, w);
-    end_looks(x, w);
+    xfd_subscription_end_looks(x, w);
     xfd_tracking_remove(x, w);
     xfd_child_close(w);
 }
@@ -227,7 +215,7 @@ static void hold(struct exitfd *x, struct watch *w, bool requested)
 {
     if (requested && !xfd_object_is_stale(x))
         cancel_request(x, w);
-    end_looks(x, w);
+    xfd_subscription_end_looks(x, w);
     xfd_tracking_remove(x, w);
     w->flags |= WATCH_HELD;
 }
@@ -257,7 +245,7 @@ static int take_waited(struct watch *w, int answer, struct exitfd_event *event)
 static void do_without_request(struct exitfd *x, struct watch *w)
 {
     if (w->pidfd >= 0 || !xfd_subscription_is_allowed(x))
-        begin_looks(x, w);
+        xfd_subscription_begin_looks(x, w);
     else
         xfd_tracking_add(x, w, 0, true);
 }
@@ -357,7 +345,7 @@ static int complete(struct exitfd *x, struct exitfd_event *events, int max)
         if (cqe->user_data == COMPLETION_TIMER) {
             u->timer_armed = false;
             u->timer_refused = cqe->res != -ETIME;
-            x->scan.is_due = true;
+            xfd_scan_set_due(&x->scan);
         }
         io_uring_cqe_seen(&u->ring, cqe);
         count += found;

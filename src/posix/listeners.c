@@ -97,6 +97,26 @@ struct listener *xfd_listeners_reserve(void)
     return l;
 }
 
+void xfd_listener_release(struct listener *l)
+{
+    l->reserved = false;
+}
+
+void xfd_listener_set_fd(struct listener *l, int fd)
+{
+    atomic_store(&l->fd, fd);
+}
+
+void xfd_listener_set(struct listener *l, int fd, unsigned size, enum listen_to to)
+{
+    l->to = to;
+    if (atomic_load(&l->pid) != getpid()) /* a copy from the parent, whose handlers are not here */
+        atomic_store(&l->users, 0);
+    atomic_store(&l->pid, getpid());
+    atomic_store(&l->size, size);
+    atomic_store(&l->fd, fd);
+}
+
 /* In a forked child that shares the listener with its parent, `users` counts threads that exist in the parent only. */
 void xfd_listener_wait_for_users(const struct listener *l)
 {
@@ -106,7 +126,7 @@ void xfd_listener_wait_for_users(const struct listener *l)
 
 void xfd_listener_silence(struct listener *l)
 {
-    atomic_store(&l->fd, -1);
+    xfd_listener_set_fd(l, -1);
     xfd_listener_wait_for_users(l);
 }
 

@@ -29,8 +29,13 @@ struct listener {
 /* Writes to every active listener of this process except one. Async-signal-safe. */
 void xfd_listeners_write(const struct listener *except);
 
-/* A listener that is not in use, or NULL: no memory. Give it back by clearing `reserved`. */
+/* A listener that is not in use, or NULL: no memory. */
 struct listener *xfd_listeners_reserve(void);
+void xfd_listener_release(struct listener *l);
+
+/* Of this process from now on. What is written until then goes to the fd before. */
+void xfd_listener_set(struct listener *l, int fd, unsigned size, enum listen_to to);
+void xfd_listener_set_fd(struct listener *l, int fd);
 
 /* Whether it needs the handler. */
 bool xfd_listener_is_active(const struct listener *l);

@@ -14,7 +14,6 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
-#include <unistd.h>
 
 static void *_Atomic memory;     /* private.h: of the lock, which each fork of the process writes to */
 static struct listener *user_fd; /* of exitfd_install_handler */
@@ -75,7 +74,7 @@ void xfd_sigchld_unlock(void)
 static void release_user_fd(void)
 {
     if (user_fd)
-        user_fd->reserved = false;
+        xfd_listener_release(user_fd);
     user_fd = NULL;
 }
 
@@ -116,15 +115,10 @@ static int listen_to(struct listener *l, int fd, unsigned size, enum listen_to t
 {
     int before = xfd_listener_is_active(l) ? atomic_load(&l->fd) : -1;
 
-    l->to = to;
-    if (atomic_load(&l->pid) != getpid()) /* a copy from the parent, whose handlers are not here */
-        atomic_store(&l->users, 0);
-    atomic_store(&l->pid, getpid());
-    atomic_store(&l->size, size);
-    atomic_store(&l->fd, fd);
+    xfd_listener_set(l, fd, size, to);
     int error = sync_handler(newcomer);
     if (error < 0)
-        atomic_store(&l->fd, before);
+        xfd_listener_set_fd(l, before);
     xfd_listener_wait_for_users(l); /* one may have read the fd that is not, or no longer, to be written to */
     return error;
 }
@@ -156,7 +150,7 @@ void xfd_sigchld_unlisten(struct listener *l)
 void xfd_sigchld_release(struct listener *l)
 {
     xfd_sigchld_lock();
-    l->reserved = false;
+    xfd_listener_release(l);
     xfd_sigchld_unlock();
 }
 
@@ -178,7 +172,7 @@ static int set_user_fd(int fd)
     if (error == 0)
         user_fd = l;
     else if (!user_fd)
-        l->reserved = false;
+        xfd_listener_release(l);
     return error;
 }
 
