@@ -8,6 +8,7 @@
 #include "autokill.h"
 
 #include "backend.h"
+#include "fds.h"
 #include "platform.h"
 #include "posix/sigchld.h"
 
@@ -19,23 +20,13 @@
 static struct autokill *first;
 static struct autokill *_Atomic ended;
 
-/* The number goes before the fd does: a child that is forked in between must not close what has the number next. */
-static void close_number(int *fd)
-{
-    int number = *fd;
-
-    *fd = -1;
-    if (number >= 0)
-        close(number);
-}
-
 static void drop(struct autokill *a)
 {
     *(a->previous ? &a->previous->next : &first) = a->next;
     if (a->next)
         a->next->previous = a->previous;
-    close_number(&a->fd);
-    close_number(&a->spare_fd);
+    xfd_close_fd(&a->fd);
+    xfd_close_fd(&a->spare_fd);
     free(a);
 }
 
@@ -94,7 +85,7 @@ int xfd_autokill_keep(struct autokill **kept, pid_t pid, int *pidfd)
 {
     struct autokill *a = *kept;
 
-    close_number(&a->spare_fd);
+    xfd_close_fd(&a->spare_fd);
     int another = open_another(a, pid);
     bool has_exited = another == -ESRCH;
 
@@ -113,7 +104,7 @@ int xfd_autokill_keep(struct autokill **kept, pid_t pid, int *pidfd)
 
 void xfd_autokill_end(struct autokill *a)
 {
-    close_number(&a->fd);
+    xfd_close_fd(&a->fd);
     a->next_ended = atomic_load(&ended);
     while (!atomic_compare_exchange_weak(&ended, &a->next_ended, a))
         ;

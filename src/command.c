@@ -27,13 +27,18 @@ const char *xfd_start_path(const char *file)
     return path ? path : DEFAULT_PATH;
 }
 
+void xfd_start_signals(sigset_t *mask, sigset_t *default_signals)
+{
+    sigemptyset(mask);
+    sigemptyset(default_signals);
+    sigaddset(default_signals, SIGCHLD);
+    sigaddset(default_signals, SIGPIPE);
+}
+
 void xfd_start_plan(struct start_plan *plan, const char *file, char *const argv[], char *const envp[])
 {
     *plan = (struct start_plan){ .file = file, .path = xfd_start_path(file), .argv = argv, .envp = envp };
-    sigemptyset(&plan->mask);
-    sigemptyset(&plan->default_signals);
-    sigaddset(&plan->default_signals, SIGCHLD);
-    sigaddset(&plan->default_signals, SIGPIPE);
+    xfd_start_signals(&plan->mask, &plan->default_signals);
 }
 
 static bool needs_path(const struct exitfd_action *action)

@@ -20,7 +20,7 @@ static void event_start(struct exitfd_event *event, const struct watch *w, enum 
 
 void xfd_event_fill(struct exitfd_event *event, const struct watch *w, const struct wait_result *result)
 {
-    bool reaped = xfd_status_is_exit(result) && !(w->flags & (EXITFD_OBSERVE | EXITFD_HOLD));
+    bool reaped = xfd_status_is_exit(result) && !xfd_status_is_peeked(w);
 
     if (!event)
         return;

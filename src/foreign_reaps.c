@@ -32,7 +32,7 @@ static struct own_reaps *own(void)
 
 int xfd_foreign_reaps_init(void)
 {
-    return xfd_private_alloc_once(&memory, sizeof(struct own_reaps)) ? 0 : -ENOMEM;
+    return xfd_private_alloc_once(&memory, sizeof(struct own_reaps), NULL) ? 0 : -ENOMEM;
 }
 
 void xfd_own_reap_begin(void)

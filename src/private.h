@@ -23,12 +23,15 @@
 void *xfd_private_alloc(size_t kept, size_t size);
 void xfd_private_free(void *memory, size_t kept, size_t size);
 
-/* For what a process has once: allocates it, unless it is there. Several threads may be here at once. */
-static inline bool xfd_private_alloc_once(void *_Atomic *memory, size_t size)
+/*
+ * For what a process has once: allocates it, unless it is there. init makes it
+ * ready for use, and may be NULL. Several threads may be here at once.
+ */
+static inline bool xfd_private_alloc_once(void *_Atomic *memory, size_t size, bool (*init)(void *))
 {
     void *none = NULL, *block = atomic_load(memory) ? NULL : xfd_private_alloc(0, size);
 
-    if (block && !atomic_compare_exchange_strong(memory, &none, block))
+    if (block && ((init && !init(block)) || !atomic_compare_exchange_strong(memory, &none, block)))
         xfd_private_free(block, 0, size);
     return atomic_load(memory) != NULL;
 }

@@ -28,28 +28,15 @@ static struct registry *registry(void)
     return atomic_load_explicit(&memory, memory_order_acquire);
 }
 
-static void discard(struct registry *r)
+static bool init(void *block)
 {
-    pthread_mutex_destroy(&r->lock);
-    xfd_private_free(r, 0, sizeof *r);
+    struct registry *r = block;
+    return pthread_mutex_init(&r->lock, NULL) == 0;
 }
 
 int xfd_registry_init(void)
 {
-    void *none = NULL;
-
-    if (registry())
-        return 0;
-    struct registry *r = xfd_private_alloc(0, sizeof *r);
-    if (!r)
-        return -ENOMEM;
-    if (pthread_mutex_init(&r->lock, NULL) != 0) {
-        xfd_private_free(r, 0, sizeof *r);
-        return -ENOMEM;
-    }
-    if (!atomic_compare_exchange_strong(&memory, &none, r)) /* another thread was faster */
-        discard(r);
-    return 0;
+    return xfd_private_alloc_once(&memory, sizeof(struct registry), init) ? 0 : -ENOMEM;
 }
 
 void xfd_registry_lock(void)

@@ -20,7 +20,7 @@
 static void finish(struct exitfd *x, struct watch *w, const struct wait_result *result, struct exitfd_event *events,
                    int *count)
 {
-    if (!(w->flags & WATCH_DISCARDED)) {
+    if (xfd_watch_is_reported(w)) {
         struct exitfd_event *event = &events[(*count)++];
         if (result)
             xfd_event_fill(event, w, result);
@@ -60,7 +60,7 @@ static bool reap_front(struct exitfd *x, struct exitfd_event *events, int max, i
             return false;
         bool exited = found == 1 && xfd_status_is_exit(&result);
         struct watch *w = exited ? xfd_watches_find(&x->watches, result.info.si_pid) : NULL;
-        if (!w || w->pidfd >= 0 || w->flags & (EXITFD_OBSERVE | EXITFD_HOLD))
+        if (!w || w->pidfd >= 0 || xfd_status_is_peeked(w))
             return true;
         found = xfd_status_wait_watch(w, WEXITED, &result);
         if (found == 0 || found == -EPERM)

@@ -159,17 +159,14 @@ int exitfd_start(struct exitfd *x, pid_t *pid, const struct exitfd_command *comm
     return start_plan(x, pid, &plan, flags & ~(unsigned)EXITFD_AUTOKILL, data);
 }
 
-/* As exitfd_start: what a daemon blocks or ignores for itself does not concern a program. */
 static int set_all_signals(posix_spawnattr_t *attr)
 {
-    sigset_t set;
+    sigset_t mask, default_signals;
 
-    sigemptyset(&set);
-    int error = posix_spawnattr_setsigmask(attr, &set);
-    sigaddset(&set, SIGCHLD);
-    sigaddset(&set, SIGPIPE);
+    xfd_start_signals(&mask, &default_signals);
+    int error = posix_spawnattr_setsigmask(attr, &mask);
     if (error == 0)
-        error = posix_spawnattr_setsigdefault(attr, &set);
+        error = posix_spawnattr_setsigdefault(attr, &default_signals);
     if (error == 0)
         error = posix_spawnattr_setflags(attr, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
     return -error;

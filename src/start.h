@@ -34,7 +34,13 @@ struct start_plan {
     sigset_t mask;
 };
 
-/* No actions, no options, an empty mask, SIGCHLD and SIGPIPE at their default. */
+/*
+ * What a daemon blocks or ignores for itself does not concern a program. An
+ * empty mask, and SIGCHLD and SIGPIPE at their default.
+ */
+void xfd_start_signals(sigset_t *mask, sigset_t *default_signals);
+
+/* No actions, no options, and these signals. */
 void xfd_start_plan(struct start_plan *plan, const char *file, char *const argv[], char *const envp[]);
 
 /* Into a plan: false where they ask for what only libc knows, or where posix_spawn is as good. */

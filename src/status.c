@@ -97,7 +97,7 @@ int xfd_status_reap_exit(const struct watch *w, struct wait_result *ret)
 
     if (found != 1 || !xfd_status_is_exit(ret))
         return found == 1 ? 0 : found;
-    return w->flags & (EXITFD_OBSERVE | EXITFD_HOLD) ? 1 : xfd_status_wait_watch(w, WEXITED, ret);
+    return xfd_status_is_peeked(w) ? 1 : xfd_status_wait_watch(w, WEXITED, ret);
 }
 
 int xfd_status_why_no_child(pid_t pid)

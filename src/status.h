@@ -20,14 +20,23 @@ struct wait_result {
    kernel does not let this thread wait. Adds WNOHANG itself. */
 int xfd_status_wait(idtype_t type, id_t id, int options, struct wait_result *ret);
 
+/* Its exit is only looked at, and other code reaps it. */
+static inline bool xfd_status_is_peeked(const struct watch *w)
+{
+    return w->flags & (EXITFD_OBSERVE | EXITFD_HOLD);
+}
+
 /* By its pidfd if it has one. -ECHILD also where its pid was reused. */
 int xfd_status_wait_watch(const struct watch *w, int options, struct wait_result *ret);
 
 /* Reaps a child that is about to exit, unless other code is faster. Blocks until then. */
 void xfd_status_await(idtype_t type, id_t id);
 
-/* Reaps w if it has exited; with EXITFD_OBSERVE or EXITFD_HOLD it is only looked at. Returns as the above. A wait with WEXITED also takes
-   the ptrace stops of a child that this process traces itself, so this one looks first. */
+/*
+ * Reaps w if it has exited, or only looks at it (xfd_status_is_peeked). Returns
+ * as the above. A wait with WEXITED also takes the ptrace stops of a child that
+ * this process traces itself, so this one looks first.
+ */
 int xfd_status_reap_exit(const struct watch *w, struct wait_result *ret);
 
 /*

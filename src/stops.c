@@ -8,7 +8,7 @@
 
 #include "backend.h"
 #include "event.h"
-#include "process.h"
+#include "object.h"
 #include "status.h"
 
 #include <errno.h>
@@ -40,7 +40,7 @@ void xfd_stops_remove(struct exitfd *x, const struct watch *w)
 
 void xfd_stops_close(struct exitfd *x)
 {
-    if (x->owner == xfd_process_id())
+    if (!xfd_object_is_stale(x))
         atomic_fetch_sub(&all_observers, x->stops.observers);
 }
 

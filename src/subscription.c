@@ -25,6 +25,11 @@ bool xfd_subscription_is_needed(const struct exitfd *x)
     return x->tracking.count > x->tracking.pid_reused || x->orphans.claimed;
 }
 
+bool xfd_subscription_is_used(const struct exitfd *x)
+{
+    return x->tracking.count > 0 || x->orphans.claimed;
+}
+
 static int sync_listening(struct exitfd *x)
 {
     struct subscription *s = &x->subscription;
@@ -160,8 +165,7 @@ int xfd_subscription_sleep_limit(const struct exitfd *x, int timeout_ms)
 bool xfd_subscription_report_loss(struct exitfd *x)
 {
     bool reported = x->subscription.epipe_reported;
-    bool used = x->tracking.count > 0 || x->orphans.claimed;
 
-    x->subscription.epipe_reported = used && xfd_disposition_get().state != SIGCHLD_OURS;
+    x->subscription.epipe_reported = xfd_subscription_is_used(x) && xfd_disposition_get().state != SIGCHLD_OURS;
     return x->subscription.epipe_reported && !reported;
 }

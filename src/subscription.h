@@ -20,8 +20,12 @@ struct subscription {
 int xfd_subscription_open(struct exitfd *x);
 void xfd_subscription_close(struct exitfd *x);
 
-/* Whether this exitfd may use SIGCHLD, and whether anything that it watches needs it. */
+/*
+ * Whether this exitfd may use SIGCHLD, and whether it watches anything by it.
+ * Needed: and SIGCHLD is still to come of some of that.
+ */
 bool xfd_subscription_is_allowed(const struct exitfd *x);
+bool xfd_subscription_is_used(const struct exitfd *x);
 bool xfd_subscription_is_needed(const struct exitfd *x);
 
 /* After that has changed. */

@@ -45,6 +45,12 @@ struct watch {
     uint64_t bound_seq;   /* how many starts of children had begun when it was bound, registry.h */
 };
 
+/* Whether its exit is an event. That of a discarded child is not. */
+static inline bool xfd_watch_is_reported(const struct watch *w)
+{
+    return !(w->flags & WATCH_DISCARDED);
+}
+
 #define SLOT_NONE 0 /* the first slot is never used: memory that a fork has wiped holds empty lists */
 
 /* A forked child needs the first half, to free what lies elsewhere. The second half, and all that lies elsewhere, is as

@@ -7,9 +7,9 @@
 
 #include "errnos.h"
 #include "event.h"
+#include "fds.h"
 #include "linux/copies.h"
 #include "linux/record.h"
-#include "linux/set.h"
 #include "linux/sys.h"
 #include "object.h"
 #include "platform.h"
@@ -131,16 +131,9 @@ static OWN_FRAME int learn(const struct watch *w, int why, bool reaped, struct e
     return 1;
 }
 
-/* Nothing but SIGKILL ends a core dump. */
-static void set_crash_signal(const struct watch *w, struct exitfd_event *event)
-{
-    if (event->code == CLD_KILLED && event->status == SIGKILL)
-        event->crash_signal = xfd_record_get_dump_signal(w->pidfd);
-}
-
 int xfd_child_take(struct exitfd *x, const struct watch *w, bool reaped, struct exitfd_event *event)
 {
-    int options = WEXITED | (w->flags & (EXITFD_OBSERVE | EXITFD_HOLD) ? WNOWAIT : 0);
+    int options = WEXITED | (xfd_status_is_peeked(w) ? WNOWAIT : 0);
     int found = xfd_status_wait_watch(w, options, &x->answer);
 
     if (xfd_object_is_stale(x)) /* a handler forked: the answer is the parent's, and is wiped here */
@@ -152,8 +145,8 @@ int xfd_child_take(struct exitfd *x, const struct watch *w, bool reaped, struct 
     if (found == 0 || !xfd_status_is_exit(&x->answer))
         return 0;
     xfd_event_fill(event, w, &x->answer);
-    if (event)
-        set_crash_signal(w, event);
+    if (event && event->code == CLD_KILLED)
+        event->crash_signal = xfd_record_get_dump_signal(w->pidfd, event->status);
     return 1;
 }
 

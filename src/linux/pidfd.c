@@ -106,7 +106,7 @@ static OWN_FRAME void hold(struct exitfd *x, struct watch *w)
 /* How many events, or -EPERM or -ESTALE. */
 static int finish_watch(struct exitfd *x, struct watch *w, uint32_t ready, struct exitfd_event *event)
 {
-    int count = w->flags & WATCH_DISCARDED ? 0 : 1;
+    int count = xfd_watch_is_reported(w);
 
     int found = xfd_child_take(x, w, ready & EPOLLHUP, count ? event : NULL);
     if (found == -ESTALE)

@@ -24,14 +24,18 @@ static int get_info(int pidfd, uint64_t mask, struct pidfd_info_v0 *info)
     return ioctl(pidfd, (int)PIDFD_GET_INFO_V0, info) < 0 ? -errno : 0;
 }
 
-/* Of a process that was reaped the kernel tells nothing unless its exit is asked for too. */
-int xfd_record_get_dump_signal(int pidfd)
+/*
+ * Nothing but SIGKILL ends a core dump. Of a process that was reaped the kernel
+ * tells nothing unless its exit is asked for too.
+ */
+int xfd_record_get_dump_signal(int pidfd, int killed_by)
 {
     struct pidfd_info_dump info = {
         .first.mask = PIDFD_INFO_EXIT_BIT | PIDFD_INFO_COREDUMP_BIT | PIDFD_INFO_COREDUMP_SIGNAL_BIT,
     };
 
-    if (ioctl(pidfd, (int)PIDFD_GET_INFO_DUMP, &info) < 0 || !(info.first.mask & PIDFD_INFO_COREDUMP_SIGNAL_BIT))
+    if (killed_by != SIGKILL || ioctl(pidfd, (int)PIDFD_GET_INFO_DUMP, &info) < 0 ||
+        !(info.first.mask & PIDFD_INFO_COREDUMP_SIGNAL_BIT))
         return 0;
     return (int)info.coredump_signal;
 }
@@ -161,7 +165,6 @@ bool xfd_platform_get_record(int pidfd, struct record *record)
     if (get_info(pidfd, PIDFD_INFO_EXIT_BIT, &info) < 0 || !(info.mask & PIDFD_INFO_EXIT_BIT))
         return false;
     record->wait_status = (uint16_t)info.exit_code;
-    /* Nothing else ends a core dump. */
-    record->crash_signal = info.exit_code == SIGKILL ? (uint8_t)xfd_record_get_dump_signal(pidfd) : 0;
+    record->crash_signal = (uint8_t)xfd_record_get_dump_signal(pidfd, info.exit_code);
     return true;
 }

@@ -6,8 +6,11 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* The signal that began the core dump of a process that has ended; 0: there was none, or it is not known (Linux 6.19). */
-int xfd_record_get_dump_signal(int pidfd);
+/*
+ * The signal that began the core dump of a process that another signal has
+ * killed. 0: there was none, or it is not known (Linux 6.19).
+ */
+int xfd_record_get_dump_signal(int pidfd, int killed_by);
 
 /* The parent's pid, 0 if it is in another pid namespace; -ESRCH: reaped; -ENOTSUP: this kernel does not say. */
 pid_t xfd_record_get_parent(int pidfd);

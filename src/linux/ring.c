@@ -6,7 +6,7 @@
 #include "linux/ring.h"
 
 #include "errnos.h"
-#include "linux/set.h"
+#include "fds.h"
 
 #include <errno.h>
 #include <fcntl.h>

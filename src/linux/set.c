@@ -7,13 +7,6 @@
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
 
-void xfd_close_fd(int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
-    *fd = -1;
-}
-
 int xfd_set_add(struct exitfd *x, int fd, uint32_t events, uint64_t token)
 {
     struct epoll_event event = { .events = events, .data.u64 = token };

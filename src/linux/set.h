@@ -4,6 +4,7 @@
 #define EXITFD_SET_H
 
 #include "backend.h"
+#include "fds.h"
 
 #include <sys/epoll.h>
 
@@ -25,7 +26,5 @@ void xfd_set_recheck(struct exitfd *x, int period_ms);
 
 /* Reads away what made the fd of a TOKEN_WAKE or TOKEN_TIMER readable. False for any other token. */
 bool xfd_set_drain(struct exitfd *x, uint64_t token);
-
-void xfd_close_fd(int *fd);
 
 #endif

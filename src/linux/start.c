@@ -7,6 +7,7 @@
  */
 #include "start.h"
 #include "errnos.h"
+#include "fds.h"
 #include "linux/clone.h"
 #include "linux/sys.h"
 #include "posix/report.h"
@@ -192,11 +193,8 @@ static void bury(pid_t child, int *pidfd)
     bool has_pidfd = pidfd && *pidfd >= 0;
 
     xfd_status_await(has_pidfd ? WAIT_PIDFD : P_PID, (id_t)(has_pidfd ? *pidfd : child));
-    if (!has_pidfd)
-        return;
-    int number = *pidfd;
-    *pidfd = -1; /* first: a child that another thread forks may close what it finds there */
-    close(number);
+    if (has_pidfd)
+        xfd_close_fd(pidfd);
 }
 
 int xfd_platform_start(const struct start_plan *plan, pid_t *pid, int *pidfd, bool insist)

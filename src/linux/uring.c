@@ -11,9 +11,9 @@
  */
 #include "errnos.h"
 #include "event.h"
+#include "fds.h"
 #include "linux/child.h"
 #include "linux/ring.h"
-#include "linux/set.h"
 #include "object.h"
 #include "platform.h"
 #include "private.h"
@@ -282,7 +282,7 @@ static void finish(struct exitfd *x, struct watch *w, bool requested)
 static int complete_one(struct exitfd *x, struct watch *w, const struct io_uring_cqe *cqe, struct exitfd_event *event)
 {
     bool requested = cqe->flags & IORING_CQE_F_MORE;
-    int count = w->flags & WATCH_DISCARDED ? 0 : 1;
+    int count = xfd_watch_is_reported(w);
 
     /* Its event was given. A request for each change may have more to say, and its cancellation says that it has ended. */
     if (w->flags & WATCH_HELD)
@@ -304,7 +304,7 @@ static int complete_one(struct exitfd *x, struct watch *w, const struct io_uring
 static int take_one_unpolled(struct exitfd *x, struct watch *w, struct exitfd_event *event)
 {
     struct pollfd item = { .fd = w->pidfd, .events = POLLIN };
-    int count = w->flags & WATCH_DISCARDED ? 0 : 1;
+    int count = xfd_watch_is_reported(w);
 
     if (w->pidfd >= 0 && poll(&item, 1, 0) != 1)
         return 0;
@@ -396,7 +396,7 @@ static bool is_more_due(const struct exitfd *x, bool signalled)
 /* What no request of the ring is about. Without room for them they make the fd readable again. */
 static int take_others(struct exitfd *x, struct exitfd_event *events, int max)
 {
-    bool any = x->tracking.count > 0 || x->orphans.claimed;
+    bool any = xfd_subscription_is_used(x);
     int count = take_unpolled(x, events, max);
 
     return any ? count + xfd_scan_take(x, events + count, max - count, x->subscription.signal_lost, 0) : count;

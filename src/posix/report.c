@@ -1,18 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "posix/report.h"
 
+#include "fds.h"
 #include "posix/compat.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <unistd.h>
-
-static void close_end(int *end)
-{
-    if (*end >= 0)
-        close(*end);
-    *end = -1;
-}
 
 int xfd_report_open(struct report *report)
 {
@@ -25,13 +19,13 @@ int xfd_report_open(struct report *report)
 
 void xfd_report_close_write_end(struct report *report)
 {
-    close_end(&report->write_end);
+    xfd_close_fd(&report->write_end);
 }
 
 void xfd_report_close(struct report *report)
 {
-    close_end(&report->read_end);
-    close_end(&report->write_end);
+    xfd_close_fd(&report->read_end);
+    xfd_close_fd(&report->write_end);
 }
 
 /* So few bytes come in one piece. */

@@ -27,14 +27,14 @@ static pthread_mutex_t *lock(void)
     return atomic_load_explicit(&memory, memory_order_acquire);
 }
 
+static bool init(void *mutex)
+{
+    return pthread_mutex_init(mutex, NULL) == 0;
+}
+
 int xfd_sigchld_init(void)
 {
-    void *none = NULL;
-    pthread_mutex_t *mutex = lock() ? NULL : xfd_private_alloc(0, sizeof *mutex);
-
-    if (mutex && (pthread_mutex_init(mutex, NULL) != 0 || !atomic_compare_exchange_strong(&memory, &none, mutex)))
-        xfd_private_free(mutex, 0, sizeof *mutex);
-    return lock() ? 0 : -ENOMEM;
+    return xfd_private_alloc_once(&memory, sizeof(pthread_mutex_t), init) ? 0 : -ENOMEM;
 }
 
 /* All signals are blocked as well: a handler of the application that forks must not find us holding the lock. Nor may the
