@@ -52,8 +52,8 @@ struct backend {
     /* Optional: 0, or -EXDEV in a thread that may not use x. */
     int (*check)(const struct exitfd *x);
 
-    /* Optional: from now on x->fd is readable every so many milliseconds; 0: no more. */
-    void (*set_recheck)(struct exitfd *x, int period_ms);
+    /* Optional: x->subscription.recheck_ms has changed. */
+    void (*set_recheck)(struct exitfd *x);
 
     /* Whether it lives on SIGCHLD: then it listens from open to close, and EXITFD_NO_SIGNALS does not forbid that. And
        whether it reads SIGCHLD from a signalfd, and so needs it blocked. */

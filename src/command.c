@@ -19,7 +19,8 @@ extern char **environ __attribute__((weak, visibility("default")));
 /* What it gives where PATH is not set: confstr(3), _CS_PATH. */
 #define DEFAULT_PATH "/bin:/usr/bin"
 
-const char *xfd_start_path(const char *file)
+/* The PATH search as posix_spawnp(3) does it. */
+static const char *path_for(const char *file)
 {
     if (strchr(file, '/'))
         return NULL;
@@ -37,7 +38,7 @@ void xfd_start_signals(sigset_t *mask, sigset_t *default_signals)
 
 void xfd_start_plan(struct start_plan *plan, const char *file, char *const argv[], char *const envp[])
 {
-    *plan = (struct start_plan){ .file = file, .path = xfd_start_path(file), .argv = argv, .envp = envp };
+    *plan = (struct start_plan){ .file = file, .path = path_for(file), .argv = argv, .envp = envp };
     xfd_start_signals(&plan->mask, &plan->default_signals);
 }
 

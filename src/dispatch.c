@@ -7,6 +7,7 @@
 
 #include "errnos.h"
 #include "posix/compat.h"
+#include "process.h"
 #include "status.h"
 
 #include <errno.h>
@@ -59,14 +60,21 @@ static int probe_calls(void)
 }
 
 /* What the probe has not asked for may be forbidden too: the timerfd, the eventfd, the epoll set. */
-static int open_with(struct exitfd *x, const struct backend *backend, int (*open)(struct exitfd *))
+static int open_with(struct exitfd *x, const struct backend *backend)
 {
     x->backend = backend;
-    int error = open(x);
+    x->fd = x->wake.fd = x->timer_fd = x->signal_fd = -1;
+    x->owner = xfd_process_id();
+    xfd_foreign_reaps_open(&x->foreign_reaps);
+    if (pthread_mutex_init(&x->lock, NULL) != 0)
+        return -ENOMEM;
+    int error = backend->open(x);
+    if (error < 0)
+        pthread_mutex_destroy(&x->lock);
     return error < 0 ? xfd_not_here(-error) : 0;
 }
 
-int xfd_dispatch(struct exitfd *x, int (*open)(struct exitfd *))
+int xfd_dispatch(struct exitfd *x)
 {
     unsigned forced = x->flags & BACKEND_FLAGS;
 
@@ -82,7 +90,7 @@ int xfd_dispatch(struct exitfd *x, int (*open)(struct exitfd *))
             continue;
         error = (*backend)->probe(x->flags, forced != 0);
         if (error == 0)
-            error = open_with(x, *backend, open);
+            error = open_with(x, *backend);
         if (error != -ENOTSUP)
             return error;
     }

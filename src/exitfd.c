@@ -18,19 +18,6 @@
 
 #define ANY_CHILD ((pid_t)-1)
 
-static int open_backend(struct exitfd *x)
-{
-    x->fd = x->wake.fd = x->timer_fd = x->signal_fd = -1;
-    x->owner = xfd_process_id();
-    xfd_foreign_reaps_open(&x->foreign_reaps);
-    if (pthread_mutex_init(&x->lock, NULL) != 0)
-        return -ENOMEM;
-    int error = x->backend->open(x);
-    if (error < 0)
-        pthread_mutex_destroy(&x->lock);
-    return error;
-}
-
 int exitfd_open(struct exitfd **ret, unsigned flags)
 {
     int cancel_state;
@@ -45,7 +32,7 @@ int exitfd_open(struct exitfd **ret, unsigned flags)
         return -ENOMEM;
     x->flags = flags;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-    error = xfd_dispatch(x, open_backend);
+    error = xfd_dispatch(x);
     pthread_setcancelstate(cancel_state, &cancel_state);
     if (error < 0) {
         xfd_private_free(x, KEPT_OF_EXITFD, sizeof *x);
@@ -63,14 +50,15 @@ struct exitfd *exitfd_close(struct exitfd *x)
     if (!x)
         return NULL;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-    xfd_process_id(); /* forgets the parent's locks, in a child of _Fork */
+    /* Asked first: in a child of _Fork that forgets the parent's locks. */
+    bool stale = xfd_object_is_stale(x);
     xfd_orphans_close(x);
     xfd_registry_remove(x); /* first, because a look for orphans holds the lock now and then */
     xfd_stops_close(x);
     xfd_autokill_close(x);
     x->backend->close(x);
     xfd_watches_free(&x->watches);
-    if (!xfd_object_is_stale(x)) /* another thread of the parent may hold the lock */
+    if (!stale) /* another thread of the parent may hold the lock */
         pthread_mutex_destroy(&x->lock);
     xfd_private_free(x, KEPT_OF_EXITFD, sizeof *x);
     xfd_orphans_look_again();

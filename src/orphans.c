@@ -72,24 +72,24 @@ static void set_claimed(struct exitfd *x, void *data, bool claimed)
     xfd_object_unlock(x, cancel_state);
 }
 
-static void set(struct exitfd *x, void *data)
-{
-    set_claimed(x, data, true);
-}
-
-static void clear(struct exitfd *x, void *data)
-{
-    set_claimed(x, data, false);
-}
-
 int xfd_orphans_claim(struct exitfd *x, void *data)
 {
-    return xfd_registry_claim_catch_all(x, set, data);
+    xfd_registry_lock();
+    int error = xfd_registry_claim_catch_all(x);
+    if (error == 0)
+        set_claimed(x, data, true);
+    xfd_registry_unlock();
+    return error;
 }
 
 int xfd_orphans_give_up(struct exitfd *x)
 {
-    return xfd_registry_give_up_catch_all(x, clear);
+    xfd_registry_lock();
+    int error = xfd_registry_give_up_catch_all(x);
+    if (error == 0)
+        set_claimed(x, NULL, false);
+    xfd_registry_unlock();
+    return error;
 }
 
 /* What is known to be a zombie needs no look before it is reaped. */

@@ -8,7 +8,6 @@
 #include "object.h"
 #include "platform.h"
 #include "private.h"
-#include "process.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -215,31 +214,23 @@ bool xfd_registry_is_watched(struct exitfd *x, pid_t pid)
     return watched;
 }
 
-int xfd_registry_claim_catch_all(struct exitfd *x, void (*set)(struct exitfd *, void *), void *data)
+/* One of another process is a copy: no pthread_atfork handler saw the fork. */
+int xfd_registry_claim_catch_all(struct exitfd *x)
 {
     struct registry *r = registry();
 
-    pthread_mutex_lock(&r->lock);
-    /* One of another process is a copy, made by a fork that no pthread_atfork handler saw. */
-    int error = r->catch_all && r->catch_all->owner == x->owner ? -EBUSY : 0;
-    if (error == 0) {
-        r->catch_all = x;
-        set(x, data);
-    }
-    pthread_mutex_unlock(&r->lock);
-    return error;
+    if (r->catch_all && r->catch_all->owner == x->owner)
+        return -EBUSY;
+    r->catch_all = x;
+    return 0;
 }
 
-int xfd_registry_give_up_catch_all(struct exitfd *x, void (*set)(struct exitfd *, void *))
+int xfd_registry_give_up_catch_all(const struct exitfd *x)
 {
     struct registry *r = registry();
 
-    pthread_mutex_lock(&r->lock);
-    int error = r->catch_all == x ? 0 : -ENOENT;
-    if (error == 0) {
-        r->catch_all = NULL;
-        set(x, NULL);
-    }
-    pthread_mutex_unlock(&r->lock);
-    return error;
+    if (r->catch_all != x)
+        return -ENOENT;
+    r->catch_all = NULL;
+    return 0;
 }

@@ -47,9 +47,13 @@ void xfd_registry_wake_after_starts(uint64_t seq);
 /* With that lock and the one of x, and no other, held. */
 bool xfd_registry_is_watched(struct exitfd *x, pid_t pid);
 
-/* The catch-all watch is to be x's, or no longer. If so set is called, with xfd_registry_lock held. 0, -EBUSY or -ENOENT. */
-int xfd_registry_claim_catch_all(struct exitfd *x, void (*set)(struct exitfd *x, void *data), void *data);
-int xfd_registry_give_up_catch_all(struct exitfd *x, void (*set)(struct exitfd *x, void *data));
+/*
+ * With that lock held: the catch-all watch is x's from now on, or no longer.
+ * 0, -EBUSY or -ENOENT.
+ */
+int xfd_registry_claim_catch_all(struct exitfd *x);
+int xfd_registry_give_up_catch_all(const struct exitfd *x);
+
 void xfd_registry_wake_catch_all(void);
 
 void xfd_registry_forked(void); /* in the child */

@@ -46,9 +46,6 @@ void xfd_start_plan(struct start_plan *plan, const char *file, char *const argv[
 /* Into a plan: false where they ask for what only libc knows, or where posix_spawn is as good. */
 bool xfd_platform_plan_attributes(struct start_plan *plan, const posix_spawnattr_t *attr);
 
-/* The PATH search as posix_spawnp(3) does it. Reads the environment. */
-const char *xfd_start_path(const char *file);
-
 /*
  * Starts the program, and returns once it runs. pidfd may be NULL. Else *pidfd
  * is the child's pidfd from birth, or -1 where the kernel gives none. The kernel

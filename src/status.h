@@ -7,7 +7,6 @@
 #include "watches.h"
 
 #include <stdbool.h>
-#include <stdint.h>
 #include <sys/wait.h>
 
 /* What a non-blocking wait found. */

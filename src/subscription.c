@@ -100,7 +100,7 @@ static void sync_recheck(struct exitfd *x)
     if (!x->backend->set_recheck || period == x->subscription.recheck_ms)
         return;
     x->subscription.recheck_ms = period;
-    x->backend->set_recheck(x, period);
+    x->backend->set_recheck(x);
 }
 
 /* Both ways: what exited since the last scan, or shortly before the signal was lost, made no sign. */
@@ -113,14 +113,13 @@ static void set_lost(struct exitfd *x, bool lost)
     wake_up(&x->wake);
 }
 
-int xfd_subscription_sync(struct exitfd *x)
+/* Where it cannot listen, its check finds that SIGCHLD does not arrive. */
+void xfd_subscription_sync(struct exitfd *x)
 {
-    int error = sync_listening(x);
-
+    sync_listening(x);
     if (!xfd_subscription_is_needed(x))
         x->subscription.signal_lost = false;
     sync_recheck(x);
-    return error;
 }
 
 static void listen_to_stops_again(struct exitfd *x)

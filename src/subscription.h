@@ -29,7 +29,7 @@ bool xfd_subscription_is_used(const struct exitfd *x);
 bool xfd_subscription_is_needed(const struct exitfd *x);
 
 /* After that has changed. */
-int xfd_subscription_sync(struct exitfd *x);
+void xfd_subscription_sync(struct exitfd *x);
 
 /* For a watch that neither a poll nor a signal reports, from now on or no longer. */
 void xfd_subscription_begin_looks(struct exitfd *x, struct watch *w);

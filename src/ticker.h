@@ -7,11 +7,14 @@
 
 struct exitfd;
 
-/* Makes x->fd such an fd. 0 or a negative errno, -ENOTSUP where there is no way. */
-int xfd_ticker_open(struct exitfd *x, int pipe_end);
+/*
+ * Makes x->fd such an fd, of x->pipe_end. 0 or a negative errno, -ENOTSUP where
+ * there is no way.
+ */
+int xfd_ticker_open(struct exitfd *x);
 
-/* Readable each so many milliseconds, 0: never. */
-void xfd_ticker_set(struct exitfd *x, int period_ms);
+/* The set_recheck of struct backend. */
+void xfd_ticker_set(struct exitfd *x);
 
 /* Whether that time has come. Asks once for each time. */
 bool xfd_ticker_drain(struct exitfd *x);

@@ -7,7 +7,6 @@
 #include "errnos.h"
 #include "object.h"
 #include "private.h"
-#include "process.h"
 #include "status.h"
 
 #include <errno.h>

@@ -3,7 +3,6 @@
 #ifndef EXITFD_CLONE_H
 #define EXITFD_CLONE_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 

@@ -15,7 +15,6 @@
 #include "platform.h"
 #include "process.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>

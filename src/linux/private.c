@@ -2,7 +2,6 @@
 /* Whole pages, because advice is about pages. Where it is refused, or an emulator ignores it, they are copied as usual. */
 #include "private.h"
 
-#include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>

@@ -69,8 +69,9 @@ int xfd_set_take(struct exitfd *x, struct epoll_event *ready, int max)
     return count < 0 ? -errno : count;
 }
 
-void xfd_set_recheck(struct exitfd *x, int period_ms)
+void xfd_set_recheck(struct exitfd *x)
 {
+    int period_ms = x->subscription.recheck_ms;
     struct timespec time = { .tv_sec = period_ms / 1000, .tv_nsec = period_ms % 1000 * 1000000 };
     timerfd_settime(x->timer_fd, 0, &(struct itimerspec){ time, time }, NULL);
 }

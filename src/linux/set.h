@@ -22,7 +22,7 @@ int xfd_set_add(struct exitfd *x, int fd, uint32_t events, uint64_t token);
 /* What is ready now: as epoll_wait(2) without a time-out, but a negative errno, and never -EINTR. */
 int xfd_set_take(struct exitfd *x, struct epoll_event *ready, int max);
 
-void xfd_set_recheck(struct exitfd *x, int period_ms);
+void xfd_set_recheck(struct exitfd *x); /* of struct backend */
 
 /* Reads away what made the fd of a TOKEN_WAKE or TOKEN_TIMER readable. False for any other token. */
 bool xfd_set_drain(struct exitfd *x, uint64_t token);

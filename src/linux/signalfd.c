@@ -15,7 +15,7 @@
 static int probe(unsigned flags, bool forced)
 {
     if (xfd_sigchld_is_blocked())
-        return forced || !xfd_threads_one_takes(SIGCHLD) ? 0 : -ENOTSUP;
+        return forced || !xfd_threads_one_takes_sigchld() ? 0 : -ENOTSUP;
     return forced && !(flags & EXITFD_NO_SIGNALS) ? 0 : -ENOTSUP;
 }
 

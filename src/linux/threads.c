@@ -3,10 +3,11 @@
 
 #include <dirent.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 
 /* proc(5): one bit for each signal, the lowest for signal 1. A thread that has ended, or that is hidden, takes nothing. */
-static bool takes(const char *thread, int signum)
+static bool takes_sigchld(const char *thread)
 {
     char path[64], line[128];
     uint64_t blocked = UINT64_MAX;
@@ -18,10 +19,10 @@ static bool takes(const char *thread, int signum)
     while (fgets(line, sizeof line, file) && sscanf(line, "SigBlk: %" SCNx64, &blocked) != 1)
         ;
     fclose(file);
-    return !(blocked & (UINT64_C(1) << (signum - 1)));
+    return !(blocked & (UINT64_C(1) << (SIGCHLD - 1)));
 }
 
-bool xfd_threads_one_takes(int signum)
+bool xfd_threads_one_takes_sigchld(void)
 {
     DIR *threads = opendir("/proc/self/task");
     struct dirent *entry;
@@ -30,7 +31,7 @@ bool xfd_threads_one_takes(int signum)
     if (!threads)
         return false;
     while (!one && (entry = readdir(threads)))
-        one = entry->d_name[0] != '.' && takes(entry->d_name, signum);
+        one = entry->d_name[0] != '.' && takes_sigchld(entry->d_name);
     closedir(threads);
     return one;
 }

@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-/* Whether a thread can be seen that has the signal not blocked. */
-bool xfd_threads_one_takes(int signum);
+/* Whether a thread can be seen that has SIGCHLD not blocked. */
+bool xfd_threads_one_takes_sigchld(void);
 
 #endif

@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <sys/timerfd.h>
 
-static int open_all(struct exitfd *x, int pipe_end)
+static int open_all(struct exitfd *x)
 {
     x->fd = epoll_create1(EPOLL_CLOEXEC);
     if (x->fd < 0)
@@ -15,21 +15,21 @@ static int open_all(struct exitfd *x, int pipe_end)
     x->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     if (x->timer_fd < 0 || timerfd_settime(x->timer_fd, 0, &(struct itimerspec){ 0 }, NULL) < 0)
         return -errno;
-    int error = xfd_set_add(x, pipe_end, EPOLLIN, TOKEN_WAKE);
+    int error = xfd_set_add(x, x->pipe_end, EPOLLIN, TOKEN_WAKE);
     return error < 0 ? error : xfd_set_add(x, x->timer_fd, EPOLLIN, TOKEN_TIMER);
 }
 
-int xfd_ticker_open(struct exitfd *x, int pipe_end)
+int xfd_ticker_open(struct exitfd *x)
 {
-    int error = open_all(x, pipe_end);
+    int error = open_all(x);
     if (error < 0)
         xfd_ticker_close(x);
     return error;
 }
 
-void xfd_ticker_set(struct exitfd *x, int period_ms)
+void xfd_ticker_set(struct exitfd *x)
 {
-    xfd_set_recheck(x, period_ms);
+    xfd_set_recheck(x);
 }
 
 bool xfd_ticker_drain(struct exitfd *x)

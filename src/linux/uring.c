@@ -9,7 +9,6 @@
  * the eventfd is read after the work. What came between the two is in the TASKRUN flag, which the kernel sets before it
  * signals. tests/uring_traps.c shows all of this.
  */
-#include "errnos.h"
 #include "event.h"
 #include "fds.h"
 #include "linux/child.h"
@@ -372,9 +371,8 @@ static bool is_timer_wanted(const struct exitfd *x)
     return x->subscription.recheck_ms > 0 && !x->uring->timer_armed && !x->uring->timer_refused;
 }
 
-static void set_recheck(struct exitfd *x, int period_ms)
+static void set_recheck(struct exitfd *x)
 {
-    (void)period_ms;
     if (is_timer_wanted(x)) {
         request_timer(x);
         hand_over(x);

@@ -75,15 +75,15 @@ int xfd_platform_list_children(pid_t **ret)
     return -ENOTSUP;
 }
 
-int xfd_ticker_open(struct exitfd *x, int pipe_end)
+int xfd_ticker_open(struct exitfd *x)
 {
-    (void)x, (void)pipe_end;
+    (void)x;
     return -ENOTSUP;
 }
 
-void xfd_ticker_set(struct exitfd *x, int period_ms)
+void xfd_ticker_set(struct exitfd *x)
 {
-    (void)x, (void)period_ms;
+    (void)x;
 }
 
 bool xfd_ticker_drain(struct exitfd *x)

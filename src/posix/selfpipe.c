@@ -33,7 +33,7 @@ static void close_selfpipe(struct exitfd *x)
 
 static int open_ticker(struct exitfd *x)
 {
-    int error = xfd_ticker_open(x, x->pipe_end);
+    int error = xfd_ticker_open(x);
 
     if (error == 0 || xfd_not_here(-error) != -ENOTSUP)
         return error;

@@ -6,7 +6,6 @@
 #include "process.h"
 #include "status.h"
 
-#include <errno.h>
 #include <unistd.h>
 
 struct birth {
