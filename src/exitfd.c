@@ -83,7 +83,7 @@ static int add_locked(struct exitfd *x, pid_t pid, int pidfd, unsigned flags, vo
 
     if (w && !xfd_registry_may_be_reused(w))
         return -EEXIST;
-    int error = xfd_watches_take(&x->watches, &w);
+    int error = xfd_watches_reserve(&x->watches, &w);
     if (error < 0)
         return error;
     w->flags = flags;
@@ -125,7 +125,7 @@ int exitfd_add(struct exitfd *x, pid_t pid, unsigned flags, void *data)
 static int add_reaped(struct exitfd *x, const struct record *record, unsigned flags, void *data)
 {
     struct watch *w;
-    int error = xfd_watches_take(&x->watches, &w);
+    int error = xfd_watches_reserve(&x->watches, &w);
 
     if (error < 0)
         return error;

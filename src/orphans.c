@@ -33,7 +33,7 @@ static struct {
     uint64_t seen_at; /* the newest start when they were seen */
 } candidates;
 
-static struct watch take_candidate(void)
+static struct watch pop_candidate(void)
 {
     return candidates.zombies[atomic_fetch_sub(&candidates.count, 1) - 1];
 }
@@ -41,7 +41,7 @@ static struct watch take_candidate(void)
 static void drop_candidates(void)
 {
     while (candidates.count > 0)
-        close(take_candidate().pidfd);
+        close(pop_candidate().pidfd);
 }
 
 void xfd_orphans_forked(void)
@@ -185,7 +185,7 @@ static int reap_candidates(struct exitfd *x, struct exitfd_event *events, int ma
     int count = 0;
 
     while (candidates.count > 0 && count < max) {
-        struct watch zombie = take_candidate();
+        struct watch zombie = pop_candidate();
         if (!xfd_registry_is_watched(x, zombie.pid) && xfd_status_reap_exit(&zombie, &result) == 1)
             xfd_event_fill(&events[count++], &zombie, &result);
         close(zombie.pidfd);

@@ -32,7 +32,7 @@ static void before_fork(void)
 }
 
 /* Once: a handler of the application may fork in turn. */
-static const struct fork_hooks *take_hooks(void)
+static const struct fork_hooks *claim_hooks(void)
 {
     const struct fork_hooks *taken = hooks;
     hooks = NULL;
@@ -43,7 +43,7 @@ static void after_fork_in_parent(void)
 {
     if (--preparations > 0)
         return;
-    const struct fork_hooks *own = take_hooks();
+    const struct fork_hooks *own = claim_hooks();
     if (own)
         own->in_parent(own->argument);
     xfd_sigchld_unlock_alone();
@@ -73,7 +73,7 @@ static void after_fork_in_child(void)
 {
     if (--preparations > 0)
         return;
-    const struct fork_hooks *own = take_hooks();
+    const struct fork_hooks *own = claim_hooks();
     if (own)
         own->in_child(own->argument);
     xfd_epoch_forked();

@@ -152,7 +152,7 @@ bool xfd_registry_is_older(const struct watch *w, uint64_t seq)
 /* A start has one child. Only while that child lives, or is a zombie, can no other process have its pid. */
 static bool has_later_child(const struct watch *w, uint64_t seq)
 {
-    bool is_later = w->flags & WATCH_STARTED && w->bound_seq > seq && !(w->flags & WATCH_PID_REUSED);
+    bool is_later = w->flags & WATCH_STARTED && w->bound_seq > seq && !(w->flags & WATCH_REAPED_ELSEWHERE);
     return is_later && (w->pidfd < 0 || !xfd_platform_is_reaped(w->pidfd));
 }
 
@@ -170,7 +170,7 @@ bool xfd_registry_is_pid_reused(const struct exitfd *x, pid_t pid, uint64_t seq)
         xfd_object_lock(other, &cancel_state);
         struct watch *found = xfd_watches_find(&other->watches, pid);
         if (found && found->pidfd < 0 && xfd_registry_is_older(found, seq))
-            xfd_tracking_mark_pid_reused(other, found);
+            xfd_tracking_mark_reaped_elsewhere(other, found);
         reused |= found && has_later_child(found, seq);
         xfd_object_unlock(other, cancel_state);
     }
@@ -186,7 +186,7 @@ static bool has_lost_zombie(const struct watch *w)
 
 bool xfd_registry_may_be_reused(const struct watch *w)
 {
-    return w->flags & WATCH_PID_REUSED || (w->pidfd >= 0 ? xfd_platform_is_reaped(w->pidfd) : has_lost_zombie(w));
+    return w->flags & WATCH_REAPED_ELSEWHERE || (w->pidfd >= 0 ? xfd_platform_is_reaped(w->pidfd) : has_lost_zombie(w));
 }
 
 /* A child that is held after other code has reaped it keeps its watch for as long as the caller likes. */

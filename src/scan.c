@@ -35,7 +35,7 @@ static void finish(struct exitfd *x, struct watch *w, const struct wait_result *
     if (w->autokill)
         xfd_autokill_end(w->autokill);
     if (w->flags & EXITFD_HOLD)
-        w->flags |= WATCH_HELD | (result ? 0 : WATCH_PID_REUSED);
+        w->flags |= WATCH_HELD | (result ? 0 : WATCH_REAPED_ELSEWHERE);
     else
         xfd_watches_drop(&x->watches, w);
 }

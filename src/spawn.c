@@ -32,7 +32,7 @@ static int reserve(struct start *start, struct exitfd *x, unsigned flags, void *
     if (error < 0)
         return error;
     xfd_object_lock(x, &start->cancel_state);
-    error = xfd_watches_take(&x->watches, &w);
+    error = xfd_watches_reserve(&x->watches, &w);
     if (error == 0) {
         w->flags = flags;
         w->data = data;
@@ -61,7 +61,7 @@ static bool is_of_ours(const struct watch *w, pid_t pid, int pidfd)
 {
     if (pidfd < 0 || !xfd_platform_is_reaped(pidfd))
         return true;
-    return w->pidfd >= 0 ? xfd_platform_is_same(w->pidfd, pidfd) : xfd_status_is_child(pid) < 0;
+    return w->pidfd >= 0 ? xfd_platform_is_same(w->pidfd, pidfd) : xfd_status_check_child(pid) < 0;
 }
 
 /* It is one child, and gives one event. */
@@ -97,7 +97,7 @@ static void started(struct start *start, pid_t pid, int pidfd)
     struct watch *w = xfd_watches_by_token(&x->watches, start->token);
     w->bound_seq = start->progress.seq;
     w->autokill = start->autokill;
-    w->flags |= WATCH_STARTED | (pid_reused ? WATCH_PID_REUSED : 0);
+    w->flags |= WATCH_STARTED | (pid_reused ? WATCH_REAPED_ELSEWHERE : 0);
     bind(start, w, pid);
     x->backend->add(x, w, pidfd, true);
     xfd_subscription_sync(x);
@@ -105,7 +105,7 @@ static void started(struct start *start, pid_t pid, int pidfd)
 }
 
 /* *pidfd: the child's from birth, and afterwards one for its watch; -1: none. */
-static int give_birth(struct start *start, const struct start_plan *plan, pid_t *child, int *pidfd)
+static int start_program(struct start *start, const struct start_plan *plan, pid_t *child, int *pidfd)
 {
     struct exitfd *x = start->x;
 
@@ -132,7 +132,7 @@ static int start_plan(struct exitfd *x, pid_t *pid, const struct start_plan *pla
         return error;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
     xfd_registry_begin_start(&start.progress);
-    error = give_birth(&start, plan, &child, &pidfd);
+    error = start_program(&start, plan, &child, &pidfd);
     if (error == 0)
         started(&start, child, pidfd);
     xfd_registry_end_start(&start.progress);

@@ -80,7 +80,7 @@ bool xfd_status_is_exit(const struct wait_result *result)
 
 int xfd_status_wait_watch(const struct watch *w, int options, struct wait_result *ret)
 {
-    if (w->flags & WATCH_PID_REUSED)
+    if (w->flags & WATCH_REAPED_ELSEWHERE)
         return -ECHILD;
     if (w->flags & WATCH_ORPHAN)
         options |= xfd_platform_any_exit_signal;
@@ -113,7 +113,7 @@ bool xfd_status_is_special(pid_t pid)
     return xfd_platform_other_exit_signal && xfd_status_wait(P_PID, (id_t)pid, options, &ignored) >= 0;
 }
 
-int xfd_status_is_child(pid_t pid)
+int xfd_status_check_child(pid_t pid)
 {
     struct wait_result ignored;
     int found = xfd_status_wait(P_PID, (id_t)pid, WEXITED | WNOWAIT, &ignored);

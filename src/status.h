@@ -61,7 +61,7 @@ int xfd_status_why_no_child(pid_t pid);
 bool xfd_status_is_special(pid_t pid);
 
 /* Whether the pid is a child of ours, dead or alive: 1, 0, -ECHILD, -ESRCH or -EPERM, 1 if it is already dead. */
-int xfd_status_is_child(pid_t pid);
+int xfd_status_check_child(pid_t pid);
 
 /* For status.c: the platform's half, waitid.c. Like waitid(2), with rusage where it can be had, but never EINTR. info and
    rusage are 0 before, and stay so if there was nothing. */

@@ -22,7 +22,7 @@ bool xfd_subscription_is_allowed(const struct exitfd *x)
 
 bool xfd_subscription_is_needed(const struct exitfd *x)
 {
-    return x->tracking.count > x->tracking.pid_reused || x->orphans.claimed;
+    return x->tracking.count > x->tracking.reaped_elsewhere || x->orphans.claimed;
 }
 
 bool xfd_subscription_is_used(const struct exitfd *x)

@@ -11,9 +11,9 @@
 
 #include <errno.h>
 
-static unsigned is_pid_reused(const struct watch *w)
+static unsigned is_reaped_elsewhere(const struct watch *w)
 {
-    return w->flags & WATCH_PID_REUSED ? 1 : 0;
+    return w->flags & WATCH_REAPED_ELSEWHERE ? 1 : 0;
 }
 
 static struct watch *slot(struct exitfd *x, uint32_t number)
@@ -26,7 +26,7 @@ static void insert(struct exitfd *x, struct watch *w)
     struct tracking *t = &x->tracking;
     uint32_t number = (uint32_t)(w - x->watches.slots);
 
-    t->pid_reused += is_pid_reused(w);
+    t->reaped_elsewhere += is_reaped_elsewhere(w);
     t->without_pidfd += w->pidfd < 0;
     xfd_stops_add(x, w);
     if (t->count++ == 0) {
@@ -47,7 +47,7 @@ void xfd_tracking_remove(struct exitfd *x, struct watch *w)
 
     if (!xfd_tracking_has(w))
         return;
-    t->pid_reused -= is_pid_reused(w);
+    t->reaped_elsewhere -= is_reaped_elsewhere(w);
     t->without_pidfd -= w->pidfd < 0;
     xfd_stops_remove(x, w);
     slot(x, w->prev)->next = w->next;
@@ -63,11 +63,11 @@ void xfd_tracking_remove(struct exitfd *x, struct watch *w)
 
 static void mark(struct exitfd *x, struct watch *w)
 {
-    x->tracking.pid_reused += xfd_tracking_has(w) && !is_pid_reused(w);
-    w->flags |= WATCH_PID_REUSED;
+    x->tracking.reaped_elsewhere += xfd_tracking_has(w) && !is_reaped_elsewhere(w);
+    w->flags |= WATCH_REAPED_ELSEWHERE;
 }
 
-void xfd_tracking_mark_pid_reused(struct exitfd *x, struct watch *w)
+void xfd_tracking_mark_reaped_elsewhere(struct exitfd *x, struct watch *w)
 {
     mark(x, w);
     xfd_tracking_scan_all(&x->tracking);
@@ -77,7 +77,7 @@ void xfd_tracking_mark_pid_reused(struct exitfd *x, struct watch *w)
 /* -ESRCH: no such process; -ECHILD: not our child; -EPERM: a wait for it is blocked; else it is tracked. */
 static int look_at(const struct watch *w)
 {
-    return is_pid_reused(w) ? -ESRCH : xfd_status_is_child(w->pid);
+    return is_reaped_elsewhere(w) ? -ESRCH : xfd_status_check_child(w->pid);
 }
 
 /* No SIGCHLD comes of it. Where a pidfd would have done, the errno is why there is none. */

@@ -14,9 +14,9 @@
 struct exitfd;
 
 struct tracking {
-    uint32_t count;         /* in the list */
-    uint32_t without_pidfd; /* of these: their exit is found by a scan */
-    uint32_t pid_reused;    /* of these: no SIGCHLD is to come of them */
+    uint32_t count;            /* in the list */
+    uint32_t without_pidfd;    /* of these: their exit is found by a scan */
+    uint32_t reaped_elsewhere; /* of these: no SIGCHLD is to come of them */
     uint32_t next_to_scan, next_for_stops;
     uint32_t to_scan; /* so many from next_to_scan on are still to be scanned */
 };
@@ -34,7 +34,7 @@ void xfd_tracking_end_stops(struct exitfd *x, struct watch *w);
 void xfd_tracking_remove(struct exitfd *x, struct watch *w);
 
 /* Its pid was given to a new child, so other code has reaped it: it must not be waited for by that pid. */
-void xfd_tracking_mark_pid_reused(struct exitfd *x, struct watch *w);
+void xfd_tracking_mark_reaped_elsewhere(struct exitfd *x, struct watch *w);
 
 static inline bool xfd_tracking_has(const struct watch *w)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Slots in one array, and chains of slot numbers for each hash of a pid. A slot keeps its number for life, so a token (number
- * and generation) can be given to the kernel. Pointers to slots are valid until the next xfd_watches_take.
+ * Slots in one array, and chains of slot numbers for each hash of a pid. A slot
+ * keeps its number for life, so a token (number and generation) can be given to
+ * the kernel. Pointers to slots are valid until the next xfd_watches_reserve.
  */
 #include "watches.h"
 
@@ -122,7 +123,7 @@ static int grow(struct watches *ws)
     return error;
 }
 
-int xfd_watches_take(struct watches *ws, struct watch **ret)
+int xfd_watches_reserve(struct watches *ws, struct watch **ret)
 {
     struct watch *w;
 

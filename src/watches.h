@@ -13,13 +13,13 @@ enum {
     WATCH_REARMED = 1 << 17,   /* its pidfd was reported, and only EPOLL_CTL_DEL takes it out of the epoll set */
     WATCH_STOP_SEEN = 1 << 18, /* an observed child's stop, or continue, was reported: peeking shows it again */
     WATCH_CONTINUE_SEEN = 1 << 19,
-    WATCH_PID_REUSED = 1 << 20, /* other code reaped it, and its pid may name another child by now */
-    WATCH_SHARED = 1 << 21,     /* the caller has its pidfd too, so our close does not end the entry in the epoll set */
-    WATCH_STARTED = 1 << 22,    /* bound by a start of ours, so no other start has the same child */
-    WATCH_HELD = 1 << 23,       /* its event was given, and EXITFD_HOLD keeps it */
-    WATCH_RECORDED = 1 << 24,   /* reaped before it was added: record says how it ended */
-    WATCH_ORPHAN = 1 << 25,     /* of the catch-all watch: it may have another exit signal, or none */
-    WATCH_UNPOLLED = 1 << 26    /* the kernel refused what would report it: it is looked at now and then */
+    WATCH_REAPED_ELSEWHERE = 1 << 20, /* not by us: its pid may name another child by now */
+    WATCH_SHARED = 1 << 21,   /* the caller has its pidfd too, so our close does not end the entry in the epoll set */
+    WATCH_STARTED = 1 << 22,  /* bound by a start of ours, so no other start has the same child */
+    WATCH_HELD = 1 << 23,     /* its event was given, and EXITFD_HOLD keeps it */
+    WATCH_RECORDED = 1 << 24, /* reaped before it was added: record says how it ended */
+    WATCH_ORPHAN = 1 << 25,   /* of the catch-all watch: it may have another exit signal, or none */
+    WATCH_UNPOLLED = 1 << 26  /* the kernel refused what would report it: it is looked at now and then */
 };
 
 #define PID_LOST ((pid_t)-1) /* of a watch whose process was reaped before: no call returns its pid any more */
@@ -74,8 +74,11 @@ struct watch *xfd_watches_by_token(const struct watches *ws, uint64_t token);
 /* The newest watch of that pid: an older one, whose process other code has reaped, may still wait for its event. */
 struct watch *xfd_watches_find(const struct watches *ws, pid_t pid);
 
-/* Takes a slot, the only step that can fail (-ENOMEM); it invalidates every struct watch pointer. */
-int xfd_watches_take(struct watches *ws, struct watch **ret);
+/*
+ * Reserves a slot, the only step that can fail (-ENOMEM). It invalidates every
+ * struct watch pointer.
+ */
+int xfd_watches_reserve(struct watches *ws, struct watch **ret);
 void xfd_watches_bind(struct watches *ws, struct watch *w, pid_t pid);
 void xfd_watches_bind_behind(struct watches *ws, struct watch *w, pid_t pid); /* for what is no longer the newest */
 void xfd_watches_drop(struct watches *ws, struct watch *w);

@@ -42,7 +42,7 @@ void *xfd_private_resize(void *memory, size_t old_size, size_t size)
 static struct watch *take(struct watches *ws)
 {
     struct watch *w = NULL;
-    CHECK_EQ(xfd_watches_take(ws, &w), 0);
+    CHECK_EQ(xfd_watches_reserve(ws, &w), 0);
     return w;
 }
 
@@ -257,7 +257,7 @@ TEST(watches, out_of_memory_loses_nothing)
     for (pid_t pid = 1; pid <= children; pid++) {
         struct watch *const untouched = (struct watch *)&failures;
         struct watch *w = untouched;
-        for (allocations_left = 0; xfd_watches_take(&ws, &w) == -ENOMEM; allocations_left = failures % 3) {
+        for (allocations_left = 0; xfd_watches_reserve(&ws, &w) == -ENOMEM; allocations_left = failures % 3) {
             CHECK_EQ(w, untouched, "*ret was written on failure");
             CHECK_EQ(count(&ws), pid - 1);
             for (pid_t known = 1; known < pid; known++)

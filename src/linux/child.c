@@ -47,7 +47,7 @@ int xfd_child_probe(void)
 }
 
 /* Nothing to wait for, but in the moment in which the kernel reaps a child of ours by itself it is still ours. */
-static OWN_FRAME int why_no_child(const struct watch *w, int pidfd)
+static OWN_FRAME int why_not_ours(const struct watch *w, int pidfd)
 {
     pid_t parent = xfd_record_get_parent(pidfd);
 
@@ -71,7 +71,7 @@ static int check_child(struct exitfd *x, const struct watch *w, int pidfd, bool 
     if (found != -ECHILD)
         return 0;
     if (!observes)
-        return why_no_child(w, pidfd);
+        return why_not_ours(w, pidfd);
     return w->flags & STOP_FLAGS ? -ENOTSUP : 0;
 }
 
@@ -79,14 +79,14 @@ static int check_child(struct exitfd *x, const struct watch *w, int pidfd, bool 
 static OWN_FRAME bool is_stranger(struct exitfd *x, const struct watch *w, int pidfd)
 {
     return xfd_status_wait(P_PID, (id_t)w->pid, WEXITED | WNOWAIT | __WALL, &x->answer) == -ECHILD &&
-           why_no_child(w, pidfd) == -ECHILD;
+           why_not_ours(w, pidfd) == -ECHILD;
 }
 
 int xfd_child_add(struct exitfd *x, struct watch *w, int given, bool started_by_us,
                   int (*arm)(struct exitfd *, struct watch *, int),
                   int (*track)(struct exitfd *, struct watch *, int, bool))
 {
-    if (w->flags & WATCH_PID_REUSED) /* a later child has the pid */
+    if (w->flags & WATCH_REAPED_ELSEWHERE) /* a later child has the pid */
         return track(x, w, -ESRCH, started_by_us);
     int pidfd = given >= 0 ? given : sys_pidfd_open(w->pid);
     int error = pidfd < 0 ? -errno : 0;

@@ -157,7 +157,7 @@ static int take(struct exitfd *x, struct exitfd_event *events, int max)
 
     do {
         room = max - count < BATCH ? max - count : BATCH;
-        ready_count = xfd_set_take(x, ready, room);
+        ready_count = xfd_set_get_ready(x, ready, room);
         found = ready_count > 0 ? take_ready(x, ready, ready_count, events + count, max - count) : ready_count;
         count += found > 0 ? found : 0;
     } while (found >= 0 && ready_count == room && count < max);

@@ -20,7 +20,7 @@ static int try_out(struct exitfd *x)
 
     if (timerfd_settime(x->timer_fd, 0, &(struct itimerspec){ 0 }, NULL) < 0)
         return -errno;
-    int count = xfd_set_take(x, &ready, 1);
+    int count = xfd_set_get_ready(x, &ready, 1);
     return count < 0 ? count : 0;
 }
 
@@ -57,7 +57,7 @@ void xfd_set_close(struct exitfd *x)
     xfd_close_fd(&x->fd);
 }
 
-int xfd_set_take(struct exitfd *x, struct epoll_event *ready, int max)
+int xfd_set_get_ready(struct exitfd *x, struct epoll_event *ready, int max)
 {
     int count;
 

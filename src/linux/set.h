@@ -20,7 +20,7 @@ void xfd_set_close(struct exitfd *x);
 int xfd_set_add(struct exitfd *x, int fd, uint32_t events, uint64_t token);
 
 /* What is ready now: as epoll_wait(2) without a time-out, but a negative errno, and never -EINTR. */
-int xfd_set_take(struct exitfd *x, struct epoll_event *ready, int max);
+int xfd_set_get_ready(struct exitfd *x, struct epoll_event *ready, int max);
 
 void xfd_set_recheck(struct exitfd *x); /* of struct backend */
 

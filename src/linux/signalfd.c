@@ -112,7 +112,7 @@ static bool read_signal(struct exitfd *x, pid_t *sender)
 static int take(struct exitfd *x, struct exitfd_event *events, int max)
 {
     struct epoll_event ready[3];
-    int count = xfd_set_take(x, ready, 3);
+    int count = xfd_set_get_ready(x, ready, 3);
     pid_t hint = 0;
 
     if (count < 0)

@@ -61,7 +61,7 @@ static void *map_stack(void)
     return stack;
 }
 
-static void *take_stack(void)
+static void *get_stack(void)
 {
     void *kept = atomic_load(&kept_stack);
 
@@ -73,7 +73,7 @@ static void *take_stack(void)
     return stack;
 }
 
-static void give_stack(void *stack)
+static void put_stack(void *stack)
 {
     if (stack == atomic_load(&kept_stack))
         atomic_store(&top_of(stack)->used, false);
@@ -173,7 +173,7 @@ static int learn_failure(struct birth *birth)
 static pid_t give_birth(struct birth *birth, int *pidfd, bool insist)
 {
     sigset_t all, found;
-    void *stack = take_stack();
+    void *stack = get_stack();
 
     if (!stack)
         return -ENOMEM;
@@ -183,7 +183,7 @@ static pid_t give_birth(struct birth *birth, int *pidfd, bool insist)
     birth->child.found_mask = &found;
     pid_t pid = clone_child(birth, stack, pidfd, insist);
     xfd_call_set_mask(&found);
-    give_stack(stack);
+    put_stack(stack);
     return pid;
 }
 

@@ -170,7 +170,7 @@ static int poll_pidfd(struct exitfd *x, struct watch *w, int pidfd)
 
 static bool is_child(pid_t pid)
 {
-    return !xfd_platform_is_thread(pid) && xfd_status_is_child(pid) >= 0;
+    return !xfd_platform_is_thread(pid) && xfd_status_check_child(pid) >= 0;
 }
 
 static int track(struct exitfd *x, struct watch *w, int why, bool started_by_us)
@@ -235,7 +235,7 @@ static int take_waited(struct watch *w, int answer, struct exitfd_event *event)
         xfd_event_fill(event, w, &result);
     if (found < 0) {
         xfd_event_unknown(event, w);
-        w->flags |= WATCH_PID_REUSED;
+        w->flags |= WATCH_REAPED_ELSEWHERE;
     }
     return found != 0;
 }

@@ -38,7 +38,7 @@ struct trampoline {
     struct sigaction found;                 /* for the lock's holder */
     _Atomic uintptr_t found_function[WAYS]; /* 0: none; one at most is set */
     bool used;                              /* ever: found is valid */
-    bool installed;                         /* and not taken back */
+    bool installed;                         /* and not put back */
     bool taken;                             /* it may be in a chain of the application: for good */
 };
 
@@ -120,7 +120,7 @@ static struct trampoline *ours(const struct sigaction *action)
 }
 
 /* One that chains to this handler already; else one that no chain can hold; else one that was never seen buried. */
-static struct trampoline *take_trampoline(const struct sigaction *current)
+static struct trampoline *choose_trampoline(const struct sigaction *current)
 {
     uintptr_t function = function_of(current);
 
@@ -177,7 +177,7 @@ static int install(const struct sigaction *current, bool stops)
     for (unsigned i = 0; i < sizeof trampolines / sizeof *trampolines; i++)
         trampolines[i].taken |= trampolines[i].installed;
 
-    struct trampoline *t = take_trampoline(current);
+    struct trampoline *t = choose_trampoline(current);
     if (!t)
         return -EAGAIN;
     t->used = t->installed = true;
@@ -211,7 +211,7 @@ static void update(struct trampoline *t, const struct sigaction *current, bool s
         sigaction(SIGCHLD, &replaced, NULL);
 }
 
-static void take_back(struct trampoline *t)
+static void put_back(struct trampoline *t)
 {
     struct sigaction replaced;
 
@@ -247,7 +247,7 @@ void xfd_disposition_restore(void)
     sigaction(SIGCHLD, NULL, &current);
     while ((t = ours(&current))) {
         keep_stack(t, &current);
-        take_back(t);
+        put_back(t);
         sigaction(SIGCHLD, NULL, &current);
     }
 }
