@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Events in other forms: as a wait status, and in words. */
+/*
+ * Events in other forms: as a wait status, and in words. These are calls of the
+ * caller alone. They make no system call, take no lock and need no exitfd.
+ */
 #include "exitfd.h"
 
 #include <errno.h>
@@ -63,6 +66,14 @@ static const struct {
 #endif
 };
 
+#ifdef SIGRTMIN
+#define FIRST_REAL_TIME SIGRTMIN
+#define LAST_REAL_TIME SIGRTMAX
+#else
+#define FIRST_REAL_TIME 0
+#define LAST_REAL_TIME (-1)
+#endif
+
 struct signal_name {
     char text[32];
 };
@@ -77,13 +88,12 @@ static struct signal_name name_of(int number)
             return name;
         }
     }
-    snprintf(name.text, sizeof name.text, "signal %d", number);
-#ifdef SIGRTMIN
-    if (number == SIGRTMIN)
+    if (number < FIRST_REAL_TIME || number > LAST_REAL_TIME)
+        snprintf(name.text, sizeof name.text, "signal %d", number);
+    else if (number == FIRST_REAL_TIME)
         snprintf(name.text, sizeof name.text, "SIGRTMIN");
-    else if (number > SIGRTMIN && number <= SIGRTMAX)
-        snprintf(name.text, sizeof name.text, "SIGRTMIN+%d", number - SIGRTMIN);
-#endif
+    else
+        snprintf(name.text, sizeof name.text, "SIGRTMIN+%d", number - FIRST_REAL_TIME);
     return name;
 }
 

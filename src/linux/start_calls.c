@@ -24,6 +24,11 @@
 #define SYS_SET_UIDS SYS_setresuid
 #define SYS_SET_GIDS SYS_setresgid
 #endif
+#ifdef SYS_fcntl64
+#define SYS_FCNTL SYS_fcntl64
+#else
+#define SYS_FCNTL SYS_fcntl
+#endif
 #ifndef SYS_close_range
 #define SYS_close_range 436
 #endif
@@ -106,11 +111,7 @@ IN_CHILD int xfd_call_open(const char *path, int flags, mode_t mode)
 
 IN_CHILD int xfd_call_duplicate(int fd)
 {
-#ifdef SYS_fcntl64
-    return result_of(syscall(SYS_fcntl64, fd, F_DUPFD_CLOEXEC, 0));
-#else
-    return result_of(syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 0));
-#endif
+    return result_of(syscall(SYS_FCNTL, fd, F_DUPFD_CLOEXEC, 0));
 }
 
 IN_CHILD int xfd_call_duplicate_to(int fd, int target, int flags)
@@ -120,11 +121,7 @@ IN_CHILD int xfd_call_duplicate_to(int fd, int target, int flags)
 
 IN_CHILD int xfd_call_keep_on_exec(int fd)
 {
-#ifdef SYS_fcntl64
-    return result_of(syscall(SYS_fcntl64, fd, F_SETFD, 0));
-#else
-    return result_of(syscall(SYS_fcntl, fd, F_SETFD, 0));
-#endif
+    return result_of(syscall(SYS_FCNTL, fd, F_SETFD, 0));
 }
 
 IN_CHILD int xfd_call_close(int fd)
