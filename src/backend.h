@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* What a back end must provide, and the object it works on. */
+/*
+ * What a back end must provide, and the object that it works on: struct exitfd,
+ * of one part for each file. A back end makes the fd, adds and removes watches,
+ * and takes what is due, without sleeping. That is for wait.c.
+ */
 #ifndef EXITFD_BACKEND_H
 #define EXITFD_BACKEND_H
 
@@ -63,9 +67,9 @@ struct backend {
 extern const struct backend *const xfd_backends[]; /* of this build, in order of preference, NULL at the end */
 
 /*
- * Each struct in it is written by the files of its header alone. Some fields are
- * shared by design. The flags of a watch are written by each file that has a
- * flag in watches.h. The fds are written by the back end that opens them. The
+ * Each struct in it is written by the files of its header alone. Some fields
+ * are shared by design. The flags of a watch are written by each file that has
+ * a flag in watches.h. The fds are written by the back end that opens them. The
  * back end itself is written by dispatch.c, and by the self-pipe where there is
  * no timer.
  *
@@ -86,7 +90,7 @@ struct exitfd {
 
     struct watches watches; /* of its first half a forked child frees what lies elsewhere */
 
-    pthread_mutex_t lock; /* guards the watches and all that follows but sleepers; never held while blocked */
+    pthread_mutex_t lock; /* guards all from watches on, except what is atomic, and next_open */
     atomic_uint sleepers; /* threads that sleep in exitfd_wait */
     struct tracking tracking;
     struct subscription subscription;
@@ -97,7 +101,7 @@ struct exitfd {
     /* Not on the stack: a page of that would be copied after each fork. */
     struct wait_result answer; /* linux/child.c */
     uint64_t ready[32];        /* linux/pidfd.c: what epoll_wait(2) gives, whose type is Linux's alone */
-    struct exitfd *next_open;  /* registry.c */
+    struct exitfd *next_open;  /* registry.c: guarded by its lock */
 };
 
 #define KEPT_OF_EXITFD offsetof(struct exitfd, watches.free_slot)

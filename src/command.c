@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* What the caller of exitfd_start asks for, checked before there is a child. */
+/*
+ * What the caller of exitfd_start asks for, checked before there is a child.
+ * spawn.c calls this. What comes out is a plan (start.h), which the child only
+ * carries out. No other file reads struct exitfd_command.
+ */
 #include "command.h"
 
 #include <errno.h>

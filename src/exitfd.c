@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The public calls: check the arguments, the fork, the thread; lock; hand on to the back end. */
+/*
+ * The public calls, except those that wait (wait.c) and start (spawn.c). Each
+ * checks its arguments, that this is no forked child, and the thread. Then it
+ * locks the exitfd and hands on to the back end. None can be cancelled.
+ */
 #include "autokill.h"
 #include "backend.h"
 #include "dispatch.h"

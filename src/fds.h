@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 /*
- * The number goes before the fd does. A child that is forked in between must not
- * close what has the number next.
+ * The number goes before the fd does. A child that is forked in between must
+ * not close what has the number next.
  */
 static inline void xfd_close_fd(int *fd)
 {

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the exitfds of this process have to know of each other: which are open, which children are being started, which pids
- * were reused, and which exitfd has the catch-all watch. No call is made with an x->lock held, unless said otherwise.
+ * What the exitfds of this process have to know of each other: which are open,
+ * which children are being started, which pids were reused, and which exitfd
+ * has the catch-all watch. Calls that take its lock are made with no x->lock
+ * held.
  */
 #ifndef EXITFD_REGISTRY_H
 #define EXITFD_REGISTRY_H

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* waitid in one place, and whether a seccomp filter blocks it in this thread. */
+/*
+ * waitid in one place, and whether a seccomp filter blocks it in this thread.
+ * All that looks at a child or reaps one comes here, so that each reap is noted
+ * for foreign_reaps.h. The calls of a watch are made with x->lock held.
+ */
 #ifndef EXITFD_STATUS_H
 #define EXITFD_STATUS_H
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Stops and continues, of those children of tracking.h that they are asked for. x->lock is held but in a forked child. */
+/*
+ * Stops and continues, of those children of tracking.h that they are asked for.
+ * x->lock is held, except at close and in a forked child.
+ */
 #ifndef EXITFD_STOPS_H
 #define EXITFD_STOPS_H
 

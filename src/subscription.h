@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Does this exitfd need SIGCHLD, and does SIGCHLD still arrive? x->lock is held in every call. */
+/*
+ * Does this exitfd need SIGCHLD, and does SIGCHLD still arrive? x->lock is held
+ * in every call, except at open and close.
+ */
 #ifndef EXITFD_SUBSCRIPTION_H
 #define EXITFD_SUBSCRIPTION_H
 
@@ -31,7 +34,7 @@ bool xfd_subscription_is_needed(const struct exitfd *x);
 /* After that has changed. */
 void xfd_subscription_sync(struct exitfd *x);
 
-/* For a watch that neither a poll nor a signal reports, from now on or no longer. */
+/* For a watch that neither a poll nor a signal reports. */
 void xfd_subscription_begin_looks(struct exitfd *x, struct watch *w);
 void xfd_subscription_end_looks(struct exitfd *x, struct watch *w);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * exitfd_wait: sleep until the fd is readable, then take what is due. This is the only place that sleeps, and it does so
- * without x->lock. A wait with time-out 0 only takes.
+ * exitfd_wait: sleep until the fd is readable, then take what is due. This is
+ * the only place that waits for events, and it does so without x->lock. A wait
+ * with time-out 0 only takes.
  */
 #include "backend.h"
 #include "errnos.h"

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The pid table: the watches, in slots that never change their number. No system calls, no locks. */
+/*
+ * The pid table: the watches, in slots that never change their number. It makes
+ * no system call but for memory, and takes no lock: its caller holds x->lock. A
+ * pid may stand in it twice, for the child that has it and for one that had it.
+ */
 #ifndef EXITFD_WATCHES_H
 #define EXITFD_WATCHES_H
 

@@ -192,7 +192,10 @@ TEST(stuck_spawn, it_holds_up_no_child_of_a_bare_fork)
     exitfd_close(x);
 }
 
-/* A forked child that does not come forward, as where a debugger has stopped it. It is held at its first getppid. */
+/*
+ * A forked child that does not come forward, as where a debugger has stopped
+ * it. It is held at its first getppid.
+ */
 static struct {
     pid_t parent; /* 0: no child is held */
     struct gate gate;
@@ -209,7 +212,7 @@ pid_t getppid(void)
     return (pid_t)syscall(SYS_getppid);
 }
 
-/* The parent waits for it without a time-out: a call that waits for the fork never ends. */
+/* Then the parent has no time-out. What waits for the fork never ends. */
 static _Thread_local bool is_patient;
 
 int poll(struct pollfd *items, nfds_t count, int timeout_ms)

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fork(2) gives no pidfd. So the child waits, at the very beginning of its life,
- * until the parent has opened one: before handlers of the application can wait
- * for any child, and before the child can exit. It goes on when the parent dies.
- * The parent goes on without a pidfd when the child does not come forward, which
- * a debugger may have stopped. Other threads do not wait for that: they may even
- * fork meanwhile, and their children keep a copy of the parent's end.
+ * fork(2) gives no pidfd. So the child waits, at the very beginning of its
+ * life, until the parent has opened one: before handlers of the application can
+ * wait for any child, and before the child can exit. It goes on when the parent
+ * dies. The parent goes on without a pidfd when the child does not come
+ * forward, which a debugger may have stopped. Other threads do not wait for
+ * that. They may fork meanwhile, and their children keep a copy of the parent's
+ * end.
  *
- * After unshare(CLONE_NEWPID) the child is in another pid namespace, and does not
- * know the pid that it has in that of its parent. There it sends 0, and the
+ * After unshare(CLONE_NEWPID) the child is in another pid namespace, and does
+ * not know the pid that it has in that of its parent. There it sends 0, and the
  * kernel tells the parent who has sent that. If it does not, there is no pidfd.
  */
 #include "linux/sys.h"
@@ -57,7 +58,7 @@ static pid_t receive_sender(int own)
     return sender.pid;
 }
 
-/* No child of another thread may have a copy, which would hide that ours is dead. */
+/* No other child may have a copy, which would hide that ours is dead. */
 static void close_end_of_child(void *pointer)
 {
     const struct meeting *meeting = pointer;
@@ -98,7 +99,8 @@ static void introduce(const struct meeting *meeting, pid_t parent)
     send(meeting->ends[1], in_another_namespace, sizeof in_another_namespace, MSG_NOSIGNAL);
 }
 
-/* The child of another thread may hold a copy of the parent's end, and so hide that the parent is dead. */
+/* Another thread's child may hold a copy of the parent's end, and so hide that
+   the parent is dead. */
 static void meet_parent(void *pointer)
 {
     const struct meeting *meeting = pointer;

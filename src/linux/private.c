@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Whole pages, because advice is about pages. Where it is refused, or an emulator ignores it, they are copied as usual. */
+/*
+ * Memory of private.h by MADV_WIPEONFORK. It is whole pages, because advice is
+ * about pages. Where the advice is refused, or an emulator ignores it, they are
+ * copied as usual.
+ */
 #include "private.h"
 
 #include <string.h>

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Opening all three fds at once, so that none is missing when a child without a pidfd comes to need it. */
+/*
+ * The epoll set of the pidfd and signalfd back ends, an eventfd that wakes it
+ * and a timer. All three are opened at once, so that none is missing when a
+ * child without a pidfd comes to need it. In a forked child the set is the
+ * parent's, and nothing here touches it.
+ */
 #include "linux/set.h"
 #include "object.h"
 

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* What there is no portable way to do. */
+/*
+ * What there is no portable way to do, in a build without src/linux. These
+ * calls of platform.h, orphans.h and ticker.h say -ENOTSUP, or that they do not
+ * know. Their callers then do without.
+ */
 #include "orphans.h"
 #include "platform.h"
 #include "ticker.h"

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* SIGCHLD's disposition: our handler, what it chains to, and how to put that back. Under xfd_sigchld_lock. */
+/*
+ * SIGCHLD's disposition: our handler, what it chains to, and how to put that
+ * back. All calls that change it are made under xfd_sigchld_lock.
+ */
 #ifndef EXITFD_DISPOSITION_H
 #define EXITFD_DISPOSITION_H
 

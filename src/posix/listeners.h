@@ -33,7 +33,7 @@ void xfd_listeners_write(const struct listener *except);
 struct listener *xfd_listeners_reserve(void);
 void xfd_listener_release(struct listener *l);
 
-/* Of this process from now on. What is written until then goes to the fd before. */
+/* Of this process from now on. Until then all is written to the fd before. */
 void xfd_listener_set(struct listener *l, int fd, unsigned size, enum listen_to to);
 void xfd_listener_set_fd(struct listener *l, int fd);
 

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* fork(2), and a report that the exec closes. The pipe is made, and closed, where no other thread's child can get a copy. */
+/*
+ * A start by fork(2), and a report that the exec closes. The pipe is made, and
+ * its write end closed in the parent, where no other thread's child can get a
+ * copy (fork_hooks of process.h). A copy would keep the parent waiting.
+ */
 #include "start.h"
 
 #include "posix/report.h"

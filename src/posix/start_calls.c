@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The child's system calls where it is a forked one, with a memory of its own. */
+/*
+ * The child's system calls (start.h) where it is a forked one, with a memory of
+ * its own. libc's functions do there. They are called between fork and exec, so
+ * only async-signal-safe ones.
+ */
 #include "start.h"
 
 #include <errno.h>
