@@ -215,9 +215,16 @@ pid_t getppid(void)
 /* Then the parent has no time-out. What waits for the fork never ends. */
 static _Thread_local bool is_patient;
 
+/* Or its patience has an end, which does not come before the test says so. */
+static struct gate end_of_patience = { -1, -1 };
+
 int poll(struct pollfd *items, nfds_t count, int timeout_ms)
 {
     FIND_NEXT(poll);
+    if (is_patient && end_of_patience.wait_end >= 0 && getpid() == held.parent) {
+        wait_behind(&end_of_patience);
+        return 0;
+    }
     return next(items, count, is_patient ? -1 : timeout_ms);
 }
 
@@ -236,22 +243,43 @@ static void *fork_held(void *unused)
     return NULL;
 }
 
-TEST(stuck_spawn, a_forked_child_that_is_held_up_holds_up_its_own_fork_alone)
+static void skip_if_forked_without_meeting(void)
 {
     if (!backend_is("pidfd") && !backend_is("io_uring"))
         SKIP("there the parent of a forked child does not wait for it");
-    struct exitfd *x = open_exitfd();
-    pid_t watched = start_paused();
+}
+
+static pthread_t begin_held_fork(void)
+{
     pthread_t thread;
     char byte;
 
-    add_child(x, watched, EXITFD_STOPPED, x);
     held.gate = open_gate();
     CHECK_EQ(pipe(held.born), 0);
     held.parent = getpid();
     alarm(60);
     CHECK_EQ(pthread_create(&thread, NULL, fork_held, NULL), 0);
     CHECK_EQ(read(held.born[0], &byte, 1), 1);
+    return thread;
+}
+
+static void end_held_fork(pthread_t thread)
+{
+    let_through(&held.gate, 1);
+    CHECK_EQ(pthread_join(thread, NULL), 0);
+    alarm(0);
+    close(held.born[0]);
+    close(held.born[1]);
+    close_gate(&held.gate);
+}
+
+TEST(stuck_spawn, a_forked_child_that_is_held_up_holds_up_its_own_fork_alone)
+{
+    skip_if_forked_without_meeting();
+    struct exitfd *x = open_exitfd();
+    pid_t watched = start_paused();
+    add_child(x, watched, EXITFD_STOPPED, x);
+    pthread_t thread = begin_held_fork();
 
     kill(watched, SIGKILL);
     wait_until_zombie(watched);
@@ -260,11 +288,22 @@ TEST(stuck_spawn, a_forked_child_that_is_held_up_holds_up_its_own_fork_alone)
     expect_event(&event, watched, CLD_KILLED, SIGKILL, EXITFD_REAPED, x);
     exitfd_close(open_exitfd());
     exitfd_close(x);
+    end_held_fork(thread);
+}
 
-    let_through(&held.gate, 1);
-    CHECK_EQ(pthread_join(thread, NULL), 0);
-    alarm(0);
-    close(held.born[0]);
-    close(held.born[1]);
-    close_gate(&held.gate);
+/* The other child has a copy of the parent's end, so that its close is hidden. */
+TEST(stuck_spawn, a_forked_child_that_comes_too_late_goes_on_though_another_was_forked)
+{
+    skip_if_forked_without_meeting();
+    end_of_patience = open_gate();
+    pthread_t thread = begin_held_fork();
+    struct gate gate = open_gate();
+    pid_t other = start_child(&gate, 0);
+
+    let_through(&end_of_patience, 1);
+    end_held_fork(thread);
+    let_through(&gate, 1);
+    reap(other);
+    close_gate(&gate);
+    close_gate(&end_of_patience);
 }

@@ -79,8 +79,9 @@ static void meet_child(void *pointer)
         if (meeting->child == 0)
             meeting->child = receive_sender(own);
         meeting->pidfd = sys_pidfd_open(meeting->child);
-        send(own, "", 1, MSG_NOSIGNAL);
     }
+    /* For a child that comes too late as well: a copy may hide the close. */
+    send(own, "", 1, MSG_NOSIGNAL);
     close(own);
 }
 
