@@ -197,23 +197,26 @@ TEST(stuck_spawn, it_holds_up_no_child_of_a_bare_fork)
  * it. It is held at its first getppid.
  */
 static struct {
-    pid_t parent; /* 0: no child is held */
+    pid_t parent;
     struct gate gate;
     int born[2];
 } held;
 
+/*
+ * In the thread that forks it, and so in the child, but in no other. There the
+ * parent has no time-out, and what waits for the fork never ends.
+ */
+static _Thread_local bool is_patient;
+
 pid_t getppid(void)
 {
-    if (held.parent != 0 && getpid() != held.parent) {
+    if (is_patient && getpid() != held.parent) {
         close(held.gate.go_end); /* so that it ends when the test does */
         (void)!write(held.born[1], "", 1);
         wait_behind(&held.gate);
     }
     return (pid_t)syscall(SYS_getppid);
 }
-
-/* Then the parent has no time-out. What waits for the fork never ends. */
-static _Thread_local bool is_patient;
 
 /* Or its patience has an end, which does not come before the test says so. */
 static struct gate end_of_patience = { -1, -1 };
