@@ -93,11 +93,16 @@ static bool others_reap(struct exitfd *x, struct exitfd_event *events, int max, 
            finish_reaped(x, events, max, count);
 }
 
-/* The front first: a child that other code reaps before that is not seen there, and one that it reaps later was. But where
-   there was no room last time the front may never leave any, and would hide what others have reaped. */
+/* Without room for more the front may never leave any, and would hide what others have reaped. It costs two system calls. */
+static bool is_others_turn(const struct scan *s)
+{
+    return s->full > 0 && s->full % 2 == 0;
+}
+
+/* Else the front first: a child that others reap before that is not seen there, and one that they reap later was. */
 static bool must_scan(struct exitfd *x, struct exitfd_event *events, int max, int *count)
 {
-    if (x->tracking.to_scan > 0 || (x->scan.was_full && others_reap(x, events, max, count)))
+    if (x->tracking.to_scan > 0 || (is_others_turn(&x->scan) && others_reap(x, events, max, count)))
         return true;
     if (reap_front(x, events, max, count))
         return true;
@@ -189,8 +194,8 @@ static int take_in_turn(struct exitfd *x, struct exitfd_event *events, int max, 
 int xfd_scan_take(struct exitfd *x, struct exitfd_event *events, int max, bool all, pid_t hint)
 {
     xfd_orphans_set_due(&x->orphans);
-    int count = take_in_turn(x, events, max, all, x->scan.was_full ? 0 : hint);
-    x->scan.was_full = count == max;
+    int count = take_in_turn(x, events, max, all, x->scan.full > 0 ? 0 : hint);
+    x->scan.full = count == max ? x->scan.full + 1 : 0;
     if (count == max)
         wake_up(&x->wake);
     /* What this thread may not wait for is asked for by the next one that may. */

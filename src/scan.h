@@ -12,7 +12,7 @@ struct exitfd;
 struct scan {
     bool exits_first; /* at the next take, where max leaves no room for both exits and stops */
     bool is_due;      /* at the next take, where more than one child is checked then */
-    bool was_full;    /* the last take had no room for more, and others may have waited for longer than a hinted one */
+    unsigned full;    /* so many takes in a row had no room for more, and others may have waited for longer */
 };
 
 /* The timer of subscription.h has fired. */
