@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -240,39 +239,4 @@ struct rlimit raise_fd_limit(void)
     struct rlimit most = { .rlim_cur = found.rlim_max, .rlim_max = found.rlim_max };
     setrlimit(RLIMIT_NOFILE, &most);
     return found;
-}
-
-bool read_process(int pid, char *ret_state, int *ret_parent)
-{
-    char path[32], line[512];
-    snprintf(path, sizeof path, "/proc/%d/stat", pid);
-    FILE *file = fopen(path, "re");
-    if (!file) {
-        return false;
-    }
-    line[fread(line, 1, sizeof line - 1, file)] = '\0';
-    fclose(file);
-    /* The name in parentheses may hold anything, further parentheses and numbers included. */
-    const char *rest = strrchr(line, ')');
-    return rest && sscanf(rest, ") %c %d", ret_state, ret_parent) == 2;
-}
-
-/* Where the first thread has ended and others run on, /proc calls the process a zombie too. */
-bool is_zombie(int pid, int *ret_parent)
-{
-    char state, path[48];
-    struct stat st;
-    if (!read_process(pid, &state, ret_parent) || state != 'Z') {
-        return false;
-    }
-    snprintf(path, sizeof path, "/proc/%d/task", pid);
-    return stat(path, &st) == 0 && st.st_nlink <= 3;
-}
-
-bool has_own_proc(void)
-{
-    char pid[16];
-    ssize_t length = readlink("/proc/self", pid, sizeof pid - 1);
-    pid[length > 0 ? length : 0] = '\0';
-    return length > 0 && atoi(pid) == getpid();
 }

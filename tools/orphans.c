@@ -2,13 +2,13 @@
 #include "orphans.h"
 
 #include "pidfd.h"
+#include "processes.h"
 #include "signals.h"
 #include "tool.h"
 
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,13 +24,6 @@ static bool has_children(void)
     siginfo_t info;
     return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
 }
-
-/* With its pid its start, in ticks, is one process and no other. */
-struct process {
-    pid_t pid;
-    pid_t parent;
-    uint64_t start;
-};
 
 struct process_list {
     struct process *all;
@@ -56,30 +49,6 @@ static bool is_in(const struct process_list *list, const struct process *process
         }
     }
     return false;
-}
-
-/* False with an errno. ENOENT or ESRCH if there is no such process, EPERM or EACCES if it is hidden. */
-static bool find_process(pid_t pid, struct process *ret)
-{
-    char path[32], line[1024], state;
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    FILE *file = fopen(path, "re");
-    if (!file) {
-        return false;
-    }
-    line[fread(line, 1, sizeof line - 1, file)] = '\0';
-    fclose(file);
-    const char *field = strrchr(line, ')');
-    int parent;
-    if (!field || sscanf(field, ") %c %d", &state, &parent) != 2) {
-        errno = ESRCH; /* it has ended meanwhile */
-        return false;
-    }
-    for (int number = 2; field && number < 22; number++) { /* proc(5): the name is field 2, the start 22 */
-        field = strchr(field + 1, ' ');
-    }
-    *ret = (struct process){ .pid = pid, .parent = parent, .start = field ? strtoull(field, NULL, 10) : 0 };
-    return true;
 }
 
 static int compare_pids(const void *a, const void *b)

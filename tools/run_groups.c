@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "run_groups.h"
 
+#include "processes.h"
 #include "run.h"
 #include "tool.h"
 

@@ -92,13 +92,4 @@ bool is_writable(int fd);
 /* The soft limit on open files becomes the hard one; the value is what it was. */
 struct rlimit raise_fd_limit(void);
 
-/* From /proc/PID/stat; false where there is no such file. */
-bool read_process(int pid, char *ret_state, int *ret_parent);
-
-/* All of its threads have ended, and its parent has not waited for it. */
-bool is_zombie(int pid, int *ret_parent);
-
-/* False where /proc is missing, or is that of another pid namespace. */
-bool has_own_proc(void);
-
 #endif

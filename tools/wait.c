@@ -2,6 +2,7 @@
 /* exitfd wait: observes processes, its own children or not, and tells how each ended. */
 #include "ending.h"
 #include "json.h"
+#include "processes.h"
 #include "tool.h"
 
 #include <errno.h>
