@@ -3,6 +3,8 @@
 #ifndef TOOL_H
 #define TOOL_H
 
+#include "signal_names.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -61,14 +63,6 @@ bool read_duration(const char *text, int64_t *ret_ns);
 bool read_count(const char *text, int64_t min, int64_t max, int64_t *ret);
 
 bool parse_number(const char *text, int64_t min, int64_t max, int64_t *ret);
-bool parse_signal(const char *text, int *ret_signo);
-
-enum {
-    SIGNAL_NAME_SIZE = 24
-};
-
-/* "SIGTERM", "SIGRTMIN+3" or "signal 99"; buffer is used where the name is no constant. */
-const char *signal_name(int signo, char buffer[SIGNAL_NAME_SIZE]);
 
 int64_t monotonic_ns(void);
 
