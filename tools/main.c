@@ -3,7 +3,6 @@
 
 #include <exitfd.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>

@@ -11,9 +11,7 @@
 #include "supervise.h"
 #include "tool.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 static int start_worker(struct supervision *s, const struct run_options *options,

@@ -7,9 +7,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* How long what a command left behind may still print into its outputs. */
 #define DRAIN_NS (5 * NS_PER_SECOND)

@@ -7,7 +7,6 @@
 #include "run_worker.h"
 #include "tool.h"
 
-#include <errno.h>
 #include <unistd.h>
 
 #define INTERVAL_NS (NS_PER_SECOND / 10)
