@@ -41,7 +41,7 @@ static struct exitfd *open_for_recycling(void)
 /* The number may be taken for a moment yet, by work of the kernel for a process that is gone. */
 static bool start_with(pid_t pid)
 {
-    for (int attempt = 0; attempt < 100; attempt++) {
+    for (long long end = now_ms() + DEADLINE_MS; now_ms() < end;) {
         set_next_pid(pid);
         pid_t started = start_living();
         if (started == pid)
@@ -192,7 +192,7 @@ static void observed_then_owned(void)
 /* exitfd_fork until the child has the wanted pid, which may be taken for a moment yet. */
 static void fork_watched_with(struct exitfd *x, pid_t wanted, void *data)
 {
-    for (int attempt = 0; attempt < 100; attempt++) {
+    for (long long end = now_ms() + DEADLINE_MS; now_ms() < end;) {
         set_next_pid(wanted);
         pid_t pid = exitfd_fork(x, 0, data);
         while (pid == 0)

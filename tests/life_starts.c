@@ -85,7 +85,7 @@ static void in_two_exitfds(void)
 /* The number may be taken for a moment yet, by work of the kernel for a process that has ended. */
 static void expect_stale_in_process(pid_t wanted)
 {
-    for (int attempt = 0; attempt < 100; attempt++) {
+    for (long long end = now_ms() + DEADLINE_MS; now_ms() < end;) {
         set_next_pid(wanted);
         pid_t pid = fork();
         if (pid == 0)
