@@ -455,12 +455,6 @@ static void skip_unless_by_pidfd(void)
         SKIP("no pidfd: a stolen child cannot be kept apart from a later child with its pid");
 }
 
-static void run_where_pids_can_be_chosen(void (*body)(void))
-{
-    exitfd_close(open_exitfd());
-    run_as_pid_1(body, "unshare(CLONE_NEWPID) or writing to /proc/sys/kernel/ns_last_pid is not permitted here");
-}
-
 TEST(recycled, after_its_event_the_pid_is_not_hit)
 {
     run_where_pids_can_be_chosen(after_its_event);

@@ -134,23 +134,17 @@ static void in_a_process_with_the_pid_of_the_opener(void)
     CHECK(read(result[0], &byte, 1) == 1);
 }
 
-static void run(void (*body)(void))
-{
-    exitfd_close(open_exitfd());
-    run_as_pid_1(body, "unshare(CLONE_NEWPID) or writing to /proc/sys/kernel/ns_last_pid is not permitted here");
-}
-
 TEST(starts, a_later_start_with_the_pid_of_a_stolen_child_has_its_own_event)
 {
-    run(in_one_exitfd);
+    run_where_pids_can_be_chosen(in_one_exitfd);
 }
 
 TEST(starts, a_later_start_by_another_exitfd_has_its_own_event)
 {
-    run(in_two_exitfds);
+    run_where_pids_can_be_chosen(in_two_exitfds);
 }
 
 TEST(starts, a_copy_in_a_process_with_the_pid_of_the_opener_is_stale)
 {
-    run(in_a_process_with_the_pid_of_the_opener);
+    run_where_pids_can_be_chosen(in_a_process_with_the_pid_of_the_opener);
 }

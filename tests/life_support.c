@@ -161,6 +161,12 @@ void run_as_pid_1(void (*body)(void), const char *skip_reason)
     run_in_process(become_pid_1, skip_reason);
 }
 
+void run_where_pids_can_be_chosen(void (*body)(void))
+{
+    exitfd_close(open_exitfd());
+    run_as_pid_1(body, "unshare(CLONE_NEWPID) or writing to /proc/sys/kernel/ns_last_pid is not permitted here");
+}
+
 void set_next_pid(pid_t pid)
 {
     int fd = open("/proc/sys/kernel/ns_last_pid", O_WRONLY | O_CLOEXEC);

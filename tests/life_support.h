@@ -35,6 +35,8 @@ void become_subreaper(void);
 /* run_in_process, as PID 1 of a new pid namespace. */
 void run_as_pid_1(void (*body)(void), const char *skip_reason);
 
+/* The same for a body that calls set_next_pid. The back end under test must work here. */
+void run_where_pids_can_be_chosen(void (*body)(void));
 /* In such a body: the next fork gives this pid, if it is free. Ends the test as skipped where that cannot be chosen. */
 void set_next_pid(pid_t pid);
 
