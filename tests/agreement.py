@@ -11,13 +11,7 @@ import sys
 import unittest
 
 import demo_tap
-
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-
-
-def text_of(*path):
-    with open(os.path.join(ROOT, *path), encoding="utf-8") as file:
-        return file.read()
+from script_support import ROOT, text_of
 
 
 def pages_of(folder, *endings):

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 
-DEADLINE_S = 60
+from script_support import PATIENCE
 
 ENDED = re.compile(
     r"(?P<how>exited|killed|dumped) (?P<status>\d+)(?: \((?P<name>.*)\))?, cpu (?P<cpu>[0-9.]+) s, memory (?P<kb>\d+) kB")
@@ -29,7 +29,7 @@ class Job:
 class Client:
     def __init__(self, path):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.socket.settimeout(DEADLINE_S)
+        self.socket.settimeout(PATIENCE)
         self.socket.connect(path)
         self.stream = self.socket.makefile("rb")
         self.unanswered = []
@@ -145,7 +145,7 @@ class Daemon:
     def __exit__(self, *_):
         self.process.terminate()  # so that it takes its jobs along
         try:
-            self.process.wait(DEADLINE_S)
+            self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -168,7 +168,7 @@ class Daemon:
     def terminate(self, signal_number=signal.SIGTERM):
         """Returns how it took the signal: 0 if it ended well and removed its socket."""
         self.process.send_signal(signal_number)
-        status = self.process.wait(DEADLINE_S)
+        status = self.process.wait(PATIENCE)
         return status if status or not os.path.exists(self.path) else "ended, but left its socket"
 
 

@@ -14,7 +14,7 @@ import unittest
 
 import demo_client
 import demo_tap
-from examples_support import state_of, until
+from script_support import PATIENCE, cpu_ticks, state_of, until
 
 PROGRAM = None
 MORE_THAN_SOCKETS_HOLD = 10_000_000
@@ -49,16 +49,14 @@ class EdgeTest(unittest.TestCase):
 
     def assert_nothing_stays(self, fds):
         """Soon no child is left and no fd but `fds`; one more job each time gives the daemon the turns it needs."""
-        end = time.monotonic() + demo_client.DEADLINE_S
+        end = time.monotonic() + PATIENCE
         while self.daemon.children() or self.daemon.count_fds() != fds:
             self.assertLess(time.monotonic(), end, (self.daemon.children(), self.daemon.count_fds(), fds))
             self.assert_serves(self.client)
 
 
     def cpu_seconds(self):
-        with open(f"/proc/{self.daemon.process.pid}/stat", encoding="ascii") as file:
-            user, system = file.read().rpartition(")")[2].split()[11:13]
-        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+        return cpu_ticks(self.daemon.process.pid) / os.sysconf("SC_CLK_TCK")
 
     def assert_idle(self):
         """A daemon that spins uses all of the time that it is watched, one that waits uses none; load can only hide it."""
@@ -166,7 +164,7 @@ class Kill(EdgeTest):
         self.client.send(f"kill {job.pid}\n".encode())
         self.client.finish(job)
         self.assertEqual(job.how, "killed 15")
-        self.assertTrue(select.select([grandchild], [], [], demo_client.DEADLINE_S)[0])
+        self.assertTrue(select.select([grandchild], [], [], PATIENCE)[0])
 
 
     def assert_ends(self, pid):
@@ -395,7 +393,7 @@ class Stop(EdgeTest):
         watch = os.pidfd_open(job.pid)
         self.addCleanup(os.close, watch)
         self.assertEqual(self.daemon.terminate(signal_number), 0)
-        self.assertTrue(select.select([watch], [], [], demo_client.DEADLINE_S)[0])
+        self.assertTrue(select.select([watch], [], [], PATIENCE)[0])
 
     def test_sigterm(self):
         self.stop(signal.SIGTERM)
@@ -412,7 +410,7 @@ class Stop(EdgeTest):
         while not job.output:
             self.client.answer()
         self.daemon.process.kill()
-        self.daemon.process.wait(demo_client.DEADLINE_S)
+        self.daemon.process.wait(PATIENCE)
         until(lambda: state_of(job.pid) in (None, "Z"), "the job ends with the daemon")
 
     def test_socket_of_a_second_daemon_stays(self):
@@ -420,12 +418,12 @@ class Stop(EdgeTest):
         with open(self.daemon.path, "w", encoding="ascii"):
             pass
         self.daemon.process.send_signal(signal.SIGTERM)
-        self.assertEqual(self.daemon.process.wait(demo_client.DEADLINE_S), 0)
+        self.assertEqual(self.daemon.process.wait(PATIENCE), 0)
         self.assertTrue(os.path.exists(self.daemon.path))
 
     def kill_all_jobs(self):
         self.daemon.process.send_signal(signal.SIGTERM)
-        end = time.monotonic() + demo_client.DEADLINE_S
+        end = time.monotonic() + PATIENCE
         while any(state_of(pid) != "Z" for pid in self.daemon.children()):  # held until all is sent
             self.assertLess(time.monotonic(), end)
 
@@ -436,7 +434,7 @@ class Stop(EdgeTest):
         self.kill_all_jobs()
         self.client.finish(*jobs)
         self.assertEqual([job.how for job in jobs], ["killed 9"] * 3)
-        self.assertEqual(self.daemon.process.wait(demo_client.DEADLINE_S), 0)
+        self.assertEqual(self.daemon.process.wait(PATIENCE), 0)
 
     def test_clients_get_what_was_written(self):
         """More than the daemon holds and its socket takes, so that some is in the pipes."""

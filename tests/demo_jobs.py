@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import demo_client
+from script_support import PATIENCE
 
 SKIPPED = 77
 CONNECTIONS = 4
@@ -86,7 +87,7 @@ def client_goes_away(daemon, client):
     abandoned = leaving.start("trap '' TERM; sleep 1000 & wait")
     watch = os.pidfd_open(abandoned.pid)
     leaving.close()
-    ended = select.select([watch], [], [], demo_client.DEADLINE_S)[0]
+    ended = select.select([watch], [], [], PATIENCE)[0]
     os.close(watch)
     with open(gate, "w", encoding="ascii") as opened:
         opened.write("still here\n")

@@ -11,8 +11,8 @@ import sys
 import tempfile
 
 import demo_client
+from script_support import PATIENCE
 
-PATIENCE_S = 120
 FILES = 8
 COMMANDS = {  # and how each ends
     **{f"gzip -9 log.{n}; wc -c <log.{n}.gz": "exit 0" for n in range(1, FILES + 1)},
@@ -46,7 +46,7 @@ class Run:
 
     def finish(self):
         """Its exit status and output."""
-        output = self.process.communicate(timeout=PATIENCE_S)[0]
+        output = self.process.communicate(timeout=PATIENCE)[0]
         self.folder.cleanup()
         return self.process.returncode, output
 

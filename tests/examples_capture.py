@@ -8,7 +8,7 @@ import sys
 import tempfile
 
 import examples_support
-from examples_support import PATIENCE
+from script_support import PATIENCE
 
 
 class CaptureTest(examples_support.UsageTest, examples_support.ExampleTest):

@@ -3,14 +3,12 @@
 """The example init: as PID 1 of a namespace and as a sub-reaper, statuses, signals, and orphans."""
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 
 import examples_support
-from examples_support import PATIENCE, state_of, until
+from script_support import NAMESPACE, PATIENCE, has_namespaces, state_of, until
 
-NAMESPACE = ["unshare", *([] if os.geteuid() == 0 else ["-Ur"]), "--pid", "--fork", "--kill-child", "--mount-proc"]
 # 100 orphans, whose parents may end first. The shell exits once only itself and PID 1 are left.
 ORPHANS = """(for i in 1 2 3 4 5 6 7 8 9 10; do (for j in 1 2 3 4 5 6 7 8 9 10; do (exit $j) & done) & done)
 until set -- /proc/[0-9]*; [ $# = 2 ]; do sleep 0.02; done; exit 6"""
@@ -24,7 +22,7 @@ class InitTest(examples_support.UsageTest, examples_support.ExampleTest):
     wrong_usages = [[], ["--unknown"], ["-h"]]
 
     def need_namespaces(self):
-        if subprocess.run([*NAMESPACE, "true"], capture_output=True, check=False).returncode:
+        if not has_namespaces():
             self.skipTest("this process may not make a pid namespace (unshare)")
 
     def test_its_status_is_that_of_the_command(self):

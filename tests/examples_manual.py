@@ -8,7 +8,7 @@ import sys
 import unittest
 
 import examples_support
-from examples_support import PATIENCE
+from script_support import PATIENCE
 
 
 class ManualTest(examples_support.ExampleTest):

@@ -8,7 +8,8 @@ import sys
 import threading
 
 import examples_support
-from examples_support import PATIENCE, ignoring, state_of, until
+from examples_support import ignoring
+from script_support import PATIENCE, state_of, until
 
 
 class PreforkTest(examples_support.UsageTest, examples_support.ExampleTest):

@@ -5,15 +5,13 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import unittest
 
 import examples_support
-from examples_support import PATIENCE, state_of, until
+from script_support import NAMESPACE, PATIENCE, has_namespaces, state_of, until
 
-NAMESPACE = ["unshare", *([] if os.geteuid() == 0 else ["-Ur"]), "--pid", "--fork", "--mount-proc"]
 ORPHANS = 300
 # Without a sub-reaper what is left of a pipeline is reaped by init, which may take its time.
 ENDED = (None, "Z") if os.environ.get("POSIX_BUILD") else (None,)
@@ -46,10 +44,6 @@ while any(map(state, pids)) and time.monotonic() < deadline:
 print(len(pids), sum(state(pid) is not None for pid in pids), flush=True)
 time.sleep(1000)
 """
-
-
-def has_namespaces():
-    return subprocess.run([*NAMESPACE, "true"], capture_output=True, check=False).returncode == 0
 
 
 class SupervisorTest(examples_support.UsageTest, examples_support.ExampleTest):

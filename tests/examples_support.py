@@ -5,34 +5,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import unittest
 
 import demo_tap
+from script_support import PATIENCE, state_of, until
 
-PATIENCE = 30  # seconds: a failure, never a measurement
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
-
-
-def until(condition, what):
-    """Returns what condition returns once that is true; fails when it never is."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.005)
-    raise AssertionError("never: " + what)
-
-
-def state_of(pid):
-    """R, S, T, Z and so on; None if there is no such process."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
-            return file.read().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return None
 
 
 def kill_session(session):

@@ -9,7 +9,8 @@ import sys
 import unittest
 
 import examples_support
-from examples_support import PATIENCE, ignoring, state_of, until
+from examples_support import ignoring
+from script_support import PATIENCE, state_of, until
 
 LONG = ["sleep", "1000"]
 IN_TIME = "2"  # for a shell to set its traps, on a machine however busy

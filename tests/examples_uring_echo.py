@@ -7,7 +7,7 @@ import socket
 import sys
 
 import examples_support
-from examples_support import PATIENCE, state_of, until
+from script_support import PATIENCE, state_of, until
 
 
 class UringEchoTest(examples_support.UsageTest, examples_support.ExampleTest):

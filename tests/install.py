@@ -14,9 +14,8 @@ import tempfile
 import unittest
 
 import demo_tap
+from script_support import PATIENCE, ROOT
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-DEADLINE_S = 240
 NOBODY = 65534
 LANGUAGES = {"c": "program.c", "cpp": "program.cpp"}
 # C as well as C++.
@@ -59,7 +58,7 @@ endforeach
 
 
 def run(*command, **options):
-    result = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=DEADLINE_S, check=False, **options)
+    result = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=PATIENCE, check=False, **options)
     if result.returncode:
         raise AssertionError(f"{' '.join(map(str, command))}: exit status {result.returncode}\n{result.stdout}{result.stderr}")
     return result.stdout

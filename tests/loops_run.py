@@ -7,9 +7,10 @@ Runs one program of examples/loops and compares what it prints; the order is tha
 import subprocess
 import sys
 
+from script_support import PATIENCE
+
 EXPECTED = ["exit 0: exited 0", "exit 3: exited 3", "kill -KILL $$: killed 9"]
 NOT_HERE = ("io_uring_queue_init: ", "exitfd_open: Operation not supported")
-DEADLINE_S = 30
 SKIPPED = 77
 
 
@@ -20,7 +21,7 @@ def main():
     if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
         print(__doc__, file=sys.stdout if sys.argv[1:] == ["--help"] else sys.stderr)
         return 0 if sys.argv[1:] == ["--help"] else 2
-    run = subprocess.run(sys.argv[1:], capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+    run = subprocess.run(sys.argv[1:], capture_output=True, text=True, timeout=PATIENCE, check=False)
     if run.returncode == 1 and run.stderr.startswith(NOT_HERE):
         print(f"skipped, not on this kernel: {run.stderr}")
         return SKIPPED

@@ -10,9 +10,8 @@ import sys
 import unittest
 
 import demo_tap
+from script_support import PATIENCE, ROOT
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-DEADLINE_S = 60
 # What a piece of C is compiled after, by the word behind ```c.
 HEADERS = {
     "": ["exitfd.h", "errno.h", "fcntl.h", "signal.h", "sys/signalfd.h", "sys/wait.h", "unistd.h"],
@@ -39,7 +38,7 @@ class Moving(unittest.TestCase):
     def compile(self, code, flags=()):
         return subprocess.run([*COMPILER, "-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Wno-unused-function", "-Werror",
                                "-fsyntax-only", "-I", os.path.join(ROOT, "include"), *flags, "-x", "c", "-"], input=code,
-                              capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+                              capture_output=True, text=True, timeout=PATIENCE, check=False)
 
     def compile_all(self, library):
         flags = []

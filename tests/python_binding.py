@@ -23,8 +23,9 @@ from unittest import mock
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "bindings", "python"))
 import exitfd  # noqa: E402
+from script_support import PATIENCE  # noqa: E402
 
-DEADLINE = 30
+DEADLINE = PATIENCE
 
 
 def fork_exit(status: int) -> int:

@@ -31,8 +31,9 @@ from unittest import mock
 BINDING = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "bindings", "python")
 sys.path.insert(0, BINDING)
 import exitfd  # noqa: E402
+from script_support import PATIENCE  # noqa: E402
 
-DEADLINE = 30
+DEADLINE = PATIENCE
 ROUNDS = int(os.environ.get("EXITFD_STRESS_ROUNDS", "100"))
 
 

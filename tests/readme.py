@@ -12,9 +12,8 @@ import tempfile
 import unittest
 
 import demo_tap
+from script_support import PATIENCE, ROOT
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-DEADLINE_S = 60
 
 
 def program():
@@ -34,9 +33,9 @@ class Readme(unittest.TestCase):
             compilation = subprocess.run(
                 [*COMPILER, "-std=c11", "-Wall", "-Wextra", "-Werror", "-I", os.path.join(ROOT, "include"), "-x", "c", "-",
                  "-x", "none", "-o", binary, LIBRARY, "-Wl,-rpath," + os.path.dirname(LIBRARY)],
-                input=code, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+                input=code, capture_output=True, text=True, timeout=PATIENCE, check=False)
             self.assertEqual((compilation.returncode, compilation.stderr), (0, ""))
-            run = subprocess.run([binary], capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+            run = subprocess.run([binary], capture_output=True, text=True, timeout=PATIENCE, check=False)
             self.assertEqual((run.returncode, run.stdout, run.stderr), (0, "job: exited 7\n", ""))
 
     def test_its_program_compiles_without_a_warning_and_prints_what_it_says(self):
@@ -55,7 +54,7 @@ class Readme(unittest.TestCase):
                  for name in packages]
         compilation = subprocess.run(
             [*COMPILER, *flags, "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-I", os.path.join(ROOT, "include"),
-             *sum(found, []), path], capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+             *sum(found, []), path], capture_output=True, text=True, timeout=PATIENCE, check=False)
         missing = re.search(r"fatal error: '?([\w./-]+)'?(: No such file| file not found)", compilation.stderr)
         if missing and not missing[1].startswith("exitfd"):
             return 0
@@ -81,7 +80,7 @@ class Readme(unittest.TestCase):
         with tempfile.TemporaryDirectory() as output:
             words[words.index("-o") + 1] = os.path.join(output, "program")
             build = subprocess.run([*COMPILER, "-Wall", "-Wextra", "-Werror", "-I", os.path.join(ROOT, "include"), *words],
-                                   cwd=folder, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+                                   cwd=folder, capture_output=True, text=True, timeout=PATIENCE, check=False)
         if re.search(r"fatal error: '?(?!exitfd)[\w./-]+'?(: No such file| file not found)", build.stderr):
             return 0
         self.assertEqual((build.returncode, build.stderr), (0, ""), command)

@@ -3,7 +3,6 @@
 
 What tini(1) documents is tested with tini too, where it is installed: the table in exitfd(1) claims no more than that.
 So is what that manual says of dumb-init."""
-import functools
 import itertools
 import os
 import resource
@@ -14,6 +13,7 @@ import subprocess
 import sys
 import unittest
 
+from script_support import NAMESPACE, has_namespaces
 from tool_support import PATIENCE, TOOL, ToolTest, children_of, main, process_fields, tell, until
 
 CATCHER = [sys.executable, os.path.join(os.path.dirname(os.path.abspath(__file__)), "tool_catcher.py")]
@@ -42,17 +42,6 @@ while time.monotonic() < deadline and any(stat(pid)[0] != "gone" for pid in orph
     time.sleep(0.005)
 print([pid for pid in orphans if stat(pid)[0] != "gone"])
 """
-
-NAMESPACE = ["unshare", *([] if os.geteuid() == 0 else ["-Ur"]), "-pf", "--kill-child", "--mount-proc"]
-
-
-@functools.cache
-def has_namespaces():
-    try:
-        return subprocess.run([*NAMESPACE, "true"], capture_output=True, check=False).returncode == 0
-    except FileNotFoundError:
-        return False
-
 
 class InitTest(ToolTest):
     program = [TOOL, "init"]

@@ -8,11 +8,11 @@ import subprocess
 import sys
 import threading
 
-from tool_init import CATCHER, NAMESPACE, has_namespaces
+from script_support import NAMESPACE, ROOT, has_namespaces
+from tool_init import CATCHER
 from tool_seccomp import SECCOMP_RET_ERRNO, forbid, number_of
 from tool_support import PATIENCE, TOOL, ToolTest, children_of, full_pipe, main, process_fields, stopped_terminal, tell, until
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PR_SET_CHILD_SUBREAPER = 36
 
 

@@ -6,18 +6,12 @@ import shutil
 import subprocess
 import xml.etree.ElementTree
 
+from script_support import ROOT, text_of
 from tool_support import TOOL, ToolTest, main
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 MANUAL = os.path.join(ROOT, "man", "exitfd.1")
 COMPLETIONS = os.path.join(ROOT, "tools", "completions")
 COMMANDS = ("wait", "run", "init", "doctor")
-
-
-def text_of(*path):
-    with open(os.path.join(ROOT, *path), encoding="utf-8") as file:
-        return file.read()
-
 
 class Manual(ToolTest):
     def options(self, command):

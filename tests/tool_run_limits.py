@@ -20,11 +20,6 @@ LEAVE_GROUP = "import os, time; os.setpgid(0, os.getpgid(os.getppid())); open({0
 
 
 class LimitTest(ToolTest):
-    def fifo(self):
-        path = os.path.join(self.folder(), "fifo")
-        os.mkfifo(path)
-        return path
-
     def run_lines(self, *lines, options=(), env=None, **popen):
         return subprocess.run([TOOL, "run", *map(str, options)], input="".join(line + "\n" for line in lines), env=env or self.env,
                               capture_output=True, text=True, timeout=PATIENCE, check=False, **popen)

@@ -9,27 +9,16 @@ import subprocess
 import sys
 import tempfile
 import termios
-import time
 import unittest
 import uuid
 
+from script_support import PATIENCE, process_fields, read, until
+
 TOOL = os.path.abspath(os.environ["EXITFD_TOOL"])
-PATIENCE = 240  # seconds: a failure, never a measurement
 
 # A shell that runs the tests in the background ignores these, and its children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGQUIT, signal.SIG_DFL)
-
-
-def until(condition, what):
-    """Returns what condition returns once that is true; fails when it never is."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.005)
-    raise AssertionError("never: " + what)
 
 
 @functools.cache
@@ -49,20 +38,6 @@ def has_pidfds():
 
 def has_record():
     return has_pidfds() and doctor()["record"]["value"] == "yes"
-
-
-def read(path):
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except (FileNotFoundError, ProcessLookupError, PermissionError):
-        return b""
-
-
-def process_fields(pid):
-    """State, parent, process group and so on: what follows the name in /proc/PID/stat, or None."""
-    stat = read(f"/proc/{pid}/stat").decode(errors="replace")
-    return stat[stat.rindex(")") + 2 :].split() if stat else None
 
 
 def is_alive(pid):
@@ -192,6 +167,11 @@ class ToolTest(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         return folder.name
+
+    def fifo(self):
+        path = os.path.join(self.folder(), "fifo")
+        os.mkfifo(path)
+        return path
 
 
 class TapResult(unittest.TestResult):

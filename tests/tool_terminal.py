@@ -117,11 +117,6 @@ class Terminal(ToolTest):
             file.writelines(line + "\n" for line in lines)
         return path
 
-    def fifo(self):
-        path = os.path.join(self.folder(), "fifo")
-        os.mkfifo(path)
-        return path
-
 
 class Run(Terminal):
     def test_status_line_lives_and_leaves_no_trace(self):
