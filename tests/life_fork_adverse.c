@@ -202,3 +202,39 @@ TEST(fork_adverse, a_child_of_a_handler_that_interrupts_a_take_gets_ESTALE_and_k
     forked_inside_our_wait(&before_looking);
     forked_inside_our_wait(&after_reaping);
 }
+
+static struct exitfd *looks_for_orphans;
+
+/* Here this thread holds the locks of the library. No handler of pthread_atfork runs. */
+static void fork_and_close_inside(void)
+{
+    forked_inside = fork_without_libc();
+    if (forked_inside != 0)
+        return;
+    alarm(DEADLINE_MS / 1000);
+    exitfd_close(looks_for_orphans);
+    _exit(0);
+}
+
+static void forked_inside_our_look_for_orphans(void (**hook)(void))
+{
+    struct exitfd *x = open_exitfd();
+    CHECK_EQ(exitfd_add(x, -1, 0, x), 0);
+    pid_t pid = start_child_exit(11);
+    wait_until_zombie(pid);
+    looks_for_orphans = x;
+    forked_inside = -1;
+    *hook = fork_and_close_inside;
+    struct exitfd_event event = wait_event(x);
+    expect_exited(&event, pid, 11, x);
+    *hook = NULL;
+    CHECK(forked_inside > 0, "nothing was forked inside the call");
+    exitfd_close(x);
+    expect_success(forked_inside);
+}
+
+TEST(fork_adverse, a_close_in_a_child_of_the_system_call_waits_for_no_lock_of_the_parent)
+{
+    forked_inside_our_look_for_orphans(&before_reaping);
+    forked_inside_our_look_for_orphans(&before_looking);
+}
