@@ -115,7 +115,7 @@ struct waker {
     atomic_bool stop;
 };
 
-/* A watch that ends may make its child any other child, and so wakes the exitfd that waits for those. */
+/* A watch that ends may leave its child to the catch-all watch, and so wakes the exitfd that has it. */
 static bool wake_by_the_end_of_a_watch(struct exitfd *y, pid_t zombie)
 {
     return exitfd_add(y, zombie, EXITFD_OBSERVE, NULL) == 0 && exitfd_remove(y, zombie) == 0;
@@ -153,7 +153,7 @@ TEST(blocking, timeout_lasts_that_long_whatever_wakes_it_meanwhile)
     struct exitfd_event event;
     struct waker waker = { .zombie = start_child_exit(0) };
     pthread_t thread;
-    /* So it never is any other child. */
+    /* So it never is one for the catch-all watch. */
     CHECK_EQ(exitfd_add(keeper, waker.zombie, EXITFD_OBSERVE, NULL), 0);
     wait_until_zombie(waker.zombie);
     CHECK_EQ(exitfd_add(x, -1, 0, NULL), 0);

@@ -266,7 +266,7 @@ TEST(errors, add_of_a_thread)
 }
 #endif
 
-TEST(errors, second_any_other_child_watch)
+TEST(errors, second_catch_all_watch)
 {
     struct exitfd *x = open_exitfd();
     struct exitfd *other = open_exitfd();

@@ -256,7 +256,7 @@ TEST(fork, a_close_in_the_child_spares_a_pidfd_of_its_own_with_the_same_number)
     kill_and_reap(watched);
 }
 
-TEST(fork, a_close_in_the_child_leaves_the_any_other_child_watch)
+TEST(fork, a_close_in_the_child_leaves_the_catch_all_watch)
 {
     struct exitfd *x = open_exitfd(), *y = open_exitfd();
     CHECK_EQ(exitfd_add(x, -1, 0, x), 0);

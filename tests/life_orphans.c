@@ -127,7 +127,7 @@ TEST(orphans, a_discarded_child_is_not_reported)
     exitfd_close(x);
 }
 
-TEST(orphans, a_removed_child_is_any_other_child_again)
+TEST(orphans, a_removed_child_is_for_the_catch_all_watch_again)
 {
     struct exitfd *x = open_any_watch(), *y = open_exitfd();
     pid_t pid = start_child_exit(34);

@@ -84,7 +84,7 @@ TEST(orphans_hidden, by_a_zombie_that_another_exitfd_discards)
     exitfd_close(x);
 }
 
-/* No event of y's and no SIGCHLD tells x that it is any other child from now on. */
+/* No event of y's and no SIGCHLD tells x that it is for the catch-all watch from now on. */
 TEST(orphans_hidden, by_the_watch_of_another_exitfd_until_that_is_closed)
 {
     struct exitfd *x = open_any_watch(), *y = open_exitfd();

@@ -118,7 +118,7 @@ TEST(threads, a_child_started_by_a_thread_that_ends_wakes_a_wait_that_has_SIGCHL
     }
 }
 
-TEST(threads, a_watch_for_any_other_child_wakes_a_blocked_wait)
+TEST(threads, a_catch_all_watch_wakes_a_blocked_wait)
 {
     struct exitfd *x = open_exitfd();
     struct waiter waiter = { .x = x };

@@ -225,7 +225,7 @@ static void stops_and_continues_are_reported_in_order(void)
     exitfd_close(x);
 }
 
-static void any_other_child_is_reported_with_minus_one(void)
+static void a_child_is_reported_by_the_catch_all_watch(void)
 {
     struct exitfd *x = open_exitfd(), *second = open_exitfd();
     SOFT_CHECK(exitfd_add(x, -1, 0, &tag[2]) == 0);
@@ -357,7 +357,7 @@ static const struct tap_case cases[] = {
     CASE(an_observer_sees_and_does_not_reap),
     CASE(a_stolen_status_is_true_or_unknown),
     CASE(stops_and_continues_are_reported_in_order),
-    CASE(any_other_child_is_reported_with_minus_one),
+    CASE(a_child_is_reported_by_the_catch_all_watch),
     CASE(spawn_starts_and_watches),
     CASE(fork_watches_and_the_child_is_stale),
     CASE(each_errno_has_its_cause),

@@ -138,7 +138,7 @@ class Watching(Leaks):
         self.assertIn(event.origin, (exitfd.RECORDED, exitfd.UNKNOWN))
         self.assertEqual(event.returncode, 9 if event.origin == exitfd.RECORDED else None)
 
-    def test_any_other_child(self) -> None:
+    def test_catch_all_watch(self) -> None:
         self.x.add(exitfd.ANY_CHILD, data="orphans")
         for status in (3, 4):
             fork_exit(status)

@@ -253,7 +253,7 @@ static void check_part(const struct part *part, bool has_pidfds, struct size fir
         fail("memory grows");
     if (part->disturbance == FEW_FDS && has_pidfds &&
         (tally.without_pidfd == 0 || tally.without_pidfd == tally.started))
-        fail("all children, or none, were followed without a pidfd");
+        fail("all children, or none, had a pidfd");
 }
 
 static double now(void)
@@ -372,7 +372,7 @@ int main(int argc, char *argv[])
     setvbuf(stdout, NULL, _IOLBF, 0);
     set_fd_limit(RLIM_INFINITY);
     has_records = kernel_has_records();
-    puts("                                                                     followed                        RSS "
+    puts("                                                                      tracked                        RSS "
          "in kB       fds\n"
          "back end  part    children   events   reaped recorded unknown  stolen  traced no pidfd  lost twice untrue  "
          "first   most first most seconds");

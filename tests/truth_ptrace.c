@@ -383,7 +383,7 @@ TEST(ptrace, by_ourselves_while_another_child_exits)
 }
 
 /* A wait for any child shows its stop, again and again, as if it had exited. */
-TEST(ptrace, a_tracee_of_ours_while_any_other_child_is_watched)
+TEST(ptrace, a_tracee_of_ours_beside_the_catch_all_watch)
 {
     alarm(DEADLINE_MS / 1000);
     pid_t tracee = fork_guarded();
@@ -434,7 +434,7 @@ static void skip_in_the_posix_build(void)
         SKIP("what this process traces cannot be told from its children in the posix build");
 }
 
-TEST(ptrace, a_tracee_of_ours_that_is_no_child_while_any_other_child_is_watched)
+TEST(ptrace, a_tracee_of_ours_that_is_no_child_beside_the_catch_all_watch)
 {
     skip_in_the_posix_build();
     struct exitfd *x = open_for_truth();
@@ -485,7 +485,7 @@ static void *tell_and_wait(void *argument)
     return NULL;
 }
 
-TEST(ptrace, a_traced_thread_of_a_child_while_any_other_child_is_watched)
+TEST(ptrace, a_traced_thread_of_a_child_beside_the_catch_all_watch)
 {
     skip_in_the_posix_build();
     struct exitfd *x = open_for_truth();

@@ -206,26 +206,26 @@ TEST(refused, of_all_alone)
     close_gate(&r.gate);
 }
 
-static void refuse_any_other(int type)
+static void refuse_catch_all(int type)
 {
     struct refused r = { .type = type, .error = EPERM, .pid = start_child_exit(120), .watched = -1 };
     wait_until_zombie(r.pid);
     refuse_twice(&r);
 }
 
-TEST(refused, of_any_other_child)
+TEST(refused, of_the_catch_all_watch)
 {
-    refuse_any_other(ANY_TYPE);
+    refuse_catch_all(ANY_TYPE);
 }
 
-TEST(refused, of_any_other_child_among_all)
+TEST(refused, of_the_catch_all_watch_among_all)
 {
-    refuse_any_other(P_ALL);
+    refuse_catch_all(P_ALL);
 }
 
-TEST(refused, of_any_other_child_that_was_found)
+TEST(refused, of_an_orphan_that_was_found)
 {
-    refuse_any_other(P_PID);
+    refuse_catch_all(P_PID);
 }
 
 static void *poll_once(void *argument)

@@ -152,7 +152,7 @@ static int init_with(struct init_options *o, char **command)
     struct supervision *s = &o->supervision;
     const struct found_signals found = find_signals();
     say_patience_ms = READER_PATIENCE_MS; /* PID 1 must reap and end, whoever reads its messages */
-    int r = s->parent_death_signal ? parent_follow(&s->parent, s->parent_death_signal) : 0;
+    int r = s->parent_death_signal ? parent_watch(&s->parent, s->parent_death_signal) : 0;
     r = r < 0 ? r : supervise_prepare(s);
     r = r < 0 ? r : start_command(s, command, &found);
     if (r < 0) {

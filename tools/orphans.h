@@ -14,7 +14,7 @@ int adopt_orphans(void);
 /*
  * Sends SIGTERM to every descendant that is left, and to the children that are inherited meanwhile with all below them.
  * Not to what a process starts after its SIGTERM. Sends SIGKILL to what is still there after grace_ns, or once a signal to
- * end is caught (signals_take). Returns when there is no child. x must watch any other child, and its other watches have
+ * end is caught (signals_take). Returns when there is no child. x must have the catch-all watch, and its other watches have
  * ended. tell is called for each ending, if it is not NULL. While there is a child, PID 1 also signals what came from outside its namespace.
  * Descendants are found by /proc. Where that is not there or of another pid namespace PID 1 sends both to all processes
  * (kill(2), pid -1), and any other process says that it cannot, and returns.

@@ -20,7 +20,7 @@ static bool is_inherited(pid_t parent)
     return session >= 0 && session != getsid(0) && getsid(0) != getpid();
 }
 
-int parent_follow(struct parent *parent, int signo)
+int parent_watch(struct parent *parent, int signo)
 {
     pid_t pid = getppid();
     parent->pidfd = open_pidfd(pid);
@@ -31,7 +31,7 @@ int parent_follow(struct parent *parent, int signo)
     return 0;
 }
 #else
-int parent_follow(struct parent *parent, int signo)
+int parent_watch(struct parent *parent, int signo)
 {
     (void)signo;
     parent->pidfd = -1;

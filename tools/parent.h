@@ -14,6 +14,6 @@ struct parent {
  * Without a pidfd the kernel sends signo to this process when the thread ends that started it (PR_SET_PDEATHSIG).
  * 0, or a negative errno.
  */
-int parent_follow(struct parent *parent, int signo);
+int parent_watch(struct parent *parent, int signo);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Process groups whose leader was asked to end and has ended, but has left processes
- * in them. They are followed until they are gone: what is killed is waited for.
+ * in them. They are watched until they have ended: what is killed is waited for.
  * Meanwhile x holds the leader's zombie. So the number cannot be another group's.
  */
 #ifndef RUN_GROUPS_H

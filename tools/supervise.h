@@ -10,7 +10,7 @@
 #include <stdbool.h>
 
 struct supervision {
-    struct exitfd *x; /* watches child with EXITFD_STOPPED, and any other child */
+    struct exitfd *x; /* watches child with EXITFD_STOPPED, and has the catch-all watch */
     pid_t child;
     int terminal;                 /* whose foreground the child's process group gets, or -1 */
     bool whole_group;             /* signals go to the child's process group */

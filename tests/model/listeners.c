@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The registry of the SIGCHLD handler, in every order of its steps. It is the source of src/posix itself. Threads listen
- * and stop listening, while handlers run in others. What must hold:
+ * The listeners of the SIGCHLD handler, in every order of their steps. It is the
+ * source of src/posix itself. Threads listen and stop listening, while handlers
+ * run in others. What must hold:
  *
  *   - No byte is written to an fd after xfd_sigchld_unlisten returned, nor after a call that failed. The fd may be closed
  *     by then, and its number another file's.
@@ -24,7 +25,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-/* What the registry calls. */
+/* What the listeners call. */
 static int model_poll(struct pollfd *fds, nfds_t count, int timeout);
 static ssize_t model_write(int fd, const void *buffer, size_t size);
 static void *model_calloc(size_t count, size_t size);
@@ -76,7 +77,7 @@ static void model_mask(const sigset_t *set, sigset_t *old);
 #undef sigfillset
 #define sigfillset(set) memset(set, 0, sizeof(*(set)))
 
-#include REGISTRY
+#include LISTENERS
 
 #undef calloc
 #undef poll
@@ -375,11 +376,11 @@ static const struct {
 
 static int explain(const char *name, FILE *output)
 {
-    fprintf(
-        output,
-        "usage: %s [--quick | --help]\n"
-        "Tries the handler's registry in every order of its steps, and prints TAP. --quick leaves out what is large.\n",
-        name);
+    fprintf(output,
+            "usage: %s [--quick | --help]\n"
+            "Tries the handler's listeners in every order of their steps, and prints TAP. --quick leaves out what is "
+            "large.\n",
+            name);
     return output == stderr ? 2 : 0;
 }
 
