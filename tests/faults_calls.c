@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The stand-ins for the C library. The linker puts each in front of a call of
+ * the library (--wrap). Each asks fault_due whether it has to fail now.
+ */
 #include "faults_calls.h"
 #include "stand_in.h"
 

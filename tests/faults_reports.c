@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Compares what the scenario saw under faults with what must hold. An error
+ * must be one that the header names, and every watched child gives one event.
+ */
 #include "faults_reports.h"
 
 #include "faults.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The stand-ins for liburing, as faults_calls.c has them for the C library. */
 #include "faults_calls.h"
 
 #include <errno.h>

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Two handlers, each with a function of its own, so that a disposition says
+ * whose it is. fuzz_model and the model of the handlers use them. Handlers that
+ * call each other in a circle end the program.
+ */
 #include "host_handlers.h"
 
 #include "check.h"

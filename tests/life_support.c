@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Orphans, PID 1 of a namespace, chosen pids, threads, and programs with their
+ * output.
+ */
 #include "life_support.h"
 
 #include <fcntl.h>

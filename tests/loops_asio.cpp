@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+// What loops_cases.c needs to drive Asio's loop, and cases of this adapter
+// alone. With EXITFD_BOOST_ASIO it is Boost's Asio.
 #include "loops_side.h"
 
 // Stand-alone Asio, and Boost's with EXITFD_BOOST_ASIO.

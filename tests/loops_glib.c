@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * What loops_cases.c needs to drive GLib's loop, and cases of this adapter
+ * alone.
+ */
 #include "loops_side.h"
 
 #include <exitfd/glib.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* What loops_cases.c needs to drive libev's loop. */
 #include "loops_side.h"
 
 #include <exitfd/libev.h>

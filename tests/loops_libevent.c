@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* What loops_cases.c needs to drive libevent's loop. */
 #include "loops_side.h"
 
 #include <exitfd/libevent.h>

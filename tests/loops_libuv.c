@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * What loops_cases.c needs to drive libuv's loop, and cases of this adapter
+ * alone. A handle is closed by the loop, so its memory stays until then.
+ */
 #include "loops_side.h"
 
 #include <errno.h>

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * What loops_cases.c needs to drive sd-event, and cases of this adapter alone.
+ */
 #include "loops_side.h"
 
 #include <exitfd/sd-event.h>

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * SIGCHLD's handler and mask, for the suites about them. Each test is a process
+ * of its own, so what is changed here is not put back.
+ */
 #include "signals.h"
 #include "support.h"
 

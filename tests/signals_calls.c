@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Each blocking call of the C library that a signal may interrupt, made ready
+ * to be called while SIGCHLDs come. signals_eintr.c goes through the table.
+ */
 #include "signals_calls.h"
 #include "support.h"
 

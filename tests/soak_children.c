@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Starts the children of a batch for soak.c, each with the end that it has to
+ * have.
+ */
 #include "soak.h"
 
 #include <fcntl.h>

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * What disturbs a batch of soak.c: a thread that reaps its children, and a
+ * process that traces them. Each works only when it is told to.
+ */
 #include "soak.h"
 
 #include <errno.h>

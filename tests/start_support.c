@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Commands for exitfd_start, and what became of them. The suites start_* use
+ * it.
+ */
 #include "start_support.h"
 
 #include <fcntl.h>

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * How a test begins and ends, what it says of a failure, and how it waits for
+ * events. A forked child and a second thread may fail too, and report_failure
+ * ends each in its own way.
+ */
 #include "support.h"
 
 #include <dirent.h>

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The harness of plain programs. It uses only POSIX, because they also run
+ * where there is no more.
+ */
 #include "tap.h"
 
 #include <errno.h>

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The stand-ins for waitid, epoll_ctl and the system call. Each hook is off
+ * while it runs, so what it calls goes straight to the kernel.
+ */
 #include "truth_inject.h"
 #include "stand_in.h"
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Rounds of a race, for suites that need many of them to meet it once. */
 #include "truth_rounds.h"
 
 #include <poll.h>

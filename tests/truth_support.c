@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Other code that reaps, and what an event must say after it. What this back
+ * end can know is asked once, before the test changes anything.
+ */
 #include "truth_support.h"
 
 #include <fcntl.h>

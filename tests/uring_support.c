@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Rings that a test uses beside those of the library. close_ring blocks signals
+ * until the kernel has taken the ring apart.
+ */
 #include "uring_support.h"
 
 #include <errno.h>

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The blocks of a command's output, in memory and in the spill. job.c reads
+ * into a capture, and the printer takes from it. A block of the spill is used
+ * again, so nothing may be taken twice.
+ */
 #include "capture.h"
 
 #include "tool.h"

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * What every subcommand calls: messages of usage, the reading of option values,
+ * clocks, memory, pipes. It knows nothing of the subcommands.
+ */
 #include "escape.h"
 #include "tool.h"
 

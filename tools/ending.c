@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * An event as a sentence, as an exit status and as members of JSON. wait, init
+ * and run all describe an ending by these, so they never disagree.
+ */
 #include "ending.h"
 
 #include "json.h"

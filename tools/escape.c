@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Text from outside is made harmless here before a person sees it. Every
+ * message goes through say. It may be called when memory has run out, so it
+ * allocates nothing.
+ */
 #include "escape.h"
 
 #include "tool.h"

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Durations, memory and rates as a person reads them, for the status line and
+ * the summary. JSON has the plain numbers (json.c).
+ */
 #include "format.h"
 
 #include "escape.h"

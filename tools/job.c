@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * A command's start, its outputs, its time limits and its verdict. run_jobs.c
+ * moves jobs through their phases and calls this. Nothing here blocks, and no
+ * output is read for more than READ_AT_ONCE at a time.
+ */
 #include "job.h"
 
 #include "ending.h"

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Members of a JSON object, written as they come. What is printed is always
+ * UTF-8, whatever bytes a name or a line has.
+ */
 #include "json.h"
 
 #include "escape.h"

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Reads the list of exitfd run in pieces, and queues its lines for the worker.
+ * The list may come slowly, and it may never end.
+ */
 #include "lines.h"
 
 #include "tool.h"

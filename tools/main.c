@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Finds the subcommand, and answers --help and --version. First it opens what
+ * is closed of the fds 0 to 2, so that no file of ours gets such a number.
+ */
 #include "tool.h"
 
 #include <exitfd.h>

@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Ends what a command leaves behind, for init and for the guard of run. Where
+ * /proc can be read, nothing that was there before exitfd is signalled, nor
+ * anything below it. A pid is signalled only after a check that it still is the
+ * same process.
+ */
 #include "orphans.h"
 
 #include "pidfd.h"

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * What exitfd doctor asks the kernel. Each question is put in a forked child,
+ * because a filter may kill the process that asks. The answer comes back in
+ * memory that both share.
+ */
 #include "probe.h"
 
 #include "tool.h"

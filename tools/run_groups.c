@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * run_jobs.c adds a group and calls groups_advance. The leader of each group is
+ * a zombie that x holds. A group is signalled only while it is held, so its
+ * number is not another group's.
+ */
 #include "run_groups.h"
 
 #include "processes.h"

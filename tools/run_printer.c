@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Puts the outputs of the jobs behind each other, in the order of the list or
+ * of ending. One job prints at a time, and the others are kept (capture.h). It
+ * writes what is taken now, and never blocks on a reader.
+ */
 #include "ending.h"
 #include "format.h"
 #include "json.h"

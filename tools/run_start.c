@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Starts one command for job.c. Between vfork and exec the child shares our
+ * memory. There it makes system calls, and writes nothing that we would see.
+ */
 #include "run_start.h"
 
 #include "run.h"

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The line on a terminal that says how far a run is. The worker draws it, and
+ * erases it before anything else is printed.
+ */
 #include "format.h"
 #include "run.h"
 #include "tool.h"

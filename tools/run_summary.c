@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Counts the results and keeps the rows of the table at the end: what failed
+ * first, then the slowest. It keeps no more rows than are shown.
+ */
 #include "format.h"
 #include "json.h"
 #include "run.h"

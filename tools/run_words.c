@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Recognises lines that need no shell, and quotes words for one. A line that is
+ * not understood goes to the shell, so that nothing is split in another way.
+ */
 #include "run_words.h"
 
 #include "tool.h"

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The handler counts each signal and writes to a pipe. signals_take makes
+ * signals of the counts again. What the handler writes is atomic.
+ */
 #include "signals.h"
 
 #include "tool.h"

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The loop that init and the guard of run share: one child, its stops, its
+ * terminal, signals that are passed on, and orphans. Only this thread calls
+ * exitfd_wait, so until then the pid of a child stays its own.
+ */
 #include "supervise.h"
 
 #include "ending.h"

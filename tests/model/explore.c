@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Runs the threads of a scenario, and gives the turn to each of them at every
+ * point at which it may lose it. A state that was seen is not gone through
+ * again, so a scenario has to note all that it reads (explore_note).
+ */
 #include "explore.h"
 
 #include <setjmp.h>
