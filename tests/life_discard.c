@@ -2,13 +2,6 @@
 /* exitfd_remove gives a child back un-reaped; exitfd_discard keeps reaping it and is silent about it. */
 #include "life_support.h"
 
-static pid_t watch_paused(struct exitfd *x, unsigned flags)
-{
-    pid_t pid = start_paused();
-    CHECK_EQ(exitfd_add(x, pid, flags, x), 0);
-    return pid;
-}
-
 static pid_t watch_zombie(struct exitfd *x, unsigned flags, int status)
 {
     pid_t pid = start_child_exit(status);

@@ -10,13 +10,6 @@ enum {
 
 extern char **environ;
 
-static pid_t watch_paused(struct exitfd *x, unsigned flags)
-{
-    pid_t pid = start_paused();
-    CHECK_EQ(exitfd_add(x, pid, flags, x), 0);
-    return pid;
-}
-
 static void expect_stopped(struct exitfd *x, pid_t pid)
 {
     struct exitfd_event event = wait_event(x);

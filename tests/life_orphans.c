@@ -6,17 +6,9 @@
 
 extern char **environ;
 
-static struct exitfd *open_any_watch(void)
-{
-    become_subreaper();
-    struct exitfd *x = open_exitfd();
-    CHECK_EQ(exitfd_add(x, -1, 0, x), 0);
-    return x;
-}
-
 TEST(orphans, an_orphan_that_lands_on_us_is_reported_and_reaped)
 {
-    struct exitfd *x = open_any_watch();
+    struct exitfd *x = open_catch_all();
     struct gate gate = open_gate();
     pid_t exits = start_orphan(&gate, 31), killed = start_orphan(NULL, -SIGKILL);
     struct exitfd_event event = wait_event(x);
@@ -34,7 +26,7 @@ TEST(orphans, an_orphan_that_lands_on_us_is_reported_and_reaped)
 
 TEST(orphans, a_child_of_plain_fork_is_reported_too)
 {
-    struct exitfd *x = open_any_watch();
+    struct exitfd *x = open_catch_all();
     pid_t pid = start_child_exit(32);
     struct exitfd_event event = wait_event(x);
     expect_exited(&event, pid, 32, x);
@@ -84,7 +76,7 @@ TEST(orphans, those_that_were_zombies_before_the_add_are_reported)
 
 TEST(orphans, a_watched_child_is_never_reported_by_this_watch)
 {
-    struct exitfd *x = open_any_watch(), *y = open_exitfd();
+    struct exitfd *x = open_catch_all(), *y = open_exitfd();
     int here, there, seen;
     pid_t watched_here = start_child_exit(1);
     CHECK_EQ(exitfd_add(x, watched_here, 0, &here), 0);
@@ -114,7 +106,7 @@ TEST(orphans, a_watched_child_is_never_reported_by_this_watch)
 
 TEST(orphans, a_discarded_child_is_not_reported)
 {
-    struct exitfd *x = open_any_watch();
+    struct exitfd *x = open_catch_all();
     pid_t pid = start_paused();
     CHECK_EQ(exitfd_add(x, pid, 0, NULL), 0);
     CHECK_EQ(exitfd_discard(x, pid), 0);
@@ -129,7 +121,7 @@ TEST(orphans, a_discarded_child_is_not_reported)
 
 TEST(orphans, a_removed_child_is_for_the_catch_all_watch_again)
 {
-    struct exitfd *x = open_any_watch(), *y = open_exitfd();
+    struct exitfd *x = open_catch_all(), *y = open_exitfd();
     pid_t pid = start_child_exit(34);
     CHECK_EQ(exitfd_add(y, pid, 0, y), 0);
     wait_until_zombie(pid);
@@ -151,7 +143,7 @@ static void skip_where_children_cannot_be_listed(void)
 TEST(orphans, one_behind_a_zombie_that_another_exitfd_watches_is_found)
 {
     skip_where_children_cannot_be_listed();
-    struct exitfd *x = open_any_watch(), *y = open_exitfd();
+    struct exitfd *x = open_catch_all(), *y = open_exitfd();
     pid_t in_front = start_child_exit(1);
     CHECK_EQ(exitfd_add(y, in_front, 0, y), 0);
     wait_until_zombie(in_front);
@@ -167,7 +159,7 @@ TEST(orphans, one_behind_a_zombie_that_another_exitfd_watches_is_found)
 
 TEST(orphans, one_behind_a_zombie_is_found_once_that_is_gone)
 {
-    struct exitfd *x = open_any_watch(), *y = open_exitfd();
+    struct exitfd *x = open_catch_all(), *y = open_exitfd();
     pid_t in_front = start_child_exit(1);
     CHECK_EQ(exitfd_add(y, in_front, 0, y), 0);
     wait_until_zombie(in_front);
@@ -188,7 +180,7 @@ TEST(orphans, one_behind_a_zombie_is_found_once_that_is_gone)
 TEST(orphans, those_behind_an_observed_zombie_are_found_and_nothing_spins)
 {
     skip_where_children_cannot_be_listed();
-    struct exitfd *x = open_any_watch(), *y = open_exitfd();
+    struct exitfd *x = open_catch_all(), *y = open_exitfd();
     struct exitfd_event event;
     int seen;
     pid_t in_front = start_child_exit(2);
@@ -210,7 +202,7 @@ TEST(orphans, those_behind_an_observed_zombie_are_found_and_nothing_spins)
 
 TEST(orphans, there_is_one_holder_per_process)
 {
-    struct exitfd *x = open_any_watch(), *y = open_exitfd();
+    struct exitfd *x = open_catch_all(), *y = open_exitfd();
     CHECK_EQ(exitfd_add(x, -1, 0, NULL), -EBUSY);
     CHECK_EQ(exitfd_add(y, -1, 0, NULL), -EBUSY);
     CHECK_EQ(exitfd_remove(y, -1), -ENOENT);
@@ -228,7 +220,7 @@ TEST(orphans, there_is_one_holder_per_process)
 
 TEST(orphans, after_the_watch_was_given_up_they_are_the_callers)
 {
-    struct exitfd *x = open_any_watch();
+    struct exitfd *x = open_catch_all();
     pid_t orphan = start_orphan(NULL, 38);
     wait_until_zombie(orphan);
     CHECK_EQ(exitfd_remove(x, -1), 0);
@@ -241,7 +233,7 @@ TEST(orphans, after_the_watch_was_given_up_they_are_the_callers)
 
 TEST(orphans, after_the_close_they_are_the_callers)
 {
-    struct exitfd *x = open_any_watch();
+    struct exitfd *x = open_catch_all();
     pid_t orphan = start_orphan(NULL, 39);
     wait_until_zombie(orphan);
     exitfd_close(x);
@@ -250,7 +242,7 @@ TEST(orphans, after_the_close_they_are_the_callers)
 
 TEST(orphans, their_stops_are_not_reported)
 {
-    struct exitfd *x = open_any_watch();
+    struct exitfd *x = open_catch_all();
     pid_t pid = start_paused();
     stop_child(pid);
     expect_no_event(x);
@@ -265,7 +257,7 @@ TEST(orphans, their_stops_are_not_reported)
 TEST(orphans, with_sigchld_blocked_in_every_thread_they_are_still_found)
 {
     block_sigchld();
-    struct exitfd *x = open_any_watch();
+    struct exitfd *x = open_catch_all();
     pid_t orphan = start_orphan(NULL, 40);
     struct exitfd_event event = call_until_event(x);
     expect_exited(&event, orphan, 40, x);
@@ -303,7 +295,7 @@ TEST(orphans, five_hundred_at_once_are_all_found)
         ORPHANS = 500
     };
     static struct exitfd_event events[ORPHANS];
-    struct exitfd *x = open_any_watch();
+    struct exitfd *x = open_catch_all();
     struct gate gate = open_gate();
     for (int i = 0; i < ORPHANS; i++)
         start_orphan(&gate, 41);

@@ -7,21 +7,13 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
-static struct exitfd *open_any_watch(void)
-{
-    become_subreaper();
-    struct exitfd *x = open_exitfd();
-    CHECK_EQ(exitfd_add(x, -1, 0, x), 0);
-    return x;
-}
-
 /* The SIGCHLD of the orphan comes first, and the exits after it leave no room in the array. */
 TEST(orphans_hidden, by_events_that_fill_the_array)
 {
     enum {
         WATCHED = 2
     };
-    struct exitfd *x = open_any_watch();
+    struct exitfd *x = open_catch_all();
     struct exitfd_event events[WATCHED + 1];
     struct gate gate = open_gate();
     pid_t watched[WATCHED];
@@ -59,7 +51,7 @@ TEST(orphans_hidden, by_events_that_fill_the_array)
 /* y reaps it without a word, so no event and no SIGCHLD tells x that it no longer stands in front. */
 TEST(orphans_hidden, by_a_zombie_that_another_exitfd_discards)
 {
-    struct exitfd *x = open_any_watch(), *y = open_exitfd();
+    struct exitfd *x = open_catch_all(), *y = open_exitfd();
     struct gate gate = open_gate();
     pid_t in_front = start_child(&gate, 1);
     CHECK_EQ(exitfd_add(y, in_front, 0, NULL), 0);
@@ -87,7 +79,7 @@ TEST(orphans_hidden, by_a_zombie_that_another_exitfd_discards)
 /* No event of y's and no SIGCHLD tells x that it is for the catch-all watch from now on. */
 TEST(orphans_hidden, by_the_watch_of_another_exitfd_until_that_is_closed)
 {
-    struct exitfd *x = open_any_watch(), *y = open_exitfd();
+    struct exitfd *x = open_catch_all(), *y = open_exitfd();
     pid_t pid = start_child_exit(50);
     CHECK_EQ(exitfd_add(y, pid, 0, y), 0);
     wait_until_zombie(pid);
@@ -208,7 +200,7 @@ static void *fork_and_stay(void *argument)
 /* Each thread has its own list of children. */
 TEST(orphans_hidden, by_a_zombie_where_another_thread_has_forked_it)
 {
-    struct exitfd *x = open_any_watch(), *y = open_exitfd();
+    struct exitfd *x = open_catch_all(), *y = open_exitfd();
     pid_t in_front = start_child_exit(1);
     CHECK_EQ(exitfd_add(y, in_front, 0, y), 0);
     wait_until_zombie(in_front);

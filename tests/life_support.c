@@ -77,6 +77,13 @@ pid_t start_paused(void)
     return pid;
 }
 
+pid_t watch_paused(struct exitfd *x, unsigned flags)
+{
+    pid_t pid = start_paused();
+    CHECK_EQ(exitfd_add(x, pid, flags, x), 0);
+    return pid;
+}
+
 void kill_and_reap(pid_t pid)
 {
     kill(pid, SIGKILL);
@@ -103,6 +110,14 @@ void continue_child(pid_t pid)
 void become_subreaper(void)
 {
     CHECK_EQ(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+}
+
+struct exitfd *open_catch_all(void)
+{
+    become_subreaper();
+    struct exitfd *x = open_exitfd();
+    CHECK_EQ(exitfd_add(x, -1, 0, x), 0);
+    return x;
 }
 
 static void live_as_orphan(const struct gate *gate, int ending)

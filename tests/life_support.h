@@ -23,6 +23,8 @@ struct output output_of(struct exitfd *x, const posix_spawnattr_t *attr, char *c
 
 /* A child that does nothing until it is killed. */
 pid_t start_paused(void);
+/* The same, which x watches with x as its data. */
+pid_t watch_paused(struct exitfd *x, unsigned flags);
 void kill_and_reap(pid_t pid);
 /* Returns once its parent can see it. */
 void stop_child(pid_t pid);
@@ -31,6 +33,8 @@ void continue_child(pid_t pid);
 /* An orphan of this sub-reaper that ends like start_child. Its own parent is gone and reaped at the return. */
 pid_t start_orphan(const struct gate *gate, int ending);
 void become_subreaper(void);
+/* The exitfd under test of a sub-reaper, with the catch-all watch and itself as its data. */
+struct exitfd *open_catch_all(void);
 
 /* run_in_process, as PID 1 of a new pid namespace. */
 void run_as_pid_1(void (*body)(void), const char *skip_reason);

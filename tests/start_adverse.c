@@ -16,15 +16,6 @@ static void start_exit_7(struct exitfd *x, pid_t *pid, void *data)
     CHECK_EQ(exitfd_start(x, pid, &command, 0, data), 0);
 }
 
-static void *steal_children(void *argument)
-{
-    atomic_bool *stop = argument;
-    while (!atomic_load(stop))
-        if (waitpid(-1, NULL, 0) < 0)
-            sched_yield();
-    return NULL;
-}
-
 TEST(start_adverse, beside_a_thread_that_reaps_any_child_a_failure_is_one)
 {
     struct exitfd *x = open_exitfd();

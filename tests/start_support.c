@@ -6,6 +6,8 @@
 #include "start_support.h"
 
 #include <fcntl.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 enum {
@@ -69,6 +71,14 @@ void expect_nothing_started(struct exitfd *x, int result, int wanted, pid_t pid)
     CHECK_EQ(pid, -77, "the pid was written in spite of the failure");
     CHECK(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD, "there is a child in spite of the failure");
     expect_quiet_soon(x);
+}
+
+void *steal_children(void *stop)
+{
+    while (!atomic_load((atomic_bool *)stop))
+        if (waitpid(-1, NULL, 0) < 0)
+            sched_yield();
+    return NULL;
 }
 
 static unsigned long long mask_in(const char *status, const char *name)

@@ -17,6 +17,9 @@ struct output output_of_command(struct exitfd *x, const struct exitfd_command *c
 /* Nothing was written to pid, nothing is to be waited for, no event comes. */
 void expect_nothing_started(struct exitfd *x, int result, int wanted, pid_t pid);
 
+/* For start_helper: reaps any child until the atomic_bool at stop is true. */
+void *steal_children(void *stop);
+
 /* What /proc/self/status says of a started program. */
 struct signal_masks {
     unsigned long long blocked, ignored;

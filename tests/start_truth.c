@@ -62,15 +62,6 @@ static void with_sigchld_ignored(pid_t (*start)(struct exitfd *))
     exitfd_close(x);
 }
 
-static void *steal_children(void *argument)
-{
-    atomic_bool *stop = argument;
-    while (!atomic_load(stop))
-        if (waitpid(-1, NULL, 0) < 0)
-            sched_yield();
-    return NULL;
-}
-
 static void beside_foreign_reaps(pid_t (*start)(struct exitfd *))
 {
     struct exitfd *x = open_for_truth();
