@@ -212,19 +212,22 @@ char *copy_text(const char *text, size_t length)
     return copy;
 }
 
+#ifdef __linux__
 int open_pipe(int fds[2])
 {
-#ifdef __linux__
     return pipe2(fds, O_CLOEXEC) == 0 ? 0 : -errno;
+}
 #else
+int open_pipe(int fds[2])
+{
     if (pipe(fds) != 0) {
         return -errno;
     }
     fcntl(fds[0], F_SETFD, FD_CLOEXEC);
     fcntl(fds[1], F_SETFD, FD_CLOEXEC);
     return 0;
-#endif
 }
+#endif
 
 void set_nonblocking(int fd)
 {

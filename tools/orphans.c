@@ -126,6 +126,18 @@ static void note_earlier(void)
     earlier = found;
 }
 
+#ifdef __linux__
+static int become_subreaper(void)
+{
+    return prctl(PR_SET_CHILD_SUBREAPER, 1) == 0 ? 0 : -errno;
+}
+#else
+static int become_subreaper(void)
+{
+    return -ENOTSUP;
+}
+#endif
+
 int adopt_orphans(void)
 {
     if (has_children() && has_own_proc()) {
@@ -134,11 +146,7 @@ int adopt_orphans(void)
     if (getpid() == 1) {
         return 0;
     }
-#ifdef __linux__
-    return prctl(PR_SET_CHILD_SUBREAPER, 1) == 0 ? 0 : -errno;
-#else
-    return -ENOTSUP;
-#endif
+    return become_subreaper();
 }
 
 /* Once a pidfd has said that the process is gone, its number may be another's. */

@@ -108,9 +108,9 @@ static void note_missing(struct waiting *w, struct target *target, const char *w
 }
 
 /* 0, -ESRCH for another process, or why they cannot be compared. */
+#ifdef __linux__
 static int check_inode(struct exitfd *x, const struct target *target)
 {
-#ifdef __linux__
     const long pidfs_magic = 0x50494446;
     struct statfs fs;
     struct stat st;
@@ -125,11 +125,14 @@ static int check_inode(struct exitfd *x, const struct target *target)
         return -ENOTSUP;
     }
     return st.st_ino == target->inode ? 0 : -ESRCH;
+}
 #else
+static int check_inode(struct exitfd *x, const struct target *target)
+{
     (void)x, (void)target;
     return -ENOTSUP;
-#endif
 }
+#endif
 
 /* A process that was named before goes on being waited for. */
 static void watch_inode(struct waiting *w, struct target *target)
