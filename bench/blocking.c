@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The floor for small numbers of children: a thread that does nothing but wait for all of them. */
+/* The floor for small numbers of children: a thread that does nothing but wait
+   for all of them. */
 #include "common.h"
 
 #include <errno.h>

@@ -15,7 +15,8 @@ static void live(const struct implementation *how, size_t slot, void (*start_cou
 {
     struct child *c = herd_child(slot);
 
-    /* Late enough that the loop is waiting when the child exits: the same path each time. */
+    /* Late enough that the loop is waiting when the child exits: the same path
+       each time. */
     herd_release_later(c, 3000);
     start_counting();
     collect_until(how, herd_reports() + 1);
@@ -58,7 +59,8 @@ static void put_calls(const struct trace *counted, unsigned lives)
     }
 }
 
-/* Every time a process goes to sleep something had woken it before: one sleep is the wait itself. */
+/* Every time a process goes to sleep something had woken it before: one sleep
+   is the wait itself. */
 static void put_idle_wakes(void *argument)
 {
     const struct lives *lives = argument;

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the benchmark programs share. There is one program for each question. It takes samples of every implementation in
- * interleaved rounds (A B C A B C ...), each sample in a fresh process. It prints one line for each figure:
+ * What the benchmark programs share. There is one program for each question. It
+ * takes samples of every implementation in interleaved rounds (A B C A B C
+ * ...), each sample in a fresh process. It prints one line for each figure:
  *
- *     question <tab> size <tab> implementation <tab> round <tab> figure <tab> value
+ *     question <tab> size <tab> implementation <tab> round <tab> figure <tab>
+ *     value
  *
- * A sample that went wrong in any way prints "void" as its figure and the reason as its value.
+ * A sample that went wrong in any way prints "void" as its figure and the
+ * reason as its value.
  */
 #ifndef BENCH_COMMON_H
 #define BENCH_COMMON_H
@@ -44,7 +47,8 @@ _Noreturn void die(const char *format, ...) __attribute__((format(printf, 1, 2))
 
 /* A herd of size children and an open implementation, */
 void open_with_herd(const struct implementation *how, size_t size);
-/* which watches them all, with a turn of the loop, for those that take a note in add and tell the kernel later. */
+/* which watches them all, with a turn of the loop, for those that take a note
+   in add and tell the kernel later. */
 void add_herd(const struct implementation *how, size_t size);
 /* All of it exits and is collected. */
 void storm_herd(const struct implementation *how, size_t size);

@@ -54,7 +54,8 @@ static struct cost cost_of_cycle(const struct implementation *how, size_t size, 
     return cost;
 }
 
-/* Of the middle half: interrupts and what other processes do to the caches are in the rest. */
+/* Of the middle half: interrupts and what other processes do to the caches are
+   in the rest. */
 static double mean_without_extremes(int64_t *values, unsigned count)
 {
     unsigned first = count / 4, end = count - count / 4;

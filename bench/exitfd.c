@@ -8,7 +8,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-/* The stack of a loop that forks is copy-on-write, too. Sixteen events fill another page of it. */
+/* The stack of a loop that forks is copy-on-write, too. Sixteen events fill
+   another page of it. */
 enum {
     EVENTS = 4
 };
@@ -116,7 +117,8 @@ static void collect(bool block)
     take_events(block ? -1 : 0);
 }
 
-/* As a daemon's own event loop does it: one of the many fds in its epoll set. */
+/* As a daemon's own event loop does it: one of the many fds in its epoll
+   set. */
 static void collect_nested(bool block)
 {
     struct epoll_event ready[64];

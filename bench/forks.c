@@ -2,10 +2,10 @@
 /*
  * A daemon that forks its children itself. Each fork makes its memory
  * copy-on-write, so each page that the loop then writes to costs a page fault,
- * for as long as the child lives. The three parts of a child's life are measured
- * apart, and without any sleep: a fork, the add, and the collection of a child
- * that has exited. There is a fork between the last two as well, of a child that
- * nobody watches. Among many children there always is.
+ * for as long as the child lives. The three parts of a child's life are
+ * measured apart, and without any sleep: a fork, the add, and the collection of
+ * a child that has exited. There is a fork between the last two as well, of a
+ * child that nobody watches. Among many children there always is.
  */
 #include "common.h"
 
@@ -74,8 +74,9 @@ static void live(const struct implementation *how, size_t slot, struct costs *co
 }
 
 /*
- * Where a page of the stack ends is an accident of each process, and one more or
- * less is one page fault more or less. So the lives begin everywhere in a page.
+ * Where a page of the stack ends is an accident of each process, and one more
+ * or less is one page fault more or less. So the lives begin everywhere in a
+ * page.
  */
 static __attribute__((noinline)) void live_at_depth(const struct implementation *how, size_t slot, struct costs *costs,
                                                     size_t depth)
@@ -86,7 +87,8 @@ static __attribute__((noinline)) void live_at_depth(const struct implementation 
     live(how, slot, costs);
 }
 
-/* Of the middle half: interrupts and what other processes do to the caches are in the rest. */
+/* Of the middle half: interrupts and what other processes do to the caches are
+   in the rest. */
 static double mean_without_extremes(int64_t *values, unsigned count)
 {
     unsigned first = count / 4, end = count - count / 4;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The limit: what a careful author writes for exactly this job and nothing else. Four system calls in a child's
- * life besides epoll_wait. EPOLLONESHOT makes the close enough, also if a forked child held a copy of the pidfd.
+ * The limit: what a careful author writes for exactly this job and nothing
+ * else. Four system calls in a child's life besides epoll_wait. EPOLLONESHOT
+ * makes the close enough, also if a forked child held a copy of the pidfd.
  */
 #include "common.h"
 

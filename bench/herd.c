@@ -24,7 +24,8 @@ enum request {
     REQUEST_RELEASE
 };
 
-/* One request at a time: the asker fills it in and counts `asked` up, the breeder counts `answered` up. */
+/* One request at a time: the asker fills it in and counts `asked` up, the
+   breeder counts `answered` up. */
 struct desk {
     pid_t parent; /* of all children */
     uint32_t asked;
@@ -62,7 +63,8 @@ static void futex_set(uint32_t *word, uint32_t value)
     syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
-/* Differs between neighbours and rounds, so that a report that belongs to another child does not pass. */
+/* Differs between neighbours and rounds, so that a report that belongs to
+   another child does not pass. */
 static int exit_status_of(const struct child *c)
 {
     return (int)((uint32_t)c->pid * 2654435761u >> 24) % 250 + 1;

@@ -30,7 +30,8 @@ struct child *herd_child(size_t slot);
 void herd_make(size_t first, size_t count);
 void herd_fork(size_t slot); /* by this very process, as a daemon would */
 
-/* A slot beside them, for a program that exits with 1 when it likes. Its pid is named once it is known. */
+/* A slot beside them, for a program that exits with 1 when it likes. Its pid is
+   named once it is known. */
 struct child *herd_program(void);
 void herd_name(struct child *c);
 
@@ -41,15 +42,18 @@ void herd_release_later(struct child *c, unsigned us); /* by the breeder, so tha
 /* Returns when all of them have exited, and reaps none. */
 void herd_wait_for_zombies(size_t first, size_t count);
 
-/* Ends and reaps all that is left; the implementation must be closed already. */
+/* Ends and reaps all that is left; the implementation must be closed
+   already. */
 void herd_close(void);
 
-/* Every implementation calls this for every child it learns of. A wrong report voids the sample. */
+/* Every implementation calls this for every child it learns of. A wrong report
+   voids the sample. */
 void herd_report(struct child *c, pid_t pid, int code, int status);
 void herd_report_wait_status(struct child *c, pid_t pid, int wait_status);
 size_t herd_reports(void);
 
-/* For implementations that are given only a pid: NULL if it is no child of the herd. */
+/* For implementations that are given only a pid: NULL if it is no child of the
+   herd. */
 struct child *herd_find(pid_t pid);
 
 int64_t monotonic_ns(void);

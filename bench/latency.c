@@ -43,7 +43,8 @@ static void measure(const struct implementation *how, const char *condition, siz
     free(latency);
 }
 
-/* Forked before there is any fd to inherit; busy from the moment that a byte can be read from the pipe. */
+/* Forked before there is any fd to inherit; busy from the moment that a byte
+   can be read from the pipe. */
 static pid_t fork_busy_core(int *start)
 {
     int ends[2];

@@ -30,7 +30,8 @@ static void open_self(void)
         die("/proc/self");
 }
 
-/* Private memory of this process that is really there, what malloc keeps for later included. */
+/* Private memory of this process that is really there, what malloc keeps for
+   later included. */
 static double resident_bytes(void)
 {
     char text[2048] = "";

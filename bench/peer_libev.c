@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* ev_child on the default loop, the only one that supports it. It waits for every child of the process. */
+/* ev_child on the default loop, the only one that supports it. It waits for
+   every child of the process. */
 #include "common.h"
 
 #include <ev.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* libevent has no child watch. Its users watch SIGCHLD with an evsignal and call waitpid(-1) until it has no more. */
+/* libevent has no child watch. Its users watch SIGCHLD with an evsignal and
+   call waitpid(-1) until it has no more. */
 #include "common.h"
 
 #include <event2/event.h>

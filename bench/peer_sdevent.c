@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* sd_event_add_child(3): SIGCHLD must be blocked, and the source is one-shot. */
+/* sd_event_add_child(3): SIGCHLD must be blocked, and the source is
+   one-shot. */
 #include "common.h"
 
 #include <errno.h>

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A daemon of so many MiB of resident memory starts a program. The parts are its
- * start with the watch, and the collection of its event. Then once more while a
- * forked child lives, which makes the memory of the daemon copy-on-write.
+ * A daemon of so many MiB of resident memory starts a program. The parts are
+ * its start with the watch, and the collection of its event. Then once more
+ * while a forked child lives, which makes the memory of the daemon
+ * copy-on-write.
  */
 #include "common.h"
 

@@ -12,7 +12,8 @@
 
 static volatile bool *window;
 
-/* A system call that nothing else here makes: the tracer looks at the window when a call stops the process. */
+/* A system call that nothing else here makes: the tracer looks at the window
+   when a call stops the process. */
 #define MARKER SYS_getppid
 
 void trace_open_window(void)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Counts what a process does between trace_open_window and trace_close_window: exactly, by ptrace, whatever wrapper it calls
- * and whatever its library does. (Not every machine has hardware counters, and valgrind has no pidfds.)
+ * Counts what a process does between trace_open_window and trace_close_window:
+ * exactly, by ptrace, whatever wrapper it calls and whatever its library does.
+ * (Not every machine has hardware counters, and valgrind has no pidfds.)
  */
 #ifndef BENCH_TRACE_H
 #define BENCH_TRACE_H

@@ -107,7 +107,8 @@ static void add_all(const struct implementation *how, size_t size)
     put_figure("kernel_bytes", (kernel_bytes() - before) / (double)size);
 }
 
-/* One exits and is reported. Until then the exiting child itself may be busy walking the waiters. */
+/* One exits and is reported. Until then the exiting child itself may be busy
+   walking the waiters. */
 static void exit_one_by_one(const struct implementation *how, size_t size, unsigned repeats)
 {
     int64_t *latencies = calloc(repeats, sizeof *latencies), cpu = 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the io_uring back end could have been built on, each hand-written and as lean as it gets: a poll request for each
- * pidfd, and a waitid request for each child. Requests are submitted in full queues.
+ * What the io_uring back end could have been built on, each hand-written and as
+ * lean as it gets: a poll request for each pidfd, and a waitid request for each
+ * child. Requests are submitted in full queues.
  */
 #include "common.h"
 

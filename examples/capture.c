@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Run many commands at once, and print what each wrote, whole and in the order in which they end.
+ * Run many commands at once, and print what each wrote, whole and in the order
+ * in which they end.
  *
- * Who may talk to it: the program or user that writes its input. Each line is run by sh.
- * Limits: MOST_AT_ONCE commands at a time, and no more than there are fds and processes for. The input is read to its end
- * before the first one. It is kept in memory, and so is what a command writes until it ends.
- * Inherited by a command: fds 1 and 2 are a pipe, 0 is /dev/null. The environment, the working directory, ignored signals
- * except SIGPIPE, and what every child inherits (umask, limits, priority). No other fd.
- * At the end: it waits for all commands. After a SIGKILL of capture the commands run on, and get SIGPIPE when they write.
+ * Who may talk to it: the program or user that writes its input. Each line is
+ * run by sh.
+ * Limits: MOST_AT_ONCE commands at a time, and no more than there are fds and
+ * processes for. The input is read to its end before the first one. It is kept
+ * in memory, and so is what a command writes until it ends.
+ * Inherited by a command: fds 1 and 2 are a pipe, 0 is /dev/null. The
+ * environment, the working directory, ignored signals except SIGPIPE, and what
+ * every child inherits (umask, limits, priority). No other fd.
+ * At the end: it waits for all commands. After a SIGKILL of capture the
+ * commands run on, and get SIGPIPE when they write.
  */
 #include "example.h"
 
@@ -111,7 +116,8 @@ static void read_output(struct job *job)
     }
 }
 
-/* All that the command wrote is in the pipe by now. Its end may never come: a process left behind may hold it open. */
+/* All that the command wrote is in the pipe by now. Its end may never come: a
+   process left behind may hold it open. */
 static void finish(struct capture *c, struct job *job, const struct exitfd_event *event)
 {
     char how[80];
@@ -134,7 +140,8 @@ static void finish(struct capture *c, struct job *job, const struct exitfd_event
     c->is_full = false;
 }
 
-/* Now, and not as commands end: a read of the input may block, and they would wait. */
+/* Now, and not as commands end: a read of the input may block, and they would
+   wait. */
 static void read_list(struct capture *c)
 {
     char *line = NULL;

@@ -42,7 +42,8 @@ int listen_on(const char *path)
     return fd;
 }
 
-/* A second daemon may serve the path by now. An open socket keeps its inode, so the number is not another's. */
+/* A second daemon may serve the path by now. An open socket keeps its inode, so
+   the number is not another's. */
 void remove_socket(const char *path)
 {
     struct stat found;

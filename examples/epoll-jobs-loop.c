@@ -41,7 +41,8 @@ int rewatch(struct source *source, uint32_t events)
     return set_epoll(EPOLL_CTL_MOD, source, events);
 }
 
-/* close alone leaves it in the epoll set while a child that has yet to exec holds a copy, and events of it keep coming. */
+/* close alone leaves it in the epoll set while a child that has yet to exec
+   holds a copy, and events of it keep coming. */
 void close_source(struct source *source)
 {
     if (source->fd < 0)

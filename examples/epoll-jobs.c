@@ -1,34 +1,46 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * epoll-jobs - a small daemon that runs command lines for its clients, on one epoll loop of its own
+ * epoll-jobs - a small daemon that runs command lines for its clients, on one
+ * epoll loop of its own
  *
- * Who may talk to it: its own user and root. The mode of the socket and the credentials of each peer are checked.
- * Limits: MAX_CLIENTS, MAX_JOBS in all, JOBS_PER_CLIENT, HOLD_BACK_BYTES of unsent output per client.
- * Inherited by a job: fds 0 to 2 and the working directory. The environment, unless --clean-environment is given.
- * Signals that were ignored when the daemon was started, and the umask, limits and priority of the daemon.
- * At the end: SIGTERM, SIGINT and SIGHUP kill all jobs and remove the socket. SIGKILL of the daemon leaves the socket
- * behind. The kernel then kills the first process of each job, not what that has started.
+ * Who may talk to it: its own user and root. The mode of the socket and the
+ * credentials of each peer are checked.
+ * Limits: MAX_CLIENTS, MAX_JOBS in all, JOBS_PER_CLIENT, HOLD_BACK_BYTES of
+ * unsent output per client.
+ * Inherited by a job: fds 0 to 2 and the working directory. The environment,
+ * unless --clean-environment is given. Signals that were ignored when the
+ * daemon was started, and the umask, limits and priority of the daemon.
+ * At the end: SIGTERM, SIGINT and SIGHUP kill all jobs and remove the socket.
+ * SIGKILL of the daemon leaves the socket behind. The kernel then kills the
+ * first process of each job, not what that has started.
  *
  * A client connects to the Unix socket and sends lines, each answered in turn:
  *
- *   COMMAND LINE   "started PID", then "output PID BYTES" with that many bytes of its standard output and error, as often
- *                  as there are some, and last, once, "ended PID ..." with how it ended, its CPU time and its peak memory
- *                  (which is at least the daemon's own: the kernel counts what it was spawned from)
- *   kill PID       "killing PID": SIGTERM to the process group of one of this connection's own jobs. What is left of it
- *                  KILL_AFTER_MS later gets SIGKILL
+ *   COMMAND LINE   "started PID", then "output PID BYTES" with that many bytes
+ *                  of its standard output and error, as often as there are
+ *                  some, and last, once, "ended PID ..." with how it ended, its
+ *                  CPU time and its peak memory (which is at least the daemon's
+ *                  own: the kernel counts what it was spawned from)
+ *   kill PID       "killing PID": SIGTERM to the process group of one of this
+ *                  connection's own jobs. What is left of it KILL_AFTER_MS
+ *                  later gets SIGKILL
  *   other input    "error: ..."
  *
- * A client that has only stopped sending (half-closed) is served until its last job has ended. One that goes away takes
- * its jobs with it. One that does not read is waited for: at HOLD_BACK_BYTES unsent its lines and the output of its jobs
- * are left where they are, which delays only its own jobs.
+ * A client that has only stopped sending (half-closed) is served until its last
+ * job has ended. One that goes away takes its jobs with it. One that does not
+ * read is waited for: at HOLD_BACK_BYTES unsent its lines and the output of its
+ * jobs are left where they are, which delays only its own jobs.
  *
- * A job is a process group, and it ends with its first process. What was written by then is sent. What is left of the
- * group is killed. After a "kill PID" it may go on until it closes the output or KILL_AFTER_MS are over.
+ * A job is a process group, and it ends with its first process. What was
+ * written by then is sent. What is left of the group is killed. After a "kill
+ * PID" it may go on until it closes the output or KILL_AFTER_MS are over.
  *
- * Jobs are known by their watches, never by pid alone. EXITFD_HOLD keeps the zombie of the first process until
- * exitfd_discard. So neither its pid nor its group can be another's while the job is in the list.
+ * Jobs are known by their watches, never by pid alone. EXITFD_HOLD keeps the
+ * zombie of the first process until exitfd_discard. So neither its pid nor its
+ * group can be another's while the job is in the list.
  *
- * SIGTERM, SIGINT and SIGHUP kill all jobs. Their clients have FLUSH_MS to read the rest of the output and how each ended.
+ * SIGTERM, SIGINT and SIGHUP kill all jobs. Their clients have FLUSH_MS to read
+ * the rest of the output and how each ended.
  */
 #include "epoll-jobs.h"
 #include "example.h"
@@ -81,7 +93,8 @@ static int must(int r, const char *what)
     return r;
 }
 
-/* EPOLLONESHOT: a pipe without writers reports EPOLLHUP whatever is asked for, and must be silent while held back. */
+/* EPOLLONESHOT: a pipe without writers reports EPOLLHUP whatever is asked for,
+   and must be silent while held back. */
 static void want_output(struct job *job)
 {
     rewatch(&job->source, EPOLLIN | EPOLLONESHOT);
@@ -310,7 +323,8 @@ static void kill_if_due(struct job *job, long long now)
         exitfd_kill(exits, -job->pid, SIGKILL);
 }
 
-/* Does what is due. Returns the time until more is, at most most_ms, for epoll_wait. -1: none. */
+/* Does what is due. Returns the time until more is, at most most_ms, for
+   epoll_wait. -1: none. */
 static int kill_what_is_due(int most_ms)
 {
     long long now = now_ms(), next = most_ms < 0 ? LLONG_MAX : now + most_ms;
@@ -345,7 +359,8 @@ static void listener_ready(struct source *source, uint32_t events)
         else if (!open_client(&clients, fd))
             refuse_client(fd, "error: out of memory\n");
     } else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
-        /* Out of fds or memory, and the listener stays readable: the client waits in the backlog, we try again later. */
+        /* Out of fds or memory, and the listener stays readable: the client
+           waits in the backlog, we try again later. */
         rewatch(source, 0);
         accepting = false;
     }

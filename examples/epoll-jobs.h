@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * epoll-jobs.c          the daemon: its jobs, its exitfd, its socket
- * epoll-jobs-client.c   the socket, who may connect, what a client says and gets
- * epoll-jobs-loop.c     an epoll loop, as short as one can be
+ * epoll-jobs-client.c   the socket, who may connect, what a client says and
+ * gets epoll-jobs-loop.c     an epoll loop, as short as one can be
  */
 #ifndef EPOLL_JOBS_H
 #define EPOLL_JOBS_H
@@ -21,7 +21,8 @@ enum {
     MAX_JOBS = 1000,
     JOBS_PER_CLIENT = 200,
     HOLD_BACK_BYTES = 64 * 1024,
-    /* Past HOLD_BACK_BYTES nothing is taken in, and each job still to end adds one reply: this cannot overflow. */
+    /* Past HOLD_BACK_BYTES nothing is taken in, and each job still to end adds
+       one reply: this cannot overflow. */
     UNSENT_BYTES = HOLD_BACK_BYTES + OUTPUT_BYTES + (2 + JOBS_PER_CLIENT) * REPLY_BYTES
 };
 
@@ -39,7 +40,8 @@ void close_loop(void);
 int watch(struct source *source, int fd, void (*ready)(struct source *, uint32_t), uint32_t events);
 int rewatch(struct source *source, uint32_t events);
 void close_source(struct source *source);
-/* Closes, and frees at the end of the round: the batch of epoll events being worked through may name it again. */
+/* Closes, and frees at the end of the round: the batch of epoll events being
+   worked through may name it again. */
 void retire(struct source *source);
 void list_add(struct source **list, struct source *source);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the example programs share and what has nothing to do with children: the clock, SIGTERM, arguments. */
+/* What the example programs share and what has nothing to do with children: the
+   clock, SIGTERM, arguments. */
 #ifndef EXAMPLE_H
 #define EXAMPLE_H
 
@@ -23,8 +24,8 @@ static inline long long now_ms(void)
     return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
 }
 
-/* First of all: one of 0 to 2 that is missing would become an exitfd's or a socket's, and a message would be written into
-   that. */
+/* First of all: one of 0 to 2 that is missing would become an exitfd's or a
+   socket's, and a message would be written into that. */
 static inline void settle_fds(void)
 {
     int fd;
@@ -36,7 +37,8 @@ static inline void settle_fds(void)
 static int caught_signals_writer;
 static volatile sig_atomic_t is_caught[NSIG];
 
-/* The pipe only wakes. One that is full of other signals does that, too, and would have no room for this one. */
+/* The pipe only wakes. One that is full of other signals does that, too, and
+   would have no room for this one. */
 static inline void pass_signal_on(int sig)
 {
     int saved_errno = errno;
@@ -48,8 +50,8 @@ static inline void pass_signal_on(int sig)
 }
 
 /*
- * Call it before any other fd is opened, with a list that ends with 0. Returns an
- * fd to poll, for next_caught_signal, or a negative errno. A signal that was
+ * Call it before any other fd is opened, with a list that ends with 0. Returns
+ * an fd to poll, for next_caught_signal, or a negative errno. A signal that was
  * ignored, by nohup or a shell, stays ignored for us and for what we start.
  */
 static inline int catch_signals(const int *signals)
@@ -68,8 +70,8 @@ static inline int catch_signals(const int *signals)
     return fds[0];
 }
 
-/* Call it until it returns 0, which is: no more for now. Each signal comes once before that, so the loop ends even in a
-   flood of signals. */
+/* Call it until it returns 0, which is: no more for now. Each signal comes once
+   before that, so the loop ends even in a flood of signals. */
 static inline int next_caught_signal(int fd)
 {
     static int sig; /* the last one returned */

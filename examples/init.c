@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * PID 1 of a container: start one command, pass signals on to it, reap every orphan, and end with the command.
+ * PID 1 of a container: start one command, pass signals on to it, reap every
+ * orphan, and end with the command.
  *
  * Who may talk to it: any process that may send it signals. It reads no input.
- * Limits: one command. There are no restarts (supervisor.c has them). The command is in a group of its own, so it cannot
- * read from a terminal. `exitfd init` hands the terminal over.
- * Inherited by the command: fds 0 to 2 and no others, the environment, the working directory, ignored signals except
- * SIGPIPE, and what every child inherits (umask, limits, priority).
- * At the end: when PID 1 ends, the kernel kills all that is left in its PID namespace. Elsewhere the rest runs on.
+ * Limits: one command. There are no restarts (supervisor.c has them). The
+ * command is in a group of its own, so it cannot read from a terminal. `exitfd
+ * init` hands the terminal over.
+ * Inherited by the command: fds 0 to 2 and no others, the environment, the
+ * working directory, ignored signals except SIGPIPE, and what every child
+ * inherits (umask, limits, priority).
+ * At the end: when PID 1 ends, the kernel kills all that is left in its PID
+ * namespace. Elsewhere the rest runs on.
  */
 #include "example.h"
 
@@ -59,7 +63,8 @@ static int exit_status(const struct exitfd_event *event)
     return WIFEXITED(status) ? WEXITSTATUS(status) : WIFSIGNALED(status) ? BY_SIGNAL + WTERMSIG(status) : INIT_FAILED;
 }
 
-/* Only the event of the command has data. Those of orphans have none, and to take them was all. */
+/* Only the event of the command has data. Those of orphans have none, and to
+   take them was all. */
 static int follow(struct exitfd *x, pid_t pid, int caught_signals)
 {
     struct pollfd fds[] = { { .fd = exitfd_get_fd(x), .events = POLLIN }, { .fd = caught_signals, .events = POLLIN } };
@@ -88,7 +93,8 @@ int main(int argc, char *argv[])
 
     struct exitfd *x;
     pid_t pid;
-    /* As PID 1 it changes nothing. Elsewhere orphans would go to another process. */
+    /* As PID 1 it changes nothing. Elsewhere orphans would go to another
+       process. */
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     int caught_signals = catch_signals((int[]){ SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, 0 });
     int r = caught_signals < 0 ? caught_signals : exitfd_open(&x, 0);

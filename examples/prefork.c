@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A TCP server on loopback that keeps a number of worker processes ready: one that dies is replaced.
+ * A TCP server on loopback that keeps a number of worker processes ready: one
+ * that dies is replaced.
  *
- * Who may talk to it: every user of this machine. It listens on 127.0.0.1 only, reads nothing, and tells a pid.
- * Limits: MAX_WORKERS, one connection per worker. Further ones wait in the kernel's queue.
- * Inherited by a worker: all of the server but its exitfd and its signal handlers. Workers are forked, not executed.
- * At the end: SIGTERM and SIGINT stop the workers with SIGTERM. A SIGKILL of the server does the same, by the kernel.
+ * Who may talk to it: every user of this machine. It listens on 127.0.0.1 only,
+ * reads nothing, and tells a pid. Limits: MAX_WORKERS, one connection per
+ * worker. Further ones wait in the kernel's queue.
+ * Inherited by a worker: all of the server but its exitfd and its signal
+ * handlers. Workers are forked, not executed. At the end: SIGTERM and SIGINT
+ * stop the workers with SIGTERM. A SIGKILL of the server does the same, by the
+ * kernel.
  */
 #include "example.h"
 
@@ -59,7 +63,8 @@ static void serve(const struct server *s)
     _exit(0);
 }
 
-/* The server's handler, that is: what it found ignored it has left so. All is blocked, so none slips through between. */
+/* The server's handler, that is: what it found ignored it has left so. All is
+   blocked, so none slips through between. */
 static void stop_catching(int sig)
 {
     if (signal(sig, SIG_DFL) == SIG_IGN)
@@ -79,7 +84,8 @@ static void become_worker(struct server *s, pid_t server_pid, const sigset_t *ma
     serve(s);
 }
 
-/* No signal reaches a worker that has the server's handlers still: a SIGTERM of its own would stop the server. */
+/* No signal reaches a worker that has the server's handlers still: a SIGTERM of
+   its own would stop the server. */
 static bool add_worker(struct server *s, pid_t *worker)
 {
     sigset_t all, mask;

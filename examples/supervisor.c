@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Keep commands running: restart what dies, slower each time; stop all on SIGTERM. Fit to be PID 1 of a container.
+ * Keep commands running: restart what dies, slower each time; stop all on
+ * SIGTERM. Fit to be PID 1 of a container.
  *
  * Who may talk to it: any process that may send it signals. It reads no input.
- * Limits: one process group per command; a command that fails is restarted more and more slowly.
- * Inherited by a command: fds 0 to 2, the environment, the working directory, umask, limits and priority, and which
- * signals were ignored at the start, except SIGPIPE. No other fd.
- * At the end: SIGTERM and SIGINT stop all commands. SIGHUP is ignored, and so is the end of the reader of its messages.
- * After a SIGKILL of the supervisor the kernel sends SIGTERM to the first process of each command.
- * To systemd it says when it is ready and when it stops (Type=notify, supervisor.service). The commands cannot.
- * While a reader does not read, the supervisor waits for it. What has to be killed has been killed by then.
+ * Limits: one process group per command; a command that fails is restarted more
+ * and more slowly.
+ * Inherited by a command: fds 0 to 2, the environment, the working directory,
+ * umask, limits and priority, and which signals were ignored at the start,
+ * except SIGPIPE. No other fd.
+ * At the end: SIGTERM and SIGINT stop all commands. SIGHUP is ignored, and so
+ * is the end of the reader of its messages. After a SIGKILL of the supervisor
+ * the kernel sends SIGTERM to the first process of each command.
+ * To systemd it says when it is ready and when it stops (Type=notify,
+ * supervisor.service). The commands cannot. While a reader does not read, the
+ * supervisor waits for it. What has to be killed has been killed by then.
  */
 #include "example.h"
 
@@ -65,7 +70,8 @@ struct supervisor {
     int notify_socket; /* -1: systemd has given none */
 };
 
-/* The protocol of sd_notify(3). '@' stands for the 0 byte of a socket that has no file. */
+/* The protocol of sd_notify(3). '@' stands for the 0 byte of a socket that has
+   no file. */
 static int open_notify_socket(const char *name)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -157,7 +163,8 @@ static bool is_in(pid_t group, const char *pid)
     return name_end && sscanf(name_end + 1, " %*c %*d %d", &its_group) == 1 && its_group == group;
 }
 
-/* Beside the zombie that we hold. kill(2) cannot tell, because the zombie counts for it. */
+/* Beside the zombie that we hold. kill(2) cannot tell, because the zombie
+   counts for it. */
 static bool has_more(pid_t group)
 {
     DIR *processes = opendir("/proc");
@@ -204,7 +211,8 @@ static void take_exits(struct supervisor *s)
             ((struct service *)events[i].data)->exited = true;
     forget_what_has_ended(s);
 
-    /* Only now: a message may block, and what has to be killed must not wait for that. */
+    /* Only now: a message may block, and what has to be killed must not wait
+       for that. */
     for (int i = 0; i < n; i++) {
         struct service *service = events[i].data;
         if (!service) /* an orphan */
@@ -276,7 +284,8 @@ static int prepare(struct supervisor *s)
     if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
         return -errno;
     signal(SIGPIPE, SIG_IGN); /* a message to a reader that has gone away is lost, and nothing else */
-    /* SIGHUP is caught, not ignored, so that the commands do not ignore it: the end of a terminal stops nothing here. */
+    /* SIGHUP is caught, not ignored, so that the commands do not ignore it: the
+       end of a terminal stops nothing here. */
     int r = s->caught_signals = catch_signals((int[]){ SIGTERM, SIGINT, SIGHUP, 0 });
     s->notify_socket = open_notify_socket(getenv("NOTIFY_SOCKET"));
     unsetenv("NOTIFY_SOCKET"); /* or a command could say that we are ready */

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Run a command with a deadline: SIGTERM when it has passed, SIGKILL when that did not help.
+ * Run a command with a deadline: SIGTERM when it has passed, SIGKILL when that
+ * did not help.
  *
  * Who may talk to it: any process that may send it signals. It reads no input.
- * Limits: one command, which is a process group. What leaves the group is not ended.
- * Inherited by the command: fds 0 to 2, the environment, the working directory, ignored signals except SIGPIPE.
- * At the end: once the deadline has passed, what is left of the group when the command has ended gets SIGKILL. A command
- * that ends in time may leave processes behind. So does a SIGKILL of timeout.
+ * Limits: one command, which is a process group. What leaves the group is not
+ * ended.
+ * Inherited by the command: fds 0 to 2, the environment, the working directory,
+ * ignored signals except SIGPIPE.
+ * At the end: once the deadline has passed, what is left of the group when the
+ * command has ended gets SIGKILL. A command that ends in time may leave
+ * processes behind. So does a SIGKILL of timeout.
  */
 #include "example.h"
 
@@ -90,7 +94,8 @@ static void deadline_passed(struct run *run)
     run->deadline_ms = run->kill_after_ms && !run->killed ? now_ms() + run->kill_after_ms : -1;
 }
 
-/* EXITFD_HOLD: until exitfd_discard the number of the group cannot be reused. */
+/* EXITFD_HOLD: until exitfd_discard the number of the group cannot be
+   reused. */
 static void end_group(const struct run *run)
 {
     if (run->timed_out && run->kill_after_ms)

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A TCP server in one io_uring: a child for each connection, whose exit is one more completion.
+ * A TCP server in one io_uring: a child for each connection, whose exit is one
+ * more completion.
  *
- * Who may talk to it: every user of this machine, who then uses COMMAND as the user of the server. It listens on
- * 127.0.0.1 only. COMMAND has to be one that is fit for that.
+ * Who may talk to it: every user of this machine, who then uses COMMAND as the
+ * user of the server. It listens on 127.0.0.1 only. COMMAND has to be one that
+ * is fit for that.
  * Limits: the number of connections. Further ones wait in the kernel's queue.
- * Inherited by a child: its connection as fds 0 and 1, the server's fd 2, the environment, the working directory, ignored
- * signals except SIGPIPE.
- * At the end: SIGTERM and SIGINT send SIGTERM to the children, the second one SIGKILL. A SIGKILL of the server leaves
- * them to their clients.
+ * Inherited by a child: its connection as fds 0 and 1, the server's fd 2, the
+ * environment, the working directory, ignored signals except SIGPIPE.
+ * At the end: SIGTERM and SIGINT send SIGTERM to the children, the second one
+ * SIGKILL. A SIGKILL of the server leaves them to their clients.
  */
 #include "example.h"
 

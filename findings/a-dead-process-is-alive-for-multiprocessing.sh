@@ -1,11 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Package: python3.11-minimal, libpython3.11-minimal, libpython3.11-stdlib of Debian 12 (seen with 3.11.2-6+deb12u9).
-# Behaviour: a program inherits an ignored SIGCHLD, so the kernel reaps its children. Its multiprocessing.Process then ends, and
-# for Python it never does: is_alive() is True and exitcode None for ever, although join() with a time-out comes back at once,
-# as it does for a process that has ended. At its own end the interpreter sends SIGTERM to every such daemon process, whose pid
-# was free all the time. (subprocess, in the same program, says 0 for a command that failed.)
-# Exit status: 0 as described, 1 another behaviour, 2 it could not be run. Needs apt-get and dpkg-deb.
+# Package: python3.11-minimal, libpython3.11-minimal, libpython3.11-stdlib of
+# Debian 12 (seen with 3.11.2-6+deb12u9).
+# Behaviour: a program inherits an ignored SIGCHLD, so the kernel reaps its
+# children. Its multiprocessing.Process then ends, and for Python it never does:
+# is_alive() is True and exitcode None for ever, although join() with a time-out
+# comes back at once, as it does for a process that has ended. At its own end
+# the interpreter sends SIGTERM to every such daemon process, whose pid was free
+# all the time. (subprocess, in the same program, says 0 for a command that
+# failed.)
+# Exit status: 0 as described, 1 another behaviour, 2 it could not be run. Needs
+# apt-get and dpkg-deb.
 set -u -o pipefail
 
 version=3.11.2-6+deb12u9

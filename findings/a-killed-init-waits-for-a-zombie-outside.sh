@@ -1,11 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Package: the Debian kernel of series 7.3 (seen with 7.3.4+deb13-cloud-amd64), in QEMU. Linux 6.18 does the same.
-# Behaviour: PID 1 of a pid namespace gets SIGKILL, and its pidfd stays quiet. It does not end before every process of the
-# namespace is reaped, and one that was started from outside (setns(2) and fork(2), as nsenter does) is reaped by nobody but
-# its parent out there. So a manager that looks at the exits of its two children in the wrong order, first the PID 1 and then
-# the command that it ran inside, waits for itself. As soon as it reaps the command, PID 1 is dead too.
-# Exit status: 0 as described, 1 another behaviour, 2 it could not be run. Needs qemu-system-x86, busybox-static, cpio, gcc.
+# Package: the Debian kernel of series 7.3 (seen with 7.3.4+deb13-cloud-amd64),
+# in QEMU. Linux 6.18 does the same.
+# Behaviour: PID 1 of a pid namespace gets SIGKILL, and its pidfd stays quiet.
+# It does not end before every process of the namespace is reaped, and one that
+# was started from outside (setns(2) and fork(2), as nsenter does) is reaped by
+# nobody but its parent out there. So a manager that looks at the exits of its
+# two children in the wrong order, first the PID 1 and then the command that it
+# ran inside, waits for itself. As soon as it reaps the command, PID 1 is dead
+# too.
+# Exit status: 0 as described, 1 another behaviour, 2 it could not be run. Needs
+# qemu-system-x86, busybox-static, cpio, gcc.
 set -u -o pipefail
 # shellcheck source=findings/boot
 . "$(dirname "$0")/boot"

@@ -1,11 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Package: iproute2, lsof, psmisc, sysvinit-utils and dpkg of Debian 12 (seen with 6.1.0-3, 4.95.0-1, 23.6-1, 3.06-4, 1.21.23).
-# Behaviour: the main thread of a service ends by pthread_exit(3), and the other threads serve on. wait(2) and a pidfd are
-# right: nothing has exited. But /proc/PID shows the main thread: state Z, and no program, no arguments, no fds. So nobody owns
-# the port that the service answers on, for ss, lsof and fuser. pidof does not find it, and start-stop-daemon --start --exec,
-# which is there to start a program once, starts a second one. With the main thread in pause(2) all five find it.
-# Exit status: 0 as described, 1 another behaviour, 2 it could not be run. Needs apt-get, dpkg-deb, gcc and root.
+# Package: iproute2, lsof, psmisc, sysvinit-utils and dpkg of Debian 12 (seen
+# with 6.1.0-3, 4.95.0-1, 23.6-1, 3.06-4, 1.21.23).
+# Behaviour: the main thread of a service ends by pthread_exit(3), and the other
+# threads serve on. wait(2) and a pidfd are right: nothing has exited. But
+# /proc/PID shows the main thread: state Z, and no program, no arguments, no
+# fds. So nobody owns the port that the service answers on, for ss, lsof and
+# fuser. pidof does not find it, and start-stop-daemon --start --exec, which is
+# there to start a program once, starts a second one. With the main thread in
+# pause(2) all five find it.
+# Exit status: 0 as described, 1 another behaviour, 2 it could not be run. Needs
+# apt-get, dpkg-deb, gcc and root.
 set -u -o pipefail
 
 folder=$(mktemp -d) || exit 2
@@ -62,7 +67,8 @@ gcc -w -o a-service service.c -lpthread || exit 2
 state() { [[ $(cut -d ' ' -f 3 < "/proc/$1/stat") == "$2" ]]; }
 found() { echo "  $1: $2"; finds+=$2; }
 
-# try FINDS [WORD]: is it true that these tools find the service, started with that word? 1 for each one that finds it.
+# try FINDS [WORD]: is it true that these tools find the service, started with
+# that word? 1 for each one that finds it.
 try() {
     local expected=$1 port pid finds=
     shift

@@ -1,11 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Package: the Debian kernel of series 7.3 (seen with 7.3.4+deb13-cloud-amd64), in QEMU. Linux 6.18 does the same.
-# Behaviour: the signal of PR_SET_PDEATHSIG is sent as if the dying parent called kill(2). If it may not, no signal comes, and
-# nothing says so. A daemon that starts a child as root and drops its privileges afterwards leaves the child behind when it
-# dies. So does one that sandboxes itself with Landlock's LANDLOCK_SCOPE_SIGNAL after the start, as the same user.
-# CLONE_PIDFD_AUTOKILL (Linux 7.1) asks for no permission at the end.
-# Exit status: 0 as described, 1 another behaviour, 2 it could not be run. Needs qemu-system-x86, busybox-static, cpio, gcc.
+# Package: the Debian kernel of series 7.3 (seen with 7.3.4+deb13-cloud-amd64),
+# in QEMU. Linux 6.18 does the same.
+# Behaviour: the signal of PR_SET_PDEATHSIG is sent as if the dying parent
+# called kill(2). If it may not, no signal comes, and nothing says so. A daemon
+# that starts a child as root and drops its privileges afterwards leaves the
+# child behind when it dies. So does one that sandboxes itself with Landlock's
+# LANDLOCK_SCOPE_SIGNAL after the start, as the same user. CLONE_PIDFD_AUTOKILL
+# (Linux 7.1) asks for no permission at the end.
+# Exit status: 0 as described, 1 another behaviour, 2 it could not be run. Needs
+# qemu-system-x86, busybox-static, cpio, gcc.
 set -u -o pipefail
 # shellcheck source=findings/boot
 . "$(dirname "$0")/boot"

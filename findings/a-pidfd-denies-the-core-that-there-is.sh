@@ -1,11 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Package: the Debian kernel of series 7.3 (seen with 7.3.4+deb13-cloud-amd64), in QEMU.
-# Behaviour: two places tell whether a crashed child dumped its core, and they say the opposite. With a core in a file or in a
-# pipe, WCOREDUMP of the wait status is true, and PIDFD_GET_INFO (PIDFD_INFO_COREDUMP) has nothing to say of a dump. With a
-# socket as the pattern and nobody who listens there is no core: WCOREDUMP is false, and the pidfd says PIDFD_COREDUMPED. The
-# pidfd tells that the kernel tried a socket, and only that.
-# Exit status: 0 as described, 1 another behaviour, 2 it could not be run. Needs qemu-system-x86, busybox-static, cpio, gcc.
+# Package: the Debian kernel of series 7.3 (seen with 7.3.4+deb13-cloud-amd64),
+# in QEMU.
+# Behaviour: two places tell whether a crashed child dumped its core, and they
+# say the opposite. With a core in a file or in a pipe, WCOREDUMP of the wait
+# status is true, and PIDFD_GET_INFO (PIDFD_INFO_COREDUMP) has nothing to say of
+# a dump. With a socket as the pattern and nobody who listens there is no core:
+# WCOREDUMP is false, and the pidfd says PIDFD_COREDUMPED. The pidfd tells that
+# the kernel tried a socket, and only that.
+# Exit status: 0 as described, 1 another behaviour, 2 it could not be run. Needs
+# qemu-system-x86, busybox-static, cpio, gcc.
 set -u -o pipefail
 # shellcheck source=findings/boot
 . "$(dirname "$0")/boot"

@@ -1,11 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Package: the Debian kernel of series 7.3 (seen with 7.3.4+deb13-cloud-amd64), in QEMU.
-# Behaviour: a SCHED_DEADLINE process reserves a share of the processors. When it has exited and wait(2) has reaped it, the
-# share is still taken, until the point in its period up to which it had used its time in advance. With a period of 4 s that
-# is seconds. A supervisor that starts it again at once gets EBUSY from sched_setattr(2), for a process that is gone. One that
-# had used nothing of its time gives its share back at once.
-# Exit status: 0 as described, 1 another behaviour, 2 it could not be run. Needs qemu-system-x86, busybox-static, cpio, gcc.
+# Package: the Debian kernel of series 7.3 (seen with 7.3.4+deb13-cloud-amd64),
+# in QEMU.
+# Behaviour: a SCHED_DEADLINE process reserves a share of the processors. When
+# it has exited and wait(2) has reaped it, the share is still taken, until the
+# point in its period up to which it had used its time in advance. With a period
+# of 4 s that is seconds. A supervisor that starts it again at once gets EBUSY
+# from sched_setattr(2), for a process that is gone. One that had used nothing
+# of its time gives its share back at once.
+# Exit status: 0 as described, 1 another behaviour, 2 it could not be run. Needs
+# qemu-system-x86, busybox-static, cpio, gcc.
 set -u -o pipefail
 # shellcheck source=findings/boot
 . "$(dirname "$0")/boot"

@@ -1,11 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Package: the Debian kernel of series 7.3 (seen with 7.3.4+deb13-cloud-amd64), in QEMU. Linux 6.18 does the same.
-# Behaviour: when wait(2) has reported a process, its fds are closed. Not so those that it had registered with an io_uring
-# (IORING_REGISTER_FILES). The kernel lets go of them later, in a worker of its own: the lock of a dead and reaped child is
-# refused to others, its pipe has no end, and its port is in use, for tens of milliseconds. Who starts the next child as soon
-# as the last one has exited meets all three. A ring without registered files holds up nothing.
-# Exit status: 0 as described, 1 another behaviour, 2 it could not be run. Needs qemu-system-x86, busybox-static, cpio, gcc.
+# Package: the Debian kernel of series 7.3 (seen with 7.3.4+deb13-cloud-amd64),
+# in QEMU. Linux 6.18 does the same.
+# Behaviour: when wait(2) has reported a process, its fds are closed. Not so
+# those that it had registered with an io_uring (IORING_REGISTER_FILES). The
+# kernel lets go of them later, in a worker of its own: the lock of a dead and
+# reaped child is refused to others, its pipe has no end, and its port is in
+# use, for tens of milliseconds. Who starts the next child as soon as the last
+# one has exited meets all three. A ring without registered files holds up
+# nothing.
+# Exit status: 0 as described, 1 another behaviour, 2 it could not be run. Needs
+# qemu-system-x86, busybox-static, cpio, gcc.
 set -u -o pipefail
 # shellcheck source=findings/boot
 . "$(dirname "$0")/boot"

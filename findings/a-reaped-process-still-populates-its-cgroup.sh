@@ -1,12 +1,17 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Package: the Debian kernels of series 7.3 (seen with 7.3.4+deb13-cloud-amd64) and 6.12, in QEMU.
-# Behaviour: on Linux 6.12 a process has left its control group when wait(2) reports it. On Linux 7.3 it leaves when its
-# processor has switched away from it for the last time, which may be later: wait(2) has reaped it, its pid is free, and
-# cgroup.events still says "populated 1", although cgroup.procs lists nobody. rmdir(2) waits for it and succeeds. So a manager
-# that reaps its child and then looks whether anything is left in the group finds something, now and then, and there is nothing
-# to find and nothing to kill. The end comes as an event of the file, as always.
-# Exit status: 0 as described, 1 another behaviour, 2 it could not be run. Needs qemu-system-x86, busybox-static, cpio, gcc.
+# Package: the Debian kernels of series 7.3 (seen with 7.3.4+deb13-cloud-amd64)
+# and 6.12, in QEMU.
+# Behaviour: on Linux 6.12 a process has left its control group when wait(2)
+# reports it. On Linux 7.3 it leaves when its processor has switched away from
+# it for the last time, which may be later: wait(2) has reaped it, its pid is
+# free, and cgroup.events still says "populated 1", although cgroup.procs lists
+# nobody. rmdir(2) waits for it and succeeds. So a manager that reaps its child
+# and then looks whether anything is left in the group finds something, now and
+# then, and there is nothing to find and nothing to kill. The end comes as an
+# event of the file, as always.
+# Exit status: 0 as described, 1 another behaviour, 2 it could not be run. Needs
+# qemu-system-x86, busybox-static, cpio, gcc.
 set -u -o pipefail
 # shellcheck source=findings/boot
 . "$(dirname "$0")/boot"

@@ -1,11 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Package: dash, bash and busybox-static of Debian 12 (seen with 0.5.12-2, 5.2.15-2+b13 and 1:1.35.0-4+deb12u1+b1).
-# Behaviour: a service is a shell with a trap for SIGTERM and a child in the foreground. A manager stops it as most do, by
-# SIGTERM to all of its processes. The shell waits for the child first, and says on standard error that the child was
-# "Terminated". If the reader of that pipe is gone by then, for example a log collector that was stopped just before, the
-# shell dies of SIGPIPE, and its trap is never run. With a reader the trap is run.
-# Exit status: 0 as described, 1 another behaviour, 2 it could not be run. Needs apt-get, dpkg-deb and python3.
+# Package: dash, bash and busybox-static of Debian 12 (seen with 0.5.12-2,
+# 5.2.15-2+b13 and 1:1.35.0-4+deb12u1+b1).
+# Behaviour: a service is a shell with a trap for SIGTERM and a child in the
+# foreground. A manager stops it as most do, by SIGTERM to all of its processes.
+# The shell waits for the child first, and says on standard error that the child
+# was "Terminated". If the reader of that pipe is gone by then, for example a
+# log collector that was stopped just before, the shell dies of SIGPIPE, and its
+# trap is never run. With a reader the trap is run.
+# Exit status: 0 as described, 1 another behaviour, 2 it could not be run. Needs
+# apt-get, dpkg-deb and python3.
 set -u -o pipefail
 
 folder=$(mktemp -d) || exit 2

@@ -1,10 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # Package: the Debian kernel of series 6.12, in QEMU.
-# Behaviour: waitid(2) with WNOWAIT shows a zombie, and its rusage. But a process is a zombie before it has left its
-# processor for the last time. What it uses until then is still counted, so the same zombie has used more time when it is
-# reaped a moment later. Who looks first and reaps afterwards has two different truths about a process that has ended.
-# Exit status: 0 as described, 1 another behaviour, 2 it could not be run. Needs qemu-system-x86, busybox-static, cpio, gcc.
+# Behaviour: waitid(2) with WNOWAIT shows a zombie, and its rusage. But a
+# process is a zombie before it has left its processor for the last time. What
+# it uses until then is still counted, so the same zombie has used more time
+# when it is reaped a moment later. Who looks first and reaps afterwards has two
+# different truths about a process that has ended.
+# Exit status: 0 as described, 1 another behaviour, 2 it could not be run. Needs
+# qemu-system-x86, busybox-static, cpio, gcc.
 set -u -o pipefail
 # shellcheck source=findings/boot
 . "$(dirname "$0")/boot"

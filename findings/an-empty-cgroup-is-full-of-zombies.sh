@@ -1,11 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Package: the Debian kernel of series 7.3 (seen with 7.3.4+deb13-cloud-amd64), in QEMU.
-# Behaviour: cgroup.events says "populated 0" and cgroup.procs is empty when the last process of a cgroup has exited. But
-# pids.current and pids.max still count it, until its parent has waited. A manager that takes "populated 0" as leave to start
-# the next process there gets EAGAIN from clone3(2), and the file pids.events counts a fork too many, in an empty cgroup.
-# rmdir of that cgroup is allowed all the same, and pids.current of the parent cgroup still counts the zombie of one that is gone.
-# Exit status: 0 as described, 1 another behaviour, 2 it could not be run. Needs qemu-system-x86, busybox-static, cpio, gcc.
+# Package: the Debian kernel of series 7.3 (seen with 7.3.4+deb13-cloud-amd64),
+# in QEMU.
+# Behaviour: cgroup.events says "populated 0" and cgroup.procs is empty when the
+# last process of a cgroup has exited. But pids.current and pids.max still count
+# it, until its parent has waited. A manager that takes "populated 0" as leave
+# to start the next process there gets EAGAIN from clone3(2), and the file
+# pids.events counts a fork too many, in an empty cgroup. rmdir of that cgroup
+# is allowed all the same, and pids.current of the parent cgroup still counts
+# the zombie of one that is gone.
+# Exit status: 0 as described, 1 another behaviour, 2 it could not be run. Needs
+# qemu-system-x86, busybox-static, cpio, gcc.
 set -u -o pipefail
 # shellcheck source=findings/boot
 . "$(dirname "$0")/boot"

@@ -1,9 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Package: the Debian kernel of series 7.3 (seen with 7.3.4+deb13-cloud-amd64), in QEMU.
-# Behaviour: PIDFD_GET_INFO keeps the signal of a core dump (PIDFD_INFO_COREDUMP_SIGNAL, Linux 6.19) after the process was
-# reaped. But who asks for it then gets ESRCH, as if there were nothing, unless PIDFD_INFO_EXIT is asked for as well.
-# Exit status: 0 as described, 1 another behaviour, 2 it could not be run. Needs qemu-system-x86, busybox-static, cpio, gcc.
+# Package: the Debian kernel of series 7.3 (seen with 7.3.4+deb13-cloud-amd64),
+# in QEMU.
+# Behaviour: PIDFD_GET_INFO keeps the signal of a core dump
+# (PIDFD_INFO_COREDUMP_SIGNAL, Linux 6.19) after the process was reaped. But who
+# asks for it then gets ESRCH, as if there were nothing, unless PIDFD_INFO_EXIT
+# is asked for as well.
+# Exit status: 0 as described, 1 another behaviour, 2 it could not be run. Needs
+# qemu-system-x86, busybox-static, cpio, gcc.
 set -u -o pipefail
 # shellcheck source=findings/boot
 . "$(dirname "$0")/boot"

@@ -1,10 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Package: the Debian kernel of series 7.3 (seen with 7.3.4+deb13-cloud-amd64), in QEMU. Linux 6.18 does the same.
-# Behaviour: clone(2) with CLONE_PIDFD writes the number of a pidfd although it then fails. The limit of a pids cgroup is
-# checked after the number was given. The kernel frees it again, and leaves it written where the caller reads it. A caller
-# that closes it "to leak nothing" closes whatever another thread has opened by then.
-# Exit status: 0 as described, 1 another behaviour, 2 it could not be run. Needs qemu-system-x86, busybox-static, cpio, gcc.
+# Package: the Debian kernel of series 7.3 (seen with 7.3.4+deb13-cloud-amd64),
+# in QEMU. Linux 6.18 does the same.
+# Behaviour: clone(2) with CLONE_PIDFD writes the number of a pidfd although it
+# then fails. The limit of a pids cgroup is checked after the number was given.
+# The kernel frees it again, and leaves it written where the caller reads it. A
+# caller that closes it "to leak nothing" closes whatever another thread has
+# opened by then.
+# Exit status: 0 as described, 1 another behaviour, 2 it could not be run. Needs
+# qemu-system-x86, busybox-static, cpio, gcc.
 set -u -o pipefail
 # shellcheck source=findings/boot
 . "$(dirname "$0")/boot"

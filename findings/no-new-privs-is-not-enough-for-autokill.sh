@@ -1,10 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Package: the Debian kernel of series 7.3 (seen with 7.3.4+deb13-cloud-amd64), in QEMU.
-# Behaviour: clone3(2) with CLONE_PIDFD_AUTOKILL (Linux 7.1) wants a child that cannot gain privileges, or CAP_SYS_ADMIN. A
-# process without that capability that has set no_new_privs, which every child of its inherits, gets EPERM nevertheless. It
-# has to pass CLONE_NNP as well, which changes nothing for such a child.
-# Exit status: 0 as described, 1 another behaviour, 2 it could not be run. Needs qemu-system-x86, busybox-static, cpio, gcc.
+# Package: the Debian kernel of series 7.3 (seen with 7.3.4+deb13-cloud-amd64),
+# in QEMU.
+# Behaviour: clone3(2) with CLONE_PIDFD_AUTOKILL (Linux 7.1) wants a child that
+# cannot gain privileges, or CAP_SYS_ADMIN. A process without that capability
+# that has set no_new_privs, which every child of its inherits, gets EPERM
+# nevertheless. It has to pass CLONE_NNP as well, which changes nothing for such
+# a child.
+# Exit status: 0 as described, 1 another behaviour, 2 it could not be run. Needs
+# qemu-system-x86, busybox-static, cpio, gcc.
 set -u -o pipefail
 # shellcheck source=findings/boot
 . "$(dirname "$0")/boot"

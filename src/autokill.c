@@ -69,7 +69,8 @@ void xfd_autokill_cancel(struct autokill *a)
     xfd_sigchld_unlock();
 }
 
-/* The kernel reaps such a child itself, and may have given its pid away by now. -ESRCH: there is nothing left to kill. */
+/* The kernel reaps such a child itself, and may have given its pid away by now.
+   -ESRCH: there is nothing left to kill. */
 static int open_another(const struct autokill *a, pid_t pid)
 {
     int pidfd = xfd_platform_open_pidfd(pid);

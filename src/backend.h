@@ -26,25 +26,33 @@
 struct uring;
 
 /*
- * All slots are required unless said otherwise, and all but probe, open, close and check are called with x->lock held.
- * The errnos are those of the header.
+ * All slots are required unless said otherwise, and all but probe, open, close
+ * and check are called with x->lock held. The errnos are those of the header.
  */
 struct backend {
     const char *name;
     unsigned flag;
 
-    /* 0: works here; -ENOTSUP: not here, the next one is tried; else an error to report. forced: asked for by name. */
+    /* 0: works here; -ENOTSUP: not here, the next one is tried; else an error
+       to report. forced: asked for by name. */
     int (*probe)(unsigned flags, bool forced);
 
-    /* Makes x->fd and what else it needs; x is zeroed but for flags, and its fds are -1. On failure all is undone. */
+    /* Makes x->fd and what else it needs; x is zeroed but for flags, and its
+       fds are -1. On failure all is undone. */
     int (*open)(struct exitfd *x);
 
-    /* Also called in a forked child: then the epoll sets are shared with the parent and must not be changed, and of x
-       only what is kept there can be read. */
+    /*
+     * Also called in a forked child: then the epoll sets are shared with the
+     * parent and must not be changed, and of x only what is kept there can be
+     * read.
+     */
     void (*close)(struct exitfd *x);
 
-    /* Watches the process of w (bound, flags set). With pidfd >= 0 that names it, and is owned by the back end after 0.
-       started_by_us: it has not been waited for, and adding must not fail. */
+    /*
+     * Watches the process of w (bound, flags set). With pidfd >= 0 that names
+     * it, and is owned by the back end after 0. started_by_us: it has not been
+     * waited for, and adding must not fail.
+     */
     int (*add)(struct exitfd *x, struct watch *w, int pidfd, bool started_by_us);
 
     /* Stops watching w, whose slot the caller drops. */
@@ -59,8 +67,11 @@ struct backend {
     /* Optional: x->subscription.recheck_ms has changed. */
     void (*set_recheck)(struct exitfd *x);
 
-    /* Whether it lives on SIGCHLD: then it listens from open to close, and EXITFD_NO_SIGNALS does not forbid that. And
-       whether it reads SIGCHLD from a signalfd, and so needs it blocked. */
+    /*
+     * Whether it lives on SIGCHLD: then it listens from open to close, and
+     * EXITFD_NO_SIGNALS does not forbid that. And whether it reads SIGCHLD from
+     * a signalfd, and so needs it blocked.
+     */
     bool by_sigchld, by_signalfd;
 };
 

@@ -14,7 +14,8 @@
 #include <crt_externs.h>
 #define environ (*_NSGetEnviron())
 #else
-/* Of the program, not of libc, on FreeBSD: weak, or no library could be linked. Not hidden: the one file is built so. */
+/* Of the program, not of libc, on FreeBSD: weak, or no library could be linked.
+   Not hidden: the one file is built so. */
 extern char **environ __attribute__((weak, visibility("default")));
 #endif
 
@@ -75,7 +76,8 @@ static bool are_known(const struct exitfd_action *actions, size_t count)
     return true;
 }
 
-/* A later version's command is as good as ours if it does not use what is new. */
+/* A later version's command is as good as ours if it does not use what is
+   new. */
 static bool copy(struct exitfd_command *known, const struct exitfd_command *command)
 {
     const unsigned char *bytes = (const unsigned char *)command;

@@ -34,7 +34,8 @@ int exitfd_get_wait_status(const struct exitfd_event *e)
     }
 }
 
-/* strsignal(3) depends on the locale and sigabbrev_np(3) on the libc. Numbers differ between processors. */
+/* strsignal(3) depends on the locale and sigabbrev_np(3) on the libc. Numbers
+   differ between processors. */
 static const struct {
     int number;
     const char *name;

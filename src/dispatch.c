@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which back end: a flag of the program, else EXITFD_BACKEND, else the first in the table of this build that works on the
- * running kernel. One that cannot be opened after all is passed over, unless it was asked for.
+ * Which back end: a flag of the program, else EXITFD_BACKEND, else the first in
+ * the table of this build that works on the running kernel. One that cannot be
+ * opened after all is passed over, unless it was asked for.
  */
 #include "dispatch.h"
 
@@ -15,7 +16,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Of every build, so that a name that only this build lacks is -ENOTSUP and no typing error. */
+/* Of every build, so that a name that only this build lacks is -ENOTSUP and no
+   typing error. */
 static const struct {
     const char *name;
     unsigned flag;
@@ -59,7 +61,8 @@ static int probe_calls(void)
     return error == 0 ? xfd_status_probe() : error;
 }
 
-/* What the probe has not asked for may be forbidden too: the timerfd, the eventfd, the epoll set. */
+/* What the probe has not asked for may be forbidden too: the timerfd, the
+   eventfd, the epoll set. */
 static int open_with(struct exitfd *x, const struct backend *backend)
 {
     x->backend = backend;

@@ -6,7 +6,8 @@
 
 #define BACKEND_FLAGS (EXITFD_PIDFD | EXITFD_URING | EXITFD_SIGNALFD | EXITFD_SELFPIPE)
 
-/* Opens x with the best back end that its flags, the environment and the kernel that runs allow. */
+/* Opens x with the best back end that its flags, the environment and the kernel
+   that runs allow. */
 int xfd_dispatch(struct exitfd *x);
 
 #endif

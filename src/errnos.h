@@ -5,7 +5,8 @@
 
 #include <errno.h>
 
-/* -ENOTSUP for those, else -error. A seccomp filter may answer with any of them. */
+/* -ENOTSUP for those, else -error. A seccomp filter may answer with any of
+   them. */
 static inline int xfd_not_here(int error)
 {
     return error == ENOSYS || error == EPERM || error == EACCES || error == EINVAL ? -ENOTSUP : -error;

@@ -5,7 +5,8 @@
 
 static const struct rusage not_known;
 
-/* An event is large, so each member is written once, and it is not cleared before. */
+/* An event is large, so each member is written once, and it is not cleared
+   before. */
 static void event_start(struct exitfd_event *event, const struct watch *w, enum exitfd_origin origin,
                         const struct rusage *rusage)
 {

@@ -125,7 +125,8 @@ int exitfd_add(struct exitfd *x, pid_t pid, unsigned flags, void *data)
     return error;
 }
 
-/* Its one event is due at once, from the kernel's record. There is nothing to poll or to wait for any more. */
+/* Its one event is due at once, from the kernel's record. There is nothing to
+   poll or to wait for any more. */
 static int add_reaped(struct exitfd *x, const struct record *record, unsigned flags, void *data)
 {
     struct watch *w;
@@ -140,7 +141,8 @@ static int add_reaped(struct exitfd *x, const struct record *record, unsigned fl
     return xfd_tracking_add(x, w, -ESRCH, true);
 }
 
-/* Where no fd is left for the duplicate, the process is tracked by its pid: its own if it is still there afterwards. */
+/* Where no fd is left for the duplicate, the process is tracked by its pid: its
+   own if it is still there afterwards. */
 static int add_living(struct exitfd *x, int pidfd, pid_t pid, unsigned flags, void *data)
 {
     int duplicate = xfd_platform_duplicate_pidfd(pidfd, pid);
@@ -181,7 +183,8 @@ int exitfd_add_pidfd(struct exitfd *x, int pidfd, unsigned flags, void *data)
     return error;
 }
 
-/* What remove, discard, kill and get_pidfd have in common. argument: what the one function needs besides. */
+/* What remove, discard, kill and get_pidfd have in common. argument: what the
+   one function needs besides. */
 static int with_watch(struct exitfd *x, pid_t pid, int (*function)(struct exitfd *, struct watch *, int), int argument)
 {
     int cancel_state, error = xfd_object_check(x);
@@ -266,7 +269,8 @@ static int kill_watch(struct exitfd *x, struct watch *w, int signum)
     return xfd_not_here(-error) == -ENOTSUP ? kill_by_pid(w, w->pid, signum, error) : error;
 }
 
-/* The number of the group is the leader's pid, which is its own while the leader is a child of ours, if only a zombie. */
+/* The number of the group is the leader's pid, which is its own while the
+   leader is a child of ours, if only a zombie. */
 static int kill_group(struct exitfd *x, struct watch *w, int signum)
 {
     (void)x;

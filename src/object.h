@@ -12,7 +12,8 @@ int xfd_object_check_flags(const struct exitfd *x, unsigned flags); /* those of 
 /* With x->lock held: the child is the caller's again. */
 void xfd_object_remove(struct exitfd *x, struct watch *w);
 
-/* No function is a cancellation point: what one has taken from the kernel would be lost, or its lock held for ever. */
+/* No function is a cancellation point: what one has taken from the kernel would
+   be lost, or its lock held for ever. */
 void xfd_object_lock(struct exitfd *x, int *cancel_state);
 void xfd_object_unlock(struct exitfd *x, int cancel_state);
 

@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A child is an orphan if no exitfd of this process watches it. While no child is being started that is certain at once: the
- * zombie at the front is asked about, and all children where that one is watched, or may be no child of ours.
+ * A child is an orphan if no exitfd of this process watches it. While no child
+ * is being started that is certain at once: the zombie at the front is asked
+ * about, and all children where that one is watched, or may be no child of
+ * ours.
  *
- * A wait also finds what this process traces, such as a thread, or the child of another process. Its status is its tracer's.
- * No orphan sends another signal than SIGCHLD, so one call more tells it from these. No zombie is traced anew.
+ * A wait also finds what this process traces, such as a thread, or the child of
+ * another process. Its status is its tracer's. No orphan sends another signal
+ * than SIGCHLD, so one call more tells it from these. No zombie is traced anew.
  *
- * A child that is being started is in no table for a moment. So while there are such, a zombie that nothing watches is only a
- * candidate. It is an orphan if nothing watches it either once all starts have ended that had begun when it was
- * seen: a later start cannot have its pid. A pidfd keeps that true if other code reaps it meanwhile.
+ * A child that is being started is in no table for a moment. So while there are
+ * such, a zombie that nothing watches is only a candidate. It is an orphan if
+ * nothing watches it either once all starts have ended that had begun when it
+ * was seen: a later start cannot have its pid. A pidfd keeps that true if other
+ * code reaps it meanwhile.
  */
 #include "orphans.h"
 
@@ -26,7 +31,8 @@
 
 static atomic_bool hidden; /* a watched child was passed over at the last look, and others may be behind it */
 
-/* With the registry locked. A fork may copy it at any moment: only what is open is counted. */
+/* With the registry locked. A fork may copy it at any moment: only what is open
+   is counted. */
 static struct {
     struct watch zombies[CANDIDATES];
     atomic_int count;
@@ -125,7 +131,8 @@ static int look(struct exitfd *x, struct exitfd_event *events, int max)
     struct wait_result result;
     int found = 1, count = 0;
 
-    /* Set before the tables are asked, so that a watch that ends just after that is not missed. */
+    /* Set before the tables are asked, so that a watch that ends just after
+       that is not missed. */
     atomic_store(&hidden, true);
     while (count < max && (found = xfd_status_wait(P_ALL, 0, options, &result)) == 1) {
         pid_t pid = result.info.si_pid;
@@ -145,7 +152,8 @@ static int look(struct exitfd *x, struct exitfd_event *events, int max)
     return count;
 }
 
-/* 0, or a negative errno: it cannot be kept apart from a later child with its pid. */
+/* 0, or a negative errno: it cannot be kept apart from a later child with its
+   pid. */
 static int add_candidate(struct exitfd *x, pid_t pid)
 {
     struct watch zombie = { .pid = pid, .data = x->orphans.data };
@@ -251,7 +259,8 @@ int xfd_orphans_take(struct exitfd *x, struct exitfd_event *events, int max)
 
 void xfd_orphans_look_again(void)
 {
-    /* Read first: after a fork the first write to a page costs a fault, and this is asked at each event. */
+    /* Read first: after a fork the first write to a page costs a fault, and
+       this is asked at each event. */
     if (atomic_load(&hidden) && atomic_exchange(&hidden, false))
         xfd_registry_wake_catch_all();
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is to be done around a fork. Before it the lock of sigchld.h is taken, so that the child finds the list of listeners
- * whole. In the child everything that is about the parent is forgotten.
+ * What is to be done around a fork. Before it the lock of sigchld.h is taken,
+ * so that the child finds the list of listeners whole. In the child everything
+ * that is about the parent is forgotten.
  */
 #include "process.h"
 
@@ -62,7 +63,8 @@ static void forget_parent(void)
     xfd_autokill_forked();
 }
 
-/* After a fork that no pthread_atfork handler saw. The thread that holds the lock, if any does, is not in this process. */
+/* After a fork that no pthread_atfork handler saw. The thread that holds the
+   lock, if any does, is not in this process. */
 static void enter_new_process(void)
 {
     xfd_sigchld_reset_lock();
@@ -91,8 +93,10 @@ pid_t xfd_process_fork(const struct fork_hooks *of_this_fork)
 }
 
 /*
- * No lock and no pthread_once: another thread may fork meanwhile, and its child would wait for ever for a thread that it
- * does not have. So the handlers may be registered by several threads, or again in such a child, and count themselves.
+ * No lock and no pthread_once: another thread may fork meanwhile, and its child
+ * would wait for ever for a thread that it does not have. So the handlers may
+ * be registered by several threads, or again in such a child, and count
+ * themselves.
  */
 int xfd_process_init(void)
 {

@@ -6,13 +6,15 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Before anything else of the library; may be called any number of times. 0 or -ENOMEM. */
+/* Before anything else of the library; may be called any number of times. 0 or
+   -ENOMEM. */
 int xfd_process_init(void);
 
 /*
- * Differs between a process and its forked children. No system call where the kernel allows. In a child that no
- * pthread_atfork handler saw (_Fork, a raw clone) the first call forgets what is about the parent, its locks as well, where
- * the kernel wipes pages in forked children.
+ * Differs between a process and its forked children. No system call where the
+ * kernel allows. In a child that no pthread_atfork handler saw (_Fork, a raw
+ * clone) the first call forgets what is about the parent, its locks as well,
+ * where the kernel wipes pages in forked children.
  */
 uint64_t xfd_process_id(void);
 
@@ -34,8 +36,11 @@ struct fork_hooks {
 /* As fork(2), but a negative errno. */
 pid_t xfd_process_fork(const struct fork_hooks *hooks);
 
-/* For process.c: the platform's half, epoch.c. In a forked child epoch_forked gives the next id; where it was not called,
-   xfd_process_id does, and calls on_new_process. */
+/*
+ * For process.c: the platform's half, epoch.c. In a forked child epoch_forked
+ * gives the next id; where it was not called, xfd_process_id does, and calls
+ * on_new_process.
+ */
 int xfd_epoch_init(void (*on_new_process)(void));
 void xfd_epoch_forked(void);
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One lock guards the list of open exitfds, the list of starts in progress and the holder of the catch-all watch. It is
- * taken before any x->lock, and never held while a child is started: an exec takes as long as a dead file server likes.
+ * One lock guards the list of open exitfds, the list of starts in progress and
+ * the holder of the catch-all watch. It is taken before any x->lock, and never
+ * held while a child is started: an exec takes as long as a dead file server
+ * likes.
  */
 #include "registry.h"
 
@@ -149,14 +151,16 @@ bool xfd_registry_is_older(const struct watch *w, uint64_t seq)
     return w->bound_seq < seq;
 }
 
-/* A start has one child. Only while that child lives, or is a zombie, can no other process have its pid. */
+/* A start has one child. Only while that child lives, or is a zombie, can no
+   other process have its pid. */
 static bool has_later_child(const struct watch *w, uint64_t seq)
 {
     bool is_later = w->flags & WATCH_STARTED && w->bound_seq > seq && !(w->flags & WATCH_REAPED_ELSEWHERE);
     return is_later && (w->pidfd < 0 || !xfd_platform_is_reaped(w->pidfd));
 }
 
-/* Another thread may have learned the pid from the child itself and have added it by now. */
+/* Another thread may have learned the pid from the child itself and have added
+   it by now. */
 bool xfd_registry_is_pid_reused(const struct exitfd *x, pid_t pid, uint64_t seq)
 {
     struct registry *r = registry();
@@ -189,7 +193,8 @@ bool xfd_registry_may_be_reused(const struct watch *w)
     return w->flags & WATCH_REAPED_ELSEWHERE || (w->pidfd >= 0 ? xfd_platform_is_reaped(w->pidfd) : has_lost_zombie(w));
 }
 
-/* A child that is held after other code has reaped it keeps its watch for as long as the caller likes. */
+/* A child that is held after other code has reaped it keeps its watch for as
+   long as the caller likes. */
 static bool is_held_without_zombie(const struct watch *w)
 {
     return w->flags & WATCH_HELD && xfd_registry_may_be_reused(w);

@@ -70,7 +70,8 @@ static bool reap_front(struct exitfd *x, struct exitfd_event *events, int max, i
     return false;
 }
 
-/* What other exitfds of this process have reaped. True if each child has to be asked for. */
+/* What other exitfds of this process have reaped. True if each child has to be
+   asked for. */
 static bool finish_reaped(struct exitfd *x, struct exitfd_event *events, int max, int *count)
 {
     pid_t pid;
@@ -86,20 +87,23 @@ static bool finish_reaped(struct exitfd *x, struct exitfd_event *events, int max
     return false;
 }
 
-/* Whether others reap our children, so that each has to be asked for: other code, the kernel, another exitfd. */
+/* Whether others reap our children, so that each has to be asked for: other
+   code, the kernel, another exitfd. */
 static bool others_reap(struct exitfd *x, struct exitfd_event *events, int max, int *count)
 {
     return xfd_foreign_reaps_since(&x->foreign_reaps) || xfd_disposition_get().no_zombies ||
            finish_reaped(x, events, max, count);
 }
 
-/* Without room for more the front may never leave any, and would hide what others have reaped. It costs two system calls. */
+/* Without room for more the front may never leave any, and would hide what
+   others have reaped. It costs two system calls. */
 static bool is_others_turn(const struct scan *s)
 {
     return s->full > 0 && s->full % 2 == 0;
 }
 
-/* Else the front first: a child that others reap before that is not seen there, and one that they reap later was. */
+/* Else the front first: a child that others reap before that is not seen there,
+   and one that they reap later was. */
 static bool must_scan(struct exitfd *x, struct exitfd_event *events, int max, int *count)
 {
     if (x->tracking.to_scan > 0 || (is_others_turn(&x->scan) && others_reap(x, events, max, count)))
@@ -142,7 +146,8 @@ int xfd_scan_one(struct exitfd *x, struct exitfd_event *event)
     return count;
 }
 
-/* At each tick of the timer. To check one at a time would find children without a sign at one a second. */
+/* At each tick of the timer. To check one at a time would find children without
+   a sign at one a second. */
 static int scan_some(struct exitfd *x, struct exitfd_event *events, int max)
 {
     int count = 0;
@@ -165,7 +170,8 @@ static int take_exits(struct exitfd *x, struct exitfd_event *events, int max, bo
     x->scan.is_due = false;
     if (hinted && xfd_tracking_is_scanned(hinted))
         reap_or_unknown(x, hinted, events, &count);
-    /* A scan that max cut short starts again: this wake-up may be about a child that it had passed. */
+    /* A scan that max cut short starts again: this wake-up may be about a child
+       that it had passed. */
     if (all || must_scan(x, events, max, &count))
         xfd_tracking_scan_all(&x->tracking);
     if (x->tracking.to_scan > 0)
@@ -175,7 +181,8 @@ static int take_exits(struct exitfd *x, struct exitfd_event *events, int max, bo
     return count;
 }
 
-/* In turn: children that stop and go on all the time must not hide that another one has exited, nor the reverse. */
+/* In turn: children that stop and go on all the time must not hide that another
+   one has exited, nor the reverse. */
 static int take_in_turn(struct exitfd *x, struct exitfd_event *events, int max, bool all, pid_t hint)
 {
     int count = 0;
@@ -198,7 +205,8 @@ int xfd_scan_take(struct exitfd *x, struct exitfd_event *events, int max, bool a
     x->scan.full = count == max ? x->scan.full + 1 : 0;
     if (count == max)
         wake_up(&x->wake);
-    /* What this thread may not wait for is asked for by the next one that may. */
+    /* What this thread may not wait for is asked for by the next one that
+       may. */
     if (xfd_status_is_blocked())
         xfd_tracking_scan_all(&x->tracking);
     return count;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Starting a child in three steps: reserve its slot, start it, bind its pid. Only the first two can fail, and there is no
- * child then. registry.h holds off what looks for orphans in between.
+ * Starting a child in three steps: reserve its slot, start it, bind its pid.
+ * Only the first two can fail, and there is no child then. registry.h holds off
+ * what looks for orphans in between.
  */
 #include "autokill.h"
 #include "command.h"
@@ -13,7 +14,8 @@
 #include <errno.h>
 #include <unistd.h>
 
-/* A child on its way: its slot is taken before there is a child, so that nothing can fail once there is one. */
+/* A child on its way: its slot is taken before there is a child, so that
+   nothing can fail once there is one. */
 struct start {
     struct exitfd *x;
     uint64_t token;
@@ -54,8 +56,9 @@ static void cancel(struct start *start)
 }
 
 /*
- * Whether w, which another thread has added by the pid since our start began, is of our child: it has learned the pid
- * from the child itself. Otherwise other code has reaped ours, and another child has got its pid.
+ * Whether w, which another thread has added by the pid since our start began,
+ * is of our child: it has learned the pid from the child itself. Otherwise
+ * other code has reaped ours, and another child has got its pid.
  */
 static bool is_of_ours(const struct watch *w, pid_t pid, int pidfd)
 {
@@ -74,7 +77,8 @@ static void give_up_newer(struct start *start, pid_t pid, int pidfd)
         xfd_object_remove(x, w);
 }
 
-/* A watch that is not older than this start is of a later child: ours was reaped, so the pid is not its own any more. */
+/* A watch that is not older than this start is of a later child: ours was
+   reaped, so the pid is not its own any more. */
 static void bind(struct start *start, struct watch *w, pid_t pid)
 {
     struct watches *watches = &start->x->watches;
@@ -86,7 +90,8 @@ static void bind(struct start *start, struct watch *w, pid_t pid)
         xfd_watches_bind(watches, w, pid);
 }
 
-/* pidfd: the child's from its birth, which we own from now on; -1: none. Whatever has its pid by now, that one is it. */
+/* pidfd: the child's from its birth, which we own from now on; -1: none.
+   Whatever has its pid by now, that one is it. */
 static void started(struct start *start, pid_t pid, int pidfd)
 {
     struct exitfd *x = start->x;
@@ -104,7 +109,8 @@ static void started(struct start *start, pid_t pid, int pidfd)
     xfd_object_unlock(x, start->cancel_state);
 }
 
-/* *pidfd: the child's from birth, and afterwards one for its watch; -1: none. */
+/* *pidfd: the child's from birth, and afterwards one for its watch; -1:
+   none. */
 static int start_program(struct start *start, const struct start_plan *plan, pid_t *child, int *pidfd)
 {
     struct exitfd *x = start->x;
@@ -121,7 +127,8 @@ static int start_program(struct start *start, const struct start_plan *plan, pid
     return error;
 }
 
-/* By the system calls that give a pidfd at birth, where the platform has them. */
+/* By the system calls that give a pidfd at birth, where the platform has
+   them. */
 static int start_plan(struct exitfd *x, pid_t *pid, const struct start_plan *plan, unsigned flags, void *data)
 {
     struct start start;
@@ -172,7 +179,8 @@ static int set_all_signals(posix_spawnattr_t *attr)
     return -error;
 }
 
-/* Of attributes that say nothing of signals: all as the caller has it, except SIGCHLD. */
+/* Of attributes that say nothing of signals: all as the caller has it, except
+   SIGCHLD. */
 static int set_sigchld(posix_spawnattr_t *attr)
 {
     sigset_t set;
@@ -264,7 +272,8 @@ static pid_t fork_child(const struct exitfd *x, int *pidfd)
     return pid < 0 ? -errno : pid;
 }
 
-/* The child does not come back from here as its parent does: the locks and the start are forgotten there, in process.c. */
+/* The child does not come back from here as its parent does: the locks and the
+   start are forgotten there, in process.c. */
 static pid_t fork_watched(struct start *start)
 {
     int pidfd = -1;
@@ -281,7 +290,8 @@ static pid_t fork_watched(struct start *start)
     return pid;
 }
 
-/* fork(2) is no cancellation point, but a handler of the application may be one. */
+/* fork(2) is no cancellation point, but a handler of the application may be
+   one. */
 pid_t exitfd_fork(struct exitfd *x, unsigned flags, void *data)
 {
     struct start start;

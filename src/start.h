@@ -43,15 +43,16 @@ void xfd_start_signals(sigset_t *mask, sigset_t *default_signals);
 /* No actions, no options, and these signals. */
 void xfd_start_plan(struct start_plan *plan, const char *file, char *const argv[], char *const envp[]);
 
-/* Into a plan: false where they ask for what only libc knows, or where posix_spawn is as good. */
+/* Into a plan: false where they ask for what only libc knows, or where
+   posix_spawn is as good. */
 bool xfd_platform_plan_attributes(struct start_plan *plan, const posix_spawnattr_t *attr);
 
 /*
  * Starts the program, and returns once it runs. pidfd may be NULL. Else *pidfd
- * is the child's pidfd from birth, or -1 where the kernel gives none. The kernel
- * writes it, so that no thread sees the child before its pidfd. With `insist` no
- * child is started for want of an fd. On failure there is no child: the errno is
- * that of the step that failed. Cancellation must be disabled.
+ * is the child's pidfd from birth, or -1 where the kernel gives none. The
+ * kernel writes it, so that no thread sees the child before its pidfd. With
+ * `insist` no child is started for want of an fd. On failure there is no child:
+ * the errno is that of the step that failed. Cancellation must be disabled.
  */
 int xfd_platform_start(const struct start_plan *plan, pid_t *pid, int *pidfd, bool insist);
 
@@ -67,7 +68,8 @@ struct start_child {
     bool handlers_cleared; /* the kernel has set to default what has a handler */
 };
 
-/* In the child, with all signals blocked. Comes back only for a failure: its errno, a positive one. */
+/* In the child, with all signals blocked. Comes back only for a failure: its
+   errno, a positive one. */
 int xfd_start_in_child(struct start_child *child);
 
 /*
@@ -88,7 +90,8 @@ int xfd_call_keep_on_exec(int fd);
 int xfd_call_close(int fd);
 void xfd_call_close_range(unsigned first, unsigned last);
 
-/* The child runs on a stack, and maybe in a memory, that the sanitizers' runtimes take for another's. */
+/* The child runs on a stack, and maybe in a memory, that the sanitizers'
+   runtimes take for another's. */
 #if defined __has_attribute
 #if __has_attribute(disable_sanitizer_instrumentation)
 #define IN_CHILD __attribute__((disable_sanitizer_instrumentation))

@@ -18,7 +18,8 @@
 #define PATH_MAX 4096
 #endif
 
-/* Before the mask is lifted: in shared memory a handler would act for the parent. */
+/* Before the mask is lifted: in shared memory a handler would act for the
+   parent. */
 IN_CHILD static void reset_signals(const struct start_child *child)
 {
     for (int signum = 1; signum < NSIG; signum++) {
@@ -37,7 +38,8 @@ IN_CHILD static int set_identity(const struct start_plan *plan)
     return xfd_call_set_attributes(plan);
 }
 
-/* To the program the report's fd does not exist. So it moves away from a number that is wanted. */
+/* To the program the report's fd does not exist. So it moves away from a number
+   that is wanted. */
 IN_CHILD static int free_number(struct start_child *child, int fd)
 {
     if (fd < 0 || fd != child->report)
@@ -64,7 +66,8 @@ IN_CHILD static int duplicate(struct start_child *child, int fd, int target)
     return error < 0 ? error : xfd_call_duplicate_to(fd, target, 0);
 }
 
-/* As POSIX wants it of posix_spawn: what is open there is closed first, so that it does not take one fd more. */
+/* As POSIX wants it of posix_spawn: what is open there is closed first, so that
+   it does not take one fd more. */
 IN_CHILD static int open_at(struct start_child *child, const struct exitfd_action *action)
 {
     int error = free_number(child, action->fd);
@@ -154,7 +157,8 @@ IN_CHILD static int join(char *buffer, const char *path, const char *file)
     return 0;
 }
 
-/* With these the search goes on at the next element. EACCES is remembered: it says more than ENOENT. */
+/* With these the search goes on at the next element. EACCES is remembered: it
+   says more than ENOENT. */
 IN_CHILD static bool is_elsewhere(int error)
 {
     return error == EACCES || error == ENOENT || error == ENOTDIR || error == ESTALE || error == ENODEV ||

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every wait for a child goes through here. It never blocks and never gives EINTR, each reap is noted for foreign_reaps.c,
- * and a wait that a seccomp filter blocks is noted for wait.c.
+ * Every wait for a child goes through here. It never blocks and never gives
+ * EINTR, each reap is noted for foreign_reaps.c, and a wait that a seccomp
+ * filter blocks is noted for wait.c.
  */
 #include "status.h"
 
@@ -87,7 +88,8 @@ int xfd_status_wait_watch(const struct watch *w, int options, struct wait_result
     if (w->pidfd >= 0)
         return xfd_status_wait(WAIT_PIDFD, (id_t)w->pidfd, options, ret);
     int found = xfd_status_wait(P_PID, (id_t)w->pid, options, ret);
-    /* What is held is a zombie. Where a child lives, other code has reaped the zombie, and that child has its pid. */
+    /* What is held is a zombie. Where a child lives, other code has reaped the
+       zombie, and that child has its pid. */
     return found == 0 && w->flags & WATCH_HELD ? -ECHILD : found;
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A child has one such state, and an observer does not see what its owner takes. So while there are observers in this process, in any
- * exitfd, the owner only peeks as they do. Peeking shows a state again and again, so what was reported is marked until
- * the state is gone.
+ * A child has one such state, and an observer does not see what its owner
+ * takes. So while there are observers in this process, in any exitfd, the owner
+ * only peeks as they do. Peeking shows a state again and again, so what was
+ * reported is marked until the state is gone.
  */
 #include "stops.h"
 
@@ -60,7 +61,8 @@ static bool has_changed(struct watch *w, struct wait_result *result)
     bool peeks = w->flags & EXITFD_OBSERVE || atomic_load(&all_observers) > 0;
     int options = peeks ? WSTOPPED | WCONTINUED | WNOWAIT
                         : (wanted & EXITFD_STOPPED ? WSTOPPED : 0) | (wanted & EXITFD_CONTINUED ? WCONTINUED : 0);
-    /* Looked at first: with WSTOPPED a wait takes the ptrace stops of a child that this process traces itself. */
+    /* Looked at first: with WSTOPPED a wait takes the ptrace stops of a child
+       that this process traces itself. */
     int found = xfd_status_wait_watch(w, options | WNOWAIT, result);
     if (found == 1 && !peeks && seen_flag(result->info.si_code))
         found = xfd_status_wait_watch(w, options, result);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * SIGCHLD may cease to arrive without a sign: another thread unblocks it under a signalfd, other code replaces the handler,
- * the mask of the thread that waits is a different one. So this is checked again and again, and where SIGCHLD does not
- * arrive the children that need it are scanned every 100 ms.
+ * SIGCHLD may cease to arrive without a sign: another thread unblocks it under
+ * a signalfd, other code replaces the handler, the mask of the thread that
+ * waits is a different one. So this is checked again and again, and where
+ * SIGCHLD does not arrive the children that need it are scanned every 100 ms.
  */
 #include "subscription.h"
 
@@ -90,8 +91,11 @@ static bool has_looks(const struct exitfd *x)
     return xfd_subscription_is_needed(x) || x->subscription.unpolled > 0;
 }
 
-/* The fd is to serve those that need SIGCHLD whatever becomes of it: other code may replace the handler, or make the kernel
-   discard a signal that waits for the signalfd. */
+/*
+ * The fd is to serve those that need SIGCHLD whatever becomes of it: other code
+ * may replace the handler, or make the kernel discard a signal that waits for
+ * the signalfd.
+ */
 static void sync_recheck(struct exitfd *x)
 {
     int unless_lost = has_looks(x) ? CHECK_MS : 0;
@@ -103,7 +107,8 @@ static void sync_recheck(struct exitfd *x)
     x->backend->set_recheck(x);
 }
 
-/* Both ways: what exited since the last scan, or shortly before the signal was lost, made no sign. */
+/* Both ways: what exited since the last scan, or shortly before the signal was
+   lost, made no sign. */
 static void set_lost(struct exitfd *x, bool lost)
 {
     x->subscription.signal_lost = lost;

@@ -19,7 +19,8 @@ struct subscription {
     int recheck_ms;      /* every so many milliseconds the fd is readable for a check; 0: not for that */
 };
 
-/* At open and close of a back end. One that lives on SIGCHLD listens from now on. */
+/* At open and close of a back end. One that lives on SIGCHLD listens from now
+   on. */
 int xfd_subscription_open(struct exitfd *x);
 void xfd_subscription_close(struct exitfd *x);
 
@@ -38,8 +39,11 @@ void xfd_subscription_sync(struct exitfd *x);
 void xfd_subscription_begin_looks(struct exitfd *x, struct watch *w);
 void xfd_subscription_end_looks(struct exitfd *x, struct watch *w);
 
-/* Before a wait, and when something comes to need SIGCHLD. True if it arrives, or nothing needs it. If not, the fd is
-   readable from time to time for a scan, or the wait must not sleep for longer than the limit. */
+/*
+ * Before a wait, and when something comes to need SIGCHLD. True if it arrives,
+ * or nothing needs it. If not, the fd is readable from time to time for a scan,
+ * or the wait must not sleep for longer than the limit.
+ */
 bool xfd_subscription_check(struct exitfd *x);
 int xfd_subscription_sleep_limit(const struct exitfd *x, int timeout_ms);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Of the platform: an fd that is readable while a pipe is, and from time to time besides. */
+/* Of the platform: an fd that is readable while a pipe is, and from time to
+   time besides. */
 #ifndef EXITFD_TICKER_H
 #define EXITFD_TICKER_H
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A circular list through the slots of the pid table. A child enters it before its state is asked for, so that what exits
- * from then on is seen by SIGCHLD and what exited before is seen by that question.
+ * A circular list through the slots of the pid table. A child enters it before
+ * its state is asked for, so that what exits from then on is seen by SIGCHLD
+ * and what exited before is seen by that question.
  */
 #include "tracking.h"
 
@@ -74,13 +75,15 @@ void xfd_tracking_mark_reaped_elsewhere(struct exitfd *x, struct watch *w)
     wake_up(&x->wake);
 }
 
-/* -ESRCH: no such process; -ECHILD: not our child; -EPERM: a wait for it is blocked; else it is tracked. */
+/* -ESRCH: no such process; -ECHILD: not our child; -EPERM: a wait for it is
+   blocked; else it is tracked. */
 static int look_at(const struct watch *w)
 {
     return is_reaped_elsewhere(w) ? -ESRCH : xfd_status_check_child(w->pid);
 }
 
-/* No SIGCHLD comes of it. Where a pidfd would have done, the errno is why there is none. */
+/* No SIGCHLD comes of it. Where a pidfd would have done, the errno is why there
+   is none. */
 static int why_not_tracked(const struct watch *w, int why)
 {
     if (w->flags & EXITFD_OBSERVE)
@@ -109,7 +112,8 @@ int xfd_tracking_add(struct exitfd *x, struct watch *w, int why, bool started_by
     if (state < 0)
         xfd_tracking_scan_all(&x->tracking);
     bool arrives = xfd_subscription_check(x);
-    /* Threads that sleep already have not asked whether SIGCHLD can reach them, and their mask may be another than ours. */
+    /* Threads that sleep already have not asked whether SIGCHLD can reach them,
+       and their mask may be another than ours. */
     bool news_for_sleepers = !was_needed && atomic_load(&x->sleepers) > 0;
     if (!arrives || news_for_sleepers || state != 0 || w->flags & STOP_FLAGS) /* it may be stopped already */
         wake_up(&x->wake);

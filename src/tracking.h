@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Children that are tracked by SIGCHLD: all on the SIGCHLD back ends, and on the others those without a pidfd and those
- * whose stops are asked for. Membership only. Whether SIGCHLD arrives is subscription.h, which have exited is scan.h.
- * x->lock is held in every call.
+ * Children that are tracked by SIGCHLD: all on the SIGCHLD back ends, and on
+ * the others those without a pidfd and those whose stops are asked for.
+ * Membership only. Whether SIGCHLD arrives is subscription.h, which have exited
+ * is scan.h. x->lock is held in every call.
  */
 #ifndef EXITFD_TRACKING_H
 #define EXITFD_TRACKING_H
@@ -21,7 +22,8 @@ struct tracking {
     uint32_t to_scan; /* so many from next_to_scan on are still to be scanned */
 };
 
-/* why: the negative errno for which there is no pidfd, 0 on a back end without. With started_by_us it cannot fail. */
+/* why: the negative errno for which there is no pidfd, 0 on a back end without.
+   With started_by_us it cannot fail. */
 int xfd_tracking_add(struct exitfd *x, struct watch *w, int why, bool started_by_us);
 
 /* For a watch with a pidfd, whose stops or continues are asked for. */
@@ -30,10 +32,12 @@ void xfd_tracking_add_for_stops(struct exitfd *x, struct watch *w);
 /* Stops and continues are no longer asked for. */
 void xfd_tracking_end_stops(struct exitfd *x, struct watch *w);
 
-/* Does nothing for one that is not tracked. The caller calls xfd_subscription_sync when all is removed. */
+/* Does nothing for one that is not tracked. The caller calls
+   xfd_subscription_sync when all is removed. */
 void xfd_tracking_remove(struct exitfd *x, struct watch *w);
 
-/* Its pid was given to a new child, so other code has reaped it: it must not be waited for by that pid. */
+/* Its pid was given to a new child, so other code has reaped it: it must not be
+   waited for by that pid. */
 void xfd_tracking_mark_reaped_elsewhere(struct exitfd *x, struct watch *w);
 
 static inline bool xfd_tracking_has(const struct watch *w)

@@ -25,8 +25,9 @@ static int64_t now_ns(void)
 }
 
 /*
- * What is left of a time-out, in milliseconds. libfaketime and the like can make
- * the clock stand still, or go back. Then the time that poll(2) has slept counts.
+ * What is left of a time-out, in milliseconds. libfaketime and the like can
+ * make the clock stand still, or go back. Then the time that poll(2) has slept
+ * counts.
  * A wake-up before poll's own time-out shows nothing of that, and some come
  * regularly. So poll sleeps for short times while the clock stands still.
  */
@@ -66,10 +67,12 @@ static OWN_FRAME int prepare(struct exitfd *x, const struct countdown *c)
 }
 
 /*
- * By poll(2): epoll_wait(2) gives EINTR also where no handler ran, as after SIGSTOP and SIGCONT. The signalfd as well, where
- * there is one: a forked child that polls an epoll set makes it forget that a signalfd in it is ready.
+ * By poll(2): epoll_wait(2) gives EINTR also where no handler ran, as after
+ * SIGSTOP and SIGCONT. The signalfd as well, where there is one: a forked child
+ * that polls an epoll set makes it forget that a signalfd in it is ready.
  *
- * How many are readable; -EINTR; -ESTALE: a handler forked, and it is its child that comes back here.
+ * How many are readable; -EINTR; -ESTALE: a handler forked, and it is its child
+ * that comes back here.
  */
 static OWN_FRAME int sleep_until_readable(struct exitfd *x, int limit_ms)
 {
@@ -86,7 +89,8 @@ static OWN_FRAME int sleep_until_readable(struct exitfd *x, int limit_ms)
     return readable;
 }
 
-/* A handler may have forked, and it is its child that comes back here: it touches nothing that it shares with the parent. */
+/* A handler may have forked, and it is its child that comes back here: it
+   touches nothing that it shares with the parent. */
 static int take_unless_stale(struct exitfd *x, struct exitfd_event *events, int max)
 {
     if (xfd_object_is_stale(x))
@@ -98,7 +102,8 @@ static int take_unless_stale(struct exitfd *x, struct exitfd_event *events, int 
     return count;
 }
 
-/* checks: that SIGCHLD arrives has not been asked before a sleep, as there was none. */
+/* checks: that SIGCHLD arrives has not been asked before a sleep, as there was
+   none. */
 static int take(struct exitfd *x, struct exitfd_event *events, int max, bool checks)
 {
     int first = xfd_orphans_take_first(x, events, max);
@@ -121,7 +126,8 @@ static int take(struct exitfd *x, struct exitfd_event *events, int max, bool che
     return count;
 }
 
-/* A wait that a seccomp filter blocks leaves the fd readable, for a thread that may wait. */
+/* A wait that a seccomp filter blocks leaves the fd readable, for a thread that
+   may wait. */
 static int take_or_blocked(struct exitfd *x, struct exitfd_event *events, int max, bool checks)
 {
     xfd_status_forget_blocked();

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What makes an exitfd's fd readable besides a pidfd: an eventfd, or the write end of a pipe. Both are non-blocking, and
-   a full one is readable. */
+/* What makes an exitfd's fd readable besides a pidfd: an eventfd, or the write
+   end of a pipe. Both are non-blocking, and a full one is readable. */
 #ifndef EXITFD_WAKE_H
 #define EXITFD_WAKE_H
 

@@ -57,8 +57,8 @@ static inline bool xfd_watch_is_reported(const struct watch *w)
 
 #define SLOT_NONE 0 /* the first slot is never used: memory that a fork has wiped holds empty lists */
 
-/* A forked child needs the first half, to free what lies elsewhere. The second half, and all that lies elsewhere, is as
-   private.h says. */
+/* A forked child needs the first half, to free what lies elsewhere. The second
+   half, and all that lies elsewhere, is as private.h says. */
 struct watches {
     struct watch *slots;
     uint32_t *buckets;
@@ -75,7 +75,8 @@ struct watches {
 uint64_t xfd_watches_token(const struct watches *ws, const struct watch *w);
 struct watch *xfd_watches_by_token(const struct watches *ws, uint64_t token);
 
-/* The newest watch of that pid: an older one, whose process other code has reaped, may still wait for its event. */
+/* The newest watch of that pid: an older one, whose process other code has
+   reaped, may still wait for its event. */
 struct watch *xfd_watches_find(const struct watches *ws, pid_t pid);
 
 /*
@@ -90,10 +91,12 @@ void xfd_watches_drop(struct watches *ws, struct watch *w);
 /* Whether a watch has ended since the last time. */
 bool xfd_watches_take_ended(struct watches *ws);
 
-/* The first bound watch in a slot not before *slot, which moves on; NULL at the end. */
+/* The first bound watch in a slot not before *slot, which moves on; NULL at the
+   end. */
 struct watch *xfd_watches_iterate(const struct watches *ws, uint32_t *slot);
 
-/* In a forked child as well. There the memory stays if another thread of the parent was about to move it. */
+/* In a forked child as well. There the memory stays if another thread of the
+   parent was about to move it. */
 void xfd_watches_free(struct watches *ws);
 
 #endif

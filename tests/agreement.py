@@ -223,7 +223,8 @@ class Pages(unittest.TestCase):
     def test_mandoc_finds_nothing(self):
         if not shutil.which("mandoc"):
             self.skipTest("mandoc is not installed")
-        # Which other pages are installed, and known to makewhatis, is the machine's affair.
+        # Which other pages are installed, and known to makewhatis, is the
+        # machine's affair.
         of_others = re.compile("referenced manual not found|outdated mandoc.db")
         for page in pages_of("man", ".3", ".7"):
             result = subprocess.run(["mandoc", "-T", "lint", "-W", "style", os.path.join(ROOT, "man", page)],

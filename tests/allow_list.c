@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* docs/environments.md: each back end works under a filter that allows what the page names, and little more. */
+/* docs/environments.md: each back end works under a filter that allows what the
+   page names, and little more. */
 #include "life_support.h"
 
 #include <seccomp.h>
@@ -23,7 +24,8 @@ static void read_page(void)
     fclose(file);
 }
 
-/* What stands in backticks in the row of the first table. False: it has no such row. */
+/* What stands in backticks in the row of the first table. False: it has no such
+   row. */
 static bool for_each_call(const char *row, void (*function)(const char *name, void *argument), void *argument)
 {
     char start[64], name[64];

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* EXITFD_AUTOKILL: a child that cannot outlive the exitfd, nor the process that has it. */
+/* EXITFD_AUTOKILL: a child that cannot outlive the exitfd, nor the process that
+   has it. */
 #include "start_support.h"
 
 #include <fcntl.h>
@@ -161,7 +162,8 @@ TEST(autokill, it_can_be_signalled_stopped_and_continued)
     exitfd_close(x);
 }
 
-/* Neither a child that executes another program nor one that goes on with ours. */
+/* Neither a child that executes another program nor one that goes on with
+   ours. */
 TEST(autokill, no_forked_child_keeps_it_alive)
 {
     struct exitfd *x = open_for_autokill();

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Children of clone3(2) that leave no zombie, or die with their pidfd (Linux 7.1), and what a core dump tells (Linux 6.19). */
+/* Children of clone3(2) that leave no zombie, or die with their pidfd (Linux
+   7.1), and what a core dump tells (Linux 6.19). */
 #include "life_support.h"
 
 #include <fcntl.h>
@@ -80,7 +81,8 @@ TEST(autoreap, one_that_has_exited_before_the_add)
     exitfd_close(x);
 }
 
-/* It is between its exit and the end of it when it is added: nobody waits for it. */
+/* It is between its exit and the end of it when it is added: nobody waits for
+   it. */
 TEST(autoreap, one_that_exits_meanwhile)
 {
     struct exitfd *x = open_with_autoreap();
@@ -103,7 +105,8 @@ TEST(autoreap, one_that_exits_meanwhile)
     exitfd_close(x);
 }
 
-/* Without a pidfd there is no SIGCHLD, no zombie and no count. They are found by a look, all by the same one. */
+/* Without a pidfd there is no SIGCHLD, no zombie and no count. They are found
+   by a look, all by the same one. */
 TEST(autoreap, many_that_end_at_once)
 {
     struct exitfd *x = open_with_autoreap();

@@ -12,7 +12,8 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-/* The clock as libfaketime may show it. It shows the same to the library and to this file. */
+/* The clock as libfaketime may show it. It shows the same to the library and to
+   this file. */
 static enum {
     CLOCK_RUNS,
     CLOCK_STANDS,
@@ -115,7 +116,8 @@ struct waker {
     atomic_bool stop;
 };
 
-/* A watch that ends may leave its child to the catch-all watch, and so wakes the exitfd that has it. */
+/* A watch that ends may leave its child to the catch-all watch, and so wakes
+   the exitfd that has it. */
 static bool wake_by_the_end_of_a_watch(struct exitfd *y, pid_t zombie)
 {
     return exitfd_add(y, zombie, EXITFD_OBSERVE, NULL) == 0 && exitfd_remove(y, zombie) == 0;
@@ -189,7 +191,8 @@ TEST(blocking, event_that_is_due_ends_any_timeout)
     exitfd_close(x);
 }
 
-/* What a second thread does once the test's own thread sleeps in exitfd_wait. */
+/* What a second thread does once the test's own thread sleeps in
+   exitfd_wait. */
 struct disturber {
     pthread_t thread;
     pthread_t sleeper;
@@ -222,7 +225,8 @@ static void *disturb(void *arg)
     return NULL;
 }
 
-/* Only the test's own thread takes signals, so that they land in its exitfd_wait. */
+/* Only the test's own thread takes signals, so that they land in its
+   exitfd_wait. */
 static void start_disturber(struct disturber *me)
 {
     sigset_t all, before;

@@ -49,7 +49,8 @@
 #define SOFT_CHECK(condition) soft_check(condition, #condition, __FILE__, __LINE__)
 void soft_check(bool holds, const char *what, const char *file, int line);
 
-/* From here on it is about how that works. Each harness has its own report_failure. */
+/* From here on it is about how that works. Each harness has its own
+   report_failure. */
 _Noreturn void report_failure(const char *message);
 
 /* The eleventh: which macro has that number of arguments. */

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How many system calls a watched child costs in its life: no more than the table below says, however many others live.
- * Times are for the benchmark; a count repeats, so this is what fails when the library grows dearer. When it grows
- * cheaper, lower the table.
+ * How many system calls a watched child costs in its life: no more than the
+ * table below says, however many others live. Times are for the benchmark; a
+ * count repeats, so this is what fails when the library grows dearer. When it
+ * grows cheaper, lower the table.
  *
- * Counted by standing in for the libc functions by which the library reaches the kernel. cost-imports fails when it
- * comes to import one that is neither counted here nor known to make no system call.
+ * Counted by standing in for the libc functions by which the library reaches
+ * the kernel. cost-imports fails when it comes to import one that is neither
+ * counted here nor known to make no system call.
  */
 #include "stand_in.h"
 #include "support.h"
@@ -61,11 +63,15 @@ static struct cost allowed(void)
     /* The first and the last child start and stop the look of each second. */
     if (backend_is("signalfd"))
         return (struct cost){ .add = 5, .collect = 12, .sleep = 1, .next = 2, .look = 5, .spawn = 4 };
-    /* Without MADV_WIPEONFORK each function asks for the pid, to notice a fork, and a take does so before and after: a signal
-       handler may have forked. tgkill is Linux's. The signal handler costs four, wherever it runs. */
+    /*
+     * Without MADV_WIPEONFORK each function asks for the pid, to notice a fork,
+     * and a take does so before and after: a signal handler may have forked.
+     * tgkill is Linux's. The signal handler costs four, wherever it runs.
+     */
     if (build_is_posix())
         return (struct cost){ .add = 4, .collect = 12, .sleep = 6, .next = 2, .look = 7, .spawn = 9 };
-    /* The timer of the look each second is started and stopped, as above, and read. */
+    /* The timer of the look each second is started and stopped, as above, and
+       read. */
     return (struct cost){ .add = 5, .collect = 11, .sleep = 5, .next = 2, .look = 5, .spawn = 8 };
 }
 
@@ -112,7 +118,8 @@ STAND_IN(wait4, pid_t, (pid_t pid, int *status, int options, struct rusage *usag
 STAND_IN(waitid, int, (idtype_t type, id_t id, siginfo_t *info, int options), type, id, info, options)
 STAND_IN(write, ssize_t, (int fd, const void *buffer, size_t size), fd, buffer, size)
 
-/* Counted, but never armed: a look that the timer asks for would come into a count by chance. */
+/* Counted, but never armed: a look that the timer asks for would come into a
+   count by chance. */
 int timerfd_settime(int fd, int flags, const struct itimerspec *time, struct itimerspec *old)
 {
     static const struct itimerspec never = { 0 };
@@ -293,8 +300,9 @@ TEST(cost, looking_while_nothing_happened)
 }
 
 /*
- * After a fork the first write to a page costs a page fault, for as long as the child lives. None of that is for a page
- * of the library's own. The stack and what libc keeps of a thread any code writes to: so the test does it first.
+ * After a fork the first write to a page costs a page fault, for as long as the
+ * child lives. None of that is for a page of the library's own. The stack and
+ * what libc keeps of a thread any code writes to: so the test does it first.
  */
 static __attribute__((noinline)) void write_to_what_any_code_writes_to(struct exitfd_event *event)
 {
@@ -310,7 +318,8 @@ static __attribute__((noinline)) void write_to_what_any_code_writes_to(struct ex
     stop_counting();
 }
 
-/* Twice: the answer may cross a page that the fork has shared, and only the second one does not cost a fault itself. */
+/* Twice: the answer may cross a page that the fork has shared, and only the
+   second one does not cost a fault itself. */
 static long page_faults(void)
 {
     struct rusage usage;
@@ -341,7 +350,8 @@ static long faults_of_wait(struct exitfd *x, pid_t dead, struct exitfd_event *ev
     return faults;
 }
 
-/* Valgrind, gVisor and qemu-user may not wipe it. A sanitizer and gcov write to memory of their own at each turn. */
+/* Valgrind, gVisor and qemu-user may not wipe it. A sanitizer and gcov write to
+   memory of their own at each turn. */
 static bool faults_can_be_counted(void)
 {
     size_t size = (size_t)sysconf(_SC_PAGESIZE);
@@ -358,7 +368,8 @@ static bool faults_can_be_counted(void)
     return advised && status == 0 && !IS_INSTRUMENTED && &__gcov_dump == NULL;
 }
 
-/* A shared page is a fault for each child. The kernel may take a page at any time, and that is a few faults in all. */
+/* A shared page is a fault for each child. The kernel may take a page at any
+   time, and that is a few faults in all. */
 TEST(cost, no_page_of_ours_is_shared_with_a_forked_child)
 {
     enum {
@@ -452,7 +463,8 @@ TEST(cost, no_page_that_the_handlers_of_a_fork_write_to_is_shared_with_its_child
     exitfd_close(x);
 }
 
-/* The second one: the first start of a process finds out what the kernel can do. */
+/* The second one: the first start of a process finds out what the kernel can
+   do. */
 TEST(cost, spawned_life)
 {
     struct exitfd *x = open_exitfd();

@@ -124,7 +124,8 @@ class Daemon:
         self.path = os.path.join(self.directory.name, "socket")
 
         def begin():
-            # Ignored if nohup(1) or a shell without job control started the tests.
+            # Ignored if nohup(1) or a shell without job control started the
+            # tests.
             for signal_number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
                 signal.signal(signal_number, signal.SIG_DFL)
             if max_fds:

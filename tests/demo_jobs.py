@@ -56,7 +56,8 @@ def real_programs(daemon, client):
 
     show(client.run(DUMP), how_it_really_dies(DUMP, daemon.directory.name))
     busy = client.run("ulimit -S -t 1; while :; do :; done")
-    # The kernel counts ticks against the limit, and exactly for the report: on a busy machine they differ.
+    # The kernel counts ticks against the limit, and exactly for the report: on
+    # a busy machine they differ.
     show(busy, "killed 24", (WITHOUT_RUSAGE or busy.cpu >= 0.5, "at least half of its second of CPU"))
     large = client.run("dd if=/dev/zero of=/dev/null bs=100M count=1")
     show(large, "exited 0", (WITHOUT_RUSAGE or large.kb >= 100 * 1024, "at least 100 MiB"))

@@ -61,7 +61,8 @@ def main():
         return 0 if sys.argv[1:] == ["--help"] else 2
     exitfd = os.path.abspath(sys.argv[1])
     print(f"$ exitfd run {' '.join(OPTIONS)} list", flush=True)
-    # What it says on standard error belongs into the same picture; a status line lives on a terminal only.
+    # What it says on standard error belongs into the same picture; a status
+    # line lives on a terminal only.
     for_people = Run(exitfd, stderr=None if sys.stderr.isatty() else subprocess.STDOUT)
     for_programs = Run(exitfd, "--json", stdout=subprocess.PIPE, encoding="utf-8")
     status, _ = for_people.finish()

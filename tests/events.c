@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What an event holds besides what every test looks at, and its other forms: a wait status, words. */
+/* What an event holds besides what every test looks at, and its other forms: a
+   wait status, words. */
 #include "support.h"
 
 #include <errno.h>

@@ -9,7 +9,8 @@ import tempfile
 import examples_support
 from script_support import NAMESPACE, PATIENCE, has_namespaces, state_of, until
 
-# 100 orphans, whose parents may end first. The shell exits once only itself and PID 1 are left.
+# 100 orphans, whose parents may end first. The shell exits once only itself and
+# PID 1 are left.
 ORPHANS = """(for i in 1 2 3 4 5 6 7 8 9 10; do (for j in 1 2 3 4 5 6 7 8 9 10; do (exit $j) & done) & done)
 until set -- /proc/[0-9]*; [ $# = 2 ]; do sleep 0.02; done; exit 6"""
 ADOPTED = """init=$PPID

@@ -13,9 +13,11 @@ import examples_support
 from script_support import NAMESPACE, PATIENCE, has_namespaces, state_of, until
 
 ORPHANS = 300
-# Without a sub-reaper what is left of a pipeline is reaped by init, which may take its time.
+# Without a sub-reaper what is left of a pipeline is reaped by init, which may
+# take its time.
 ENDED = (None, "Z") if os.environ.get("POSIX_BUILD") else (None,)
-# Leaves orphans, half of them zombies when they land on their reaper, then says what /proc shows of them.
+# Leaves orphans, half of them zombies when they land on their reaper, then says
+# what /proc shows of them.
 BREEDER = f"""
 import os, sys, time
 def state(pid):

@@ -123,7 +123,8 @@ class TimeoutTest(examples_support.UsageTest, examples_support.ExampleTest):
         for words in (["9", "true"], ["9", "sh", "-c", "exit 77"], ["0.05", *LONG], ["1", "/etc/passwd"],
                       ["1", "no such command"], ["-k", "0.05", IN_TIME, *STUBBORN], ["0", "true"]):
             real = subprocess.run(["timeout", *words], capture_output=True, check=False, timeout=PATIENCE).returncode
-            # Python names an end by a signal -N, the shell 128 + N; the real one ends itself as its command did.
+            # Python names an end by a signal -N, the shell 128 + N; the real
+            # one ends itself as its command did.
             self.assertEqual(self.status(*words), real if real >= 0 else 128 - real, words)
 
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Children that change all the time do not hide what became of another one, however few events a call may return. */
+/* Children that change all the time do not hide what became of another one,
+   however few events a call may return. */
 #include "life_support.h"
 
 enum {
@@ -27,7 +28,8 @@ static void kill_busy(struct exitfd *x)
     }
 }
 
-/* All of them change before each call. How many calls until the event with this data, or CALLS. */
+/* All of them change before each call. How many calls until the event with this
+   data, or CALLS. */
 static int calls_until(struct exitfd *x, const void *data, int max)
 {
     struct exitfd_event events[WATCHES];
@@ -105,7 +107,8 @@ TEST(fairness, an_orphan_is_reported_beside_busy_children)
     exitfd_close(x);
 }
 
-/* Each call may return one event, and has that of a new child. The event of the other one, which is due. */
+/* Each call may return one event, and has that of a new child. The event of the
+   other one, which is due. */
 static struct exitfd_event event_beside_restarts(struct exitfd *x, pid_t other)
 {
     struct exitfd_event event = { .pid = 0 };

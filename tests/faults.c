@@ -168,7 +168,8 @@ static void fail_call(const struct call *call, size_t number)
 
     for (const int *error = call->errnos; *error; error++) {
         faults += fail_each(call, *error, false, job.full ? 1 : error == call->errnos ? 7 : NTH_LIMIT, &all_well);
-        /* No signal interrupts for ever, and a ring that never takes a request reports nothing. */
+        /* No signal interrupts for ever, and a ring that never takes a request
+           reports nothing. */
         if (job.full && *error != EINTR && strncmp(call->symbol, "io_uring_submit", 15) != 0)
             faults += fail_each(call, *error, true, 3, &all_well);
     }

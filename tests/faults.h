@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The whole life of an exitfd, each function of it used, in which one call may fail. */
+/* The whole life of an exitfd, each function of it used, in which one call may
+   fail. */
 #ifndef EXITFD_TESTS_FAULTS_H
 #define EXITFD_TESTS_FAULTS_H
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Stands between the library and everything it calls, by the linker's --wrap: the static library is linked, so that
- * no other calls are touched, and any sanitizer can be under it.
+ * Stands between the library and everything it calls, by the linker's --wrap:
+ * the static library is linked, so that no other calls are touched, and any
+ * sanitizer can be under it.
  *
- * One call is made to fail in a run: the nth of one kind, with one errno. Where the kernel fails only in a certain
- * state, that state is made: a full pipe for EAGAIN, a child that other code reaped for ECHILD.
+ * One call is made to fail in a run: the nth of one kind, with one errno. Where
+ * the kernel fails only in a certain state, that state is made: a full pipe for
+ * EAGAIN, a child that other code reaped for ECHILD.
  */
 #ifndef EXITFD_TESTS_FAULTS_CALLS_H
 #define EXITFD_TESTS_FAULTS_CALLS_H

@@ -15,7 +15,8 @@
 
 #define DEADLINE_MS 20000
 
-/* What the header says for each function, without what none of these calls can be the cause of. */
+/* What the header says for each function, without what none of these calls can
+   be the cause of. */
 static const struct {
     const char *function;
     int errnos[9];
@@ -134,7 +135,8 @@ int wait_for(struct exitfd *x, int max, int timeout)
     enter();
     int count = exitfd_wait(x, events, max, timeout);
     faults_expect(count != -EINTR || timeout != 0, "exitfd_wait: EINTR of a call that does not block");
-    /* Our own SIGCHLD handler may have run, which poll(2) does not tell from another. */
+    /* Our own SIGCHLD handler may have run, which poll(2) does not tell from
+       another. */
     if (count == -EINTR && timeout != 0 && strcmp(exitfd_get_backend(x), "self-pipe") == 0)
         count = 0;
     failed("exitfd_wait", count, true);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Around each call of the library: what it may give, and what the exitfds must still tell. */
+/* Around each call of the library: what it may give, and what the exitfds must
+   still tell. */
 #ifndef EXITFD_TESTS_FAULTS_REPORTS_H
 #define EXITFD_TESTS_FAULTS_REPORTS_H
 
@@ -9,7 +10,8 @@
 
 /* Before a call of the library. */
 void enter(void);
-/* After it. True: it may be done again, for a call was made to fail inside it. */
+/* After it. True: it may be done again, for a call was made to fail inside
+   it. */
 bool failed(const char *function, int result, bool is_untouched);
 bool failed_inside(void); /* whether one was, since enter() */
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What each step must give is known. It may fail only where a call was made to fail inside it, with a documented errno,
- * with its outputs untouched and nothing changed: then it is done again and succeeds.
+ * What each step must give is known. It may fail only where a call was made to
+ * fail inside it, with a documented errno, with its outputs untouched and
+ * nothing changed: then it is done again and succeeds.
  */
 #include "faults.h"
 #include "faults_calls.h"
@@ -261,7 +262,8 @@ static bool nobody_lists_children(void)
     return fault_is("opendir", 0) || fault_is("fopen", 0) || fault_is("realloc", 0);
 }
 
-/* One of them behind a zombie that is watched; where children cannot be listed it is found once that is gone. */
+/* One of them behind a zombie that is watched; where children cannot be listed
+   it is found once that is gone. */
 static void look_for_orphans(struct exitfd *x, struct exitfd *other)
 {
     struct child watched = start(), first = start(), behind = start();

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Every function that the library imports, and what it can fail with. tests/faults-imports sees to it that none is missing. */
+/* Every function that the library imports, and what it can fail with.
+   tests/faults-imports sees to it that none is missing. */
 #include "faults_calls.h"
 
 #include <errno.h>

@@ -41,7 +41,8 @@ struct io_uring_probe *__wrap_io_uring_get_probe_ring(struct io_uring *ring)
     return fault_due("io_uring_get_probe_ring", NULL) ? NULL : __real_io_uring_get_probe_ring(ring);
 }
 
-/* The kernel takes a request only to answer that it has no memory for it (Linux 6.10 reports what it is asked to). */
+/* The kernel takes a request only to answer that it has no memory for it (Linux
+   6.10 reports what it is asked to). */
 static void spoil_requests(struct io_uring *ring)
 {
     for (unsigned i = ring->sq.sqe_head; i != ring->sq.sqe_tail; i++) {

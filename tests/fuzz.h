@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Random operations on two exitfds and their children. A model says what must be reported. What must hold:
+ * Random operations on two exitfds and their children. A model says what must
+ * be reported. What must hold:
  *
- *   - Each watch has exactly one exit event. Its status is true, or EXITFD_UNKNOWN. Where there is a record, it is
- *     EXITFD_RECORDED.
- *   - What was removed or discarded has no event. Only what is watched is reaped, and orphans for pid -1.
+ *   - Each watch has exactly one exit event. Its status is true, or
+ *     EXITFD_UNKNOWN. Where there is a record, it is EXITFD_RECORDED.
+ *   - What was removed or discarded has no event. Only what is watched is
+ *     reaped, and orphans for pid -1.
  *   - No stop or continuation is reported twice, nor when it is over.
- *   - The fd is readable whenever an event is due. No event is due for more calls than exitfd_wait(3) says.
- *   - The host's own SIGCHLD handlers run once for each signal, as they asked the kernel.
+ *   - The fd is readable whenever an event is due. No event is due for more
+ *     calls than exitfd_wait(3) says.
+ *   - The host's own SIGCHLD handlers run once for each signal, as they asked
+ *     the kernel.
  *
- * Children do what a pipe or a signal tells them. Each change is waited for, so the model knows their states. An episode
- * is a process of its own, with a seed of its own. fuzz_table.c lists the operations.
+ * Children do what a pipe or a signal tells them. Each change is waited for, so
+ * the model knows their states. An episode is a process of its own, with a seed
+ * of its own. fuzz_table.c lists the operations.
  */
 #ifndef EXITFD_TESTS_FUZZ_H
 #define EXITFD_TESTS_FUZZ_H
@@ -69,7 +74,8 @@ unsigned below(unsigned limit); /* random, from the seed */
 pid_t reap(pid_t pid);          /* as waitpid, whatever handler of the host interrupts it */
 int number(const struct child *c);
 
-/* What is done, for who must repeat it; the first thing that is not so ends the episode. */
+/* What is done, for who must repeat it; the first thing that is not so ends the
+   episode. */
 #define LINES (EPISODE * 2)
 struct log {
     char lines[LINES][80];
@@ -116,7 +122,8 @@ void wait_for_either(void);
 void wait_beside_a_thread(void);
 void watch_any_or_no_other_child(void);
 
-/* fuzz_calls.c: EXITFD_HOLD, groups, counts, pidfds of the reaped, children without a pidfd */
+/* fuzz_calls.c: EXITFD_HOLD, groups, counts, pidfds of the reaped, children
+   without a pidfd */
 void start_held(struct child *c);
 void add_held(struct child *c);
 void kill_group(struct child *c);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Children that change before each call: they stop and go on, or exit and are started again at once. Calls take few
- * events. The model counts in how many calls each other child's event has not been reported.
+ * Children that change before each call: they stop and go on, or exit and are
+ * started again at once. Calls take few events. The model counts in how many
+ * calls each other child's event has not been reported.
  */
 #include "fuzz.h"
 
@@ -32,7 +33,8 @@ static void change_all(int x, const struct child *except)
             stop_or_continue(c);
 }
 
-/* What is stopped, and who gets a report, is certain only where one watch asks for it. */
+/* What is stopped, and who gets a report, is certain only where one watch asks
+   for it. */
 static void make_certain(int x)
 {
     if (ignored)

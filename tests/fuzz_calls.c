@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* EXITFD_HOLD, process groups, exitfd_count, pidfds of the reaped, and children for which no fd is left. */
+/* EXITFD_HOLD, process groups, exitfd_count, pidfds of the reaped, and children
+   for which no fd is left. */
 #include "fuzz.h"
 
 #include <errno.h>
@@ -76,7 +77,8 @@ void check_counts(void)
     }
 }
 
-/* A process that was reaped before it is added, with the kernel's record or without. */
+/* A process that was reaped before it is added, with the kernel's record or
+   without. */
 void add_reaped(struct child *c)
 {
     int x = (int)below(2);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The host's own use of SIGCHLD: handlers that call the one they found, handlers that are set aside for a while and put
- * back (the idiom around system(3)), and the fd of exitfd_install_handler. Each handler of the host has to run once for
- * each signal, and as it asked the kernel.
+ * The host's own use of SIGCHLD: handlers that call the one they found,
+ * handlers that are set aside for a while and put back (the idiom around
+ * system(3)), and the fd of exitfd_install_handler. Each handler of the host
+ * has to run once for each signal, and as it asked the kernel.
  */
 #include "fuzz.h"
 #include "host_handlers.h"
@@ -40,7 +41,8 @@ static void remove_if_on_top(int number)
     pop_host(&hosts[number]);
 }
 
-/* One stands on the other, and nothing is changed while SIGCHLD is set aside. Stops may have been hidden meanwhile. */
+/* One stands on the other, and nothing is changed while SIGCHLD is set aside.
+   Stops may have been hidden meanwhile. */
 void install_or_remove_host_handler(void)
 {
     int number = hosts[0].active && below(2) ? 1 : 0;

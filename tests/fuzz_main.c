@@ -74,7 +74,8 @@ static void print_log(int status)
     print_kinds(stdout);
 }
 
-/* An episode that has done nothing for so long hangs, perhaps with all signals blocked. */
+/* An episode that has done nothing for so long hangs, perhaps with all signals
+   blocked. */
 static void end_what_hangs(int signum)
 {
     static unsigned count_before;
@@ -88,7 +89,8 @@ static void end_what_hangs(int signum)
     alarm(HANGS_SECONDS);
 }
 
-/* PIDFD_GET_INFO with PIDFD_INFO_EXIT, asked without the library: Linux 6.15. */
+/* PIDFD_GET_INFO with PIDFD_INFO_EXIT, asked without the library: Linux
+   6.15. */
 static void find_records(void)
 {
     uint64_t info[8] = { UINT64_C(1) << 3 };
@@ -162,7 +164,8 @@ static void skip_kinds(const char *backend)
         skip_kind("pids", "a pid namespace of one's own is not permitted");
 }
 
-/* In a pid namespace, if pids are to be used again: who asks for the namespace is not in it. */
+/* In a pid namespace, if pids are to be used again: who asks for the namespace
+   is not in it. */
 _Noreturn static void start_episode(unsigned count)
 {
     int status;

@@ -36,7 +36,8 @@ static bool is_job_observed(void)
     return false;
 }
 
-/* It must be reported by its only watch. Of several the first may take it, and with an observer it may have come back. */
+/* It must be reported by its only watch. Of several the first may take it, and
+   with an observer it may have come back. */
 void job_changed(struct child *c)
 {
     for (int x = 0; x < 2; x++) {
@@ -88,7 +89,8 @@ static bool is_due(int x)
     return false;
 }
 
-/* Not where the other exitfd has reaped a child that has no pidfd here: that is found by some later wait only. */
+/* Not where the other exitfd has reaped a child that has no pidfd here: that is
+   found by some later wait only. */
 static bool must_be_readable(int x)
 {
     for (int i = 0; i < CHILDREN; i++) {
@@ -118,8 +120,8 @@ static int count_watches(int x)
 }
 
 /*
- * After a wait for which the fd was readable: a continued child makes no sign before it runs, and that may be long after
- * waitid has reported it.
+ * After a wait for which the fd was readable: a continued child makes no sign
+ * before it runs, and that may be long after waitid has reported it.
  */
 static void grow_old(int x)
 {
@@ -236,7 +238,8 @@ static void *do_wait(void *argument)
     return NULL;
 }
 
-/* Those of one origin, for of two threads that waited nobody knows who was first: who peeks was before who reaps. */
+/* Those of one origin, for of two threads that waited nobody knows who was
+   first: who peeks was before who reaps. */
 static void take_all(const struct waiting *w, int origin)
 {
     for (int i = 0; i < w->count; i++)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What may be done to children and to exitfds, and what each call must return. */
+/* What may be done to children and to exitfds, and what each call must
+   return. */
 #include "fuzz.h"
 
 #include <errno.h>
@@ -40,7 +41,8 @@ static unsigned some_jobs(int x)
     return without_signals[x] ? 0 : jobs[below(sizeof(jobs) / sizeof(*jobs))];
 }
 
-/* A child of ours that has not run a program yet may be made to lead a group. */
+/* A child of ours that has not run a program yet may be made to lead a
+   group. */
 void started(struct child *c, int go)
 {
     c->state = ALIVE;
@@ -62,7 +64,8 @@ void watched(struct child *c, int x, enum watching how, unsigned jobs)
         no_job_must();
 }
 
-/* How: by exitfd_spawn, exitfd_fork and observed, exitfd_start, exitfd_fork; any other number: by fork. */
+/* How: by exitfd_spawn, exitfd_fork and observed, exitfd_start, exitfd_fork;
+   any other number: by fork. */
 void start_as(struct child *c, unsigned how, int x)
 {
     int ends[2];
@@ -196,7 +199,8 @@ void add(struct child *c)
         watched(c, x, observe ? OBSERVED : OWNED, jobs);
 }
 
-/* Not one that may be reported at the same time, nor one that a thread may take for an orphan. */
+/* Not one that may be reported at the same time, nor one that a thread may take
+   for an orphan. */
 static void add_a_living_one(void)
 {
     struct child *c = &children[below(CHILDREN)];
@@ -283,7 +287,8 @@ void stop_or_continue(struct child *c)
     job_changed(c);
 }
 
-/* Or SIG_DFL, as code does around system(3): until it is put back no handler runs. */
+/* Or SIG_DFL, as code does around system(3): until it is put back no handler
+   runs. */
 void set_aside_or_restore(void (*disposition)(int))
 {
     struct sigaction aside = { .sa_handler = disposition };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Pids that are used again. In a pid namespace of our own we say which number the kernel gives next. So a child gets the
- * pid of one whose event is yet to come, also while the start of that one is still going on.
+ * Pids that are used again. In a pid namespace of our own we say which number
+ * the kernel gives next. So a child gets the pid of one whose event is yet to
+ * come, also while the start of that one is still going on.
  */
 #include "fuzz.h"
 
@@ -23,7 +24,8 @@ static bool ask_for_pid(pid_t pid)
     return asked;
 }
 
-/* The file is there, and may be written to, only in a namespace that is ours. */
+/* The file is there, and may be written to, only in a namespace that is
+   ours. */
 bool enter_pid_namespace(void)
 {
     if (unshare(CLONE_NEWPID | CLONE_NEWNS) < 0)
@@ -32,7 +34,8 @@ bool enter_pid_namespace(void)
     return access("/proc/sys/kernel/ns_last_pid", W_OK) == 0;
 }
 
-/* Of that namespace, for what the library looks up there. By its first process. */
+/* Of that namespace, for what the library looks up there. By its first
+   process. */
 void mount_proc(void)
 {
     CHECK(mount("proc", "/proc", "proc", 0, NULL) == 0, "mount");
@@ -51,7 +54,8 @@ static bool has_pidfds(const struct child *c)
     return (!c->watching[0] || c->has_pidfd[0]) && (!c->watching[1] || c->has_pidfd[1]);
 }
 
-/* Without a pidfd only a child that the library starts is kept apart from the one before it. Chance may reuse a pid, too. */
+/* Without a pidfd only a child that the library starts is kept apart from the
+   one before it. Chance may reuse a pid, too. */
 bool may_fork_by_hand(void)
 {
     for (const struct child *c = children; c < children + CHILDREN; c++)
@@ -137,7 +141,8 @@ static void start_both(struct child *first, struct child *second, int x)
     CHECK(second->pid > 0, "the second start: %d", (int)second->pid);
 }
 
-/* An io_uring exitfd is used by one thread alone, so there the other child is started by fork. */
+/* An io_uring exitfd is used by one thread alone, so there the other child is
+   started by fork. */
 void reuse_pid_during_a_start(struct child *first)
 {
     int x = (int)below(2);

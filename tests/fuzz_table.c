@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Every operation, how often it is done, and the kind that it belongs to. Here a new one gets its line. */
+/* Every operation, how often it is done, and the kind that it belongs to. Here
+   a new one gets its line. */
 #include "fuzz.h"
 
 struct operation {
@@ -9,7 +10,8 @@ struct operation {
     void (*of_all)(void);
 };
 
-/* Those of "basic" keep their order and weights: the older lines of tests/seeds rest on them. */
+/* Those of "basic" keep their order and weights: the older lines of tests/seeds
+   rest on them. */
 static const struct operation operations[] = {
     { "basic", 4, start, NULL },
     { "basic", 4, add, NULL },

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The public header before any other, twice, and linked: compiled as C99, as C11 and as C++. */
+/* The public header before any other, twice, and linked: compiled as C99, as
+   C11 and as C++. */
 #include <exitfd.h>
 
 #include <exitfd.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* EXITFD_HOLD, the process group of a child, exitfd_count, and pidfds of processes that are reaped. */
+/* EXITFD_HOLD, the process group of a child, exitfd_count, and pidfds of
+   processes that are reaped. */
 #include "start_support.h"
 
 #include <limits.h>
@@ -67,7 +68,8 @@ TEST(hold, a_child_that_is_discarded_before_its_exit_is_reaped)
     exitfd_close(x);
 }
 
-/* Of a user who has no other process: the same test may run on another back end at this moment. */
+/* Of a user who has no other process: the same test may run on another back end
+   at this moment. */
 static void start_two_with_a_limit_of_two(void)
 {
     uid_t user = 0x10000 + (uid_t)getpid();
@@ -119,7 +121,8 @@ TEST(hold, it_is_refused_to_an_observer)
     exitfd_close(x);
 }
 
-/* A group with a member that ignores SIGTERM, whose leader has ended with 5. The fd ends with the member. */
+/* A group with a member that ignores SIGTERM, whose leader has ended with 5.
+   The fd ends with the member. */
 static pid_t start_group(struct exitfd *x, int *alive)
 {
     int ends[2];
@@ -155,7 +158,8 @@ TEST(hold, the_rest_of_the_group_is_reached_after_the_leaders_event)
     exitfd_close(x);
 }
 
-/* No zombie keeps the number any more. Only a pidfd can still name the group then (Linux 6.9). */
+/* No zombie keeps the number any more. Only a pidfd can still name the group
+   then (Linux 6.9). */
 static void expect_group_only_by_pidfd(struct exitfd *x, pid_t pid, int alive)
 {
     bool by_pidfd = have_pidfs() && tracks_by_pidfd();
@@ -262,7 +266,8 @@ TEST(hold, a_pidfd_of_a_reaped_process_gives_its_recorded_status)
         close(pidfds[i]);
 }
 
-/* Its first watch has the pid, its second one cannot have it: each gives the event that it was added for. */
+/* Its first watch has the pid, its second one cannot have it: each gives the
+   event that it was added for. */
 TEST(hold, a_pidfd_of_a_reaped_process_that_is_still_watched)
 {
     if (!have_pidfd())

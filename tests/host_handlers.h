@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A host's own SIGCHLD handlers, each of which calls the one that it found. Their calls are counted for raise(3) alone. */
+/* A host's own SIGCHLD handlers, each of which calls the one that it found.
+   Their calls are counted for raise(3) alone. */
 #ifndef EXITFD_TESTS_HOST_HANDLERS_H
 #define EXITFD_TESTS_HOST_HANDLERS_H
 
@@ -21,7 +22,8 @@ struct host *host_of(const struct sigaction *action); /* NULL: it is of none tha
 void push_host(struct host *h, int flags);            /* installs it over what is there */
 void pop_host(struct host *h);                        /* puts back what it found */
 
-/* Whether a handler of the library's is there, under those of the hosts: one that is neither a host's nor none is. */
+/* Whether a handler of the library's is there, under those of the hosts: one
+   that is neither a host's nor none is. */
 bool library_is_reached(void);
 
 #endif

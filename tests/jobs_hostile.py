@@ -157,7 +157,8 @@ class NoFds(HostileTest):
         until(lambda: self.daemon.count_fds() == MAX_FDS, "no fd is left")
         crowd[0].send(b"true\n")
         crowd[0].expect("error: cannot start a job: Too many open files")
-        # A daemon that spins uses all of the time that it is watched, one that waits next to none. Load only hides it.
+        # A daemon that spins uses all of the time that it is watched, one that
+        # waits next to none. Load only hides it.
         before = cpu_ticks(self.daemon.process.pid)
         time.sleep(WATCHED_S)
         self.assertLess(cpu_ticks(self.daemon.process.pid) - before, WATCHED_S * os.sysconf("SC_CLK_TCK") / 20)

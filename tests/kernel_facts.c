@@ -155,7 +155,8 @@ static void a_signalfd_is_silent_where_sigchld_is_not_blocked(void)
     reap(pids);
 }
 
-/* field is SigBlk or SigIgn of /proc/PID/status: the fifth hexadecimal digit from the right holds SIGCHLD. */
+/* field is SigBlk or SigIgn of /proc/PID/status: the fifth hexadecimal digit
+   from the right holds SIGCHLD. */
 static bool program_is_born_with_sigchld_in(const char *field, bool blocked, bool ignored)
 {
     char pattern[64];

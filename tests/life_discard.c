@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* exitfd_remove gives a child back un-reaped; exitfd_discard keeps reaping it and is silent about it. */
+/* exitfd_remove gives a child back un-reaped; exitfd_discard keeps reaping it
+   and is silent about it. */
 #include "life_support.h"
 
 static pid_t watch_zombie(struct exitfd *x, unsigned flags, int status)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The first exitfd of a process, with another thread in the way, where the handlers could not be registered at load. */
+/* The first exitfd of a process, with another thread in the way, where the
+   handlers could not be registered at load. */
 #include "life_support.h"
 #include "stand_in.h"
 
@@ -7,7 +8,8 @@
 #include <errno.h>
 #include <stdint.h>
 
-/* Between the library and the C library, whose pthread_atfork is an inline function around this. */
+/* Between the library and the C library, whose pthread_atfork is an inline
+   function around this. */
 static struct gate *registering, *registered;
 static bool is_forked_child;
 
@@ -51,7 +53,8 @@ static void *open_and_close(void *result)
     return NULL;
 }
 
-/* In a forked child, and in a child of that, an exitfd can be opened. Returns the wait status. */
+/* In a forked child, and in a child of that, an exitfd can be opened. Returns
+   the wait status. */
 static int open_in_a_forked_child(void)
 {
     int opened = 1;
@@ -68,7 +71,8 @@ static int open_in_a_forked_child(void)
     return reap(pid);
 }
 
-/* All openers come to the registration, and none has done it, before a child is forked. */
+/* All openers come to the registration, and none has done it, before a child is
+   forked. */
 static void fork_while_they_open(int openers)
 {
     struct gate before = open_gate(), after = open_gate();

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* exitfd_fork, and what is left of an exitfd in a forked child: -ESTALE, and no way to harm the parent. */
+/* exitfd_fork, and what is left of an exitfd in a forked child: -ESTALE, and no
+   way to harm the parent. */
 #include "life_support.h"
 
 #include <fcntl.h>
@@ -31,7 +32,8 @@ TEST(fork, flags_count)
     exitfd_close(x);
 }
 
-/* A child that should not exist ends here, before it runs the rest of the test as well. */
+/* A child that should not exist ends here, before it runs the rest of the test
+   as well. */
 static int fork_refused(struct exitfd *x, unsigned flags)
 {
     pid_t ret = exitfd_fork(x, flags, NULL);
@@ -65,7 +67,8 @@ TEST(fork, without_signals_stops_are_refused_before_the_fork)
     exitfd_close(x);
 }
 
-/* The first public function that does not say -ESTALE, or 0. In a forked child: nothing here may assert. */
+/* The first public function that does not say -ESTALE, or 0. In a forked child:
+   nothing here may assert. */
 static int first_not_stale(struct exitfd *x, pid_t watched)
 {
     struct exitfd_event events[2];
@@ -273,7 +276,8 @@ TEST(fork, a_close_in_the_child_leaves_the_catch_all_watch)
     exitfd_close(y);
 }
 
-/* A whole life with an exitfd of its own. The number of the step that failed, or 0. */
+/* A whole life with an exitfd of its own. The number of the step that failed,
+   or 0. */
 static int use_own_exitfd(void)
 {
     struct exitfd *own;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Forks of unusual kinds: children that keep the fd or poll it, a handler that forks, handlers of pthread_atfork. */
+/* Forks of unusual kinds: children that keep the fd or poll it, a handler that
+   forks, handlers of pthread_atfork. */
 #include "life_support.h"
 #include "truth_inject.h"
 
@@ -28,7 +29,8 @@ TEST(fork_adverse, a_child_that_keeps_its_copy_for_long_does_no_harm)
     exitfd_close(x);
 }
 
-/* It asks the epoll set of its parent whether a signalfd in it has signals of the child's own. */
+/* It asks the epoll set of its parent whether a signalfd in it has signals of
+   the child's own. */
 TEST(fork_adverse, a_child_that_polls_the_fd_takes_nothing_away)
 {
     struct exitfd *x = open_exitfd();
@@ -142,7 +144,8 @@ static void *fork_and_reap(void *tid)
     return (void *)(intptr_t)reap(pid);
 }
 
-/* As libraries do, it registers its handlers before it opens its first exitfd. */
+/* As libraries do, it registers its handlers before it opens its first
+   exitfd. */
 TEST(fork_adverse, an_application_may_hold_a_lock_of_its_own_around_calls_and_take_it_in_its_handlers)
 {
     pthread_t thread;
@@ -205,7 +208,8 @@ TEST(fork_adverse, a_child_of_a_handler_that_interrupts_a_take_gets_ESTALE_and_k
 
 static struct exitfd *looks_for_orphans;
 
-/* Here this thread holds the locks of the library. No handler of pthread_atfork runs. */
+/* Here this thread holds the locks of the library. No handler of pthread_atfork
+   runs. */
 static void fork_and_close_inside(void)
 {
     forked_inside = fork_without_libc();

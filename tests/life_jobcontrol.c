@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* EXITFD_STOPPED and EXITFD_CONTINUED: in order, the latest state only, and never instead of the exit. */
+/* EXITFD_STOPPED and EXITFD_CONTINUED: in order, the latest state only, and
+   never instead of the exit. */
 #include "life_support.h"
 
 #include <fcntl.h>
@@ -330,7 +331,8 @@ TEST(jobcontrol, of_a_process_that_is_no_child_they_are_not_to_be_had)
     exitfd_close(x);
 }
 
-/* Whom the parent observes is no matter of the child's, whatever becomes of its copy. */
+/* Whom the parent observes is no matter of the child's, whatever becomes of its
+   copy. */
 TEST(jobcontrol, the_observers_of_a_parent_hide_no_stop_in_its_child)
 {
     struct exitfd *x = open_exitfd();
@@ -358,7 +360,8 @@ TEST(jobcontrol, the_observers_of_a_parent_hide_no_stop_in_its_child)
     kill_and_reap(observed);
 }
 
-/* As by who ignores SIGCHLD for a while: what he puts back was there before stops were asked for. */
+/* As by who ignores SIGCHLD for a while: what he puts back was there before
+   stops were asked for. */
 TEST(jobcontrol, a_disposition_that_is_put_back_hides_no_stop)
 {
     struct exitfd *x = open_exitfd();

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* exitfd_kill: it hits the child that is watched, or says why not. life_recycled.c has the recycled pids. */
+/* exitfd_kill: it hits the child that is watched, or says why not.
+   life_recycled.c has the recycled pids. */
 #include "life_support.h"
 
 #include <limits.h>

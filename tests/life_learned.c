@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A child tells its pid to another thread, which adds it before the fork that made it has returned. */
+/* A child tells its pid to another thread, which adds it before the fork that
+   made it has returned. */
 #include "life_support.h"
 
 #include <fcntl.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* exitfd_add(x, -1, ...): every child that no exitfd watches by pid, for PID 1 and sub-reapers. */
+/* exitfd_add(x, -1, ...): every child that no exitfd watches by pid, for PID 1
+   and sub-reapers. */
 #include "life_support.h"
 
 #include <stdatomic.h>
@@ -34,7 +35,8 @@ TEST(orphans, a_child_of_plain_fork_is_reported_too)
     exitfd_close(x);
 }
 
-/* SIGCHLD does not tell of them: the look at the add finds them here, the one of each second otherwise. */
+/* SIGCHLD does not tell of them: the look at the add finds them here, the one
+   of each second otherwise. */
 TEST(orphans, those_with_another_exit_signal_are_reported)
 {
     if (build_is_posix())
@@ -309,7 +311,8 @@ TEST(orphans, five_hundred_at_once_are_all_found)
     exitfd_close(x);
 }
 
-/* What the thread that takes the orphans got, while the test spawns and forks. */
+/* What the thread that takes the orphans got, while the test spawns and
+   forks. */
 struct taker {
     struct exitfd *x;
     atomic_bool stop;

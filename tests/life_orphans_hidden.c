@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What can hide an orphan from the catch-all watch for a while, and must not do so for ever. */
+/* What can hide an orphan from the catch-all watch for a while, and must not do
+   so for ever. */
 #include "life_support.h"
 
 #include <sched.h>
@@ -7,7 +8,8 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
-/* The SIGCHLD of the orphan comes first, and the exits after it leave no room in the array. */
+/* The SIGCHLD of the orphan comes first, and the exits after it leave no room
+   in the array. */
 TEST(orphans_hidden, by_events_that_fill_the_array)
 {
     enum {
@@ -48,7 +50,8 @@ TEST(orphans_hidden, by_events_that_fill_the_array)
     exitfd_close(x);
 }
 
-/* y reaps it without a word, so no event and no SIGCHLD tells x that it no longer stands in front. */
+/* y reaps it without a word, so no event and no SIGCHLD tells x that it no
+   longer stands in front. */
 TEST(orphans_hidden, by_a_zombie_that_another_exitfd_discards)
 {
     struct exitfd *x = open_catch_all(), *y = open_exitfd();
@@ -76,7 +79,8 @@ TEST(orphans_hidden, by_a_zombie_that_another_exitfd_discards)
     exitfd_close(x);
 }
 
-/* No event of y's and no SIGCHLD tells x that it is for the catch-all watch from now on. */
+/* No event of y's and no SIGCHLD tells x that it is for the catch-all watch
+   from now on. */
 TEST(orphans_hidden, by_the_watch_of_another_exitfd_until_that_is_closed)
 {
     struct exitfd *x = open_catch_all(), *y = open_exitfd();
@@ -111,7 +115,8 @@ static void take_an_orphan_of_its_own(void)
     _exit(0);
 }
 
-/* It is a copy of a thread that was about to start a child. Until that start no orphan is reported. */
+/* It is a copy of a thread that was about to start a child. Until that start no
+   orphan is reported. */
 TEST(orphans_hidden, by_the_start_of_the_very_process_that_looks)
 {
     struct exitfd *x = open_exitfd();
@@ -208,7 +213,8 @@ TEST(orphans_hidden, by_a_zombie_where_another_thread_has_forked_it)
     struct helper helper = start_helper(fork_and_stay, &forker);
     wait_behind(&forker.forked);
     wait_until_zombie(forker.child);
-    /* The posix build has no list of children. There it is reported once the zombie has been reaped. */
+    /* The posix build has no list of children. There it is reported once the
+       zombie has been reaped. */
     struct exitfd *const order[] = { build_is_posix() ? y : x, build_is_posix() ? x : y };
     for (int i = 0; i < 2; i++) {
         struct exitfd_event event = wait_event(order[i]);
@@ -263,7 +269,8 @@ TEST(orphans_hidden, by_a_zombie_where_proc_lists_no_children)
                    "a mount namespace or a mount over /proc is not permitted here");
 }
 
-/* SIGCHLDs make it look again and again, while zombies that others watch are in its way. */
+/* SIGCHLDs make it look again and again, while zombies that others watch are in
+   its way. */
 struct looker {
     atomic_bool stop;
     atomic_int failed;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* PID 1 of a pid namespace with thousands of orphans: each is reported once, truly, and no zombie is left at the end. */
+/* PID 1 of a pid namespace with thousands of orphans: each is reported once,
+   truly, and no zombie is left at the end. */
 #include "life_support.h"
 
 enum {
@@ -14,7 +15,8 @@ static struct {
     int parents, orphans, of_status[STATUSES];
 } seen;
 
-/* Half of them die before their parent and are zombies when they land here, half lose it while they live. */
+/* Half of them die before their parent and are zombies when they land here,
+   half lose it while they live. */
 static void breed(void)
 {
     int parent_lives[2];

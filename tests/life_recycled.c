@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A pid that is used again by another process: exitfd_kill says so, and does not hit it. */
+/* A pid that is used again by another process: exitfd_kill says so, and does
+   not hit it. */
 #include "life_support.h"
 
 #include <fcntl.h>
@@ -38,7 +39,8 @@ static struct exitfd *open_for_recycling(void)
     return x;
 }
 
-/* The number may be taken for a moment yet, by work of the kernel for a process that is gone. */
+/* The number may be taken for a moment yet, by work of the kernel for a process
+   that is gone. */
 static bool start_with(pid_t pid)
 {
     for (long long end = now_ms() + DEADLINE_MS; now_ms() < end;) {
@@ -84,7 +86,8 @@ static void try_to_hit(struct exitfd *x, pid_t pid, int wanted)
     CHECK(exitfd_kill(x, pid, SIGKILL) == wanted);
 }
 
-/* Of several deadly signals the first one counts: its status tells whether one came before this. */
+/* Of several deadly signals the first one counts: its status tells whether one
+   came before this. */
 static void expect_not_hit(pid_t pid, pid_t whose_status)
 {
     CHECK(kill(pid, SIGUSR1) == 0);
@@ -189,7 +192,8 @@ static void observed_then_owned(void)
     reaped_by_somebody_else_and_child_again(EXITFD_OBSERVE);
 }
 
-/* exitfd_fork until the child has the wanted pid, which may be taken for a moment yet. */
+/* exitfd_fork until the child has the wanted pid, which may be taken for a
+   moment yet. */
 static void fork_watched_with(struct exitfd *x, pid_t wanted, void *data)
 {
     for (long long end = now_ms() + DEADLINE_MS; now_ms() < end;) {
@@ -309,7 +313,8 @@ static void started_again_and_added(void)
 static int pid_of_the_child[2];
 static pid_t parent_of_the_stranger;
 
-/* Between the fork and the pidfd_open: the child exits, is stolen, and a stranger gets its pid. */
+/* Between the fork and the pidfd_open: the child exits, is stolen, and a
+   stranger gets its pid. */
 static void steal_and_recycle(void)
 {
     pid_t pid;
@@ -363,7 +368,8 @@ static void observed_then_added(void)
     added_again(EXITFD_OBSERVE);
 }
 
-/* Held after an event that says it was reaped: from then on its pid is not its own. */
+/* Held after an event that says it was reaped: from then on its pid is not its
+   own. */
 static pid_t hold_what_was_stolen(struct exitfd *x)
 {
     pid_t pid = watch_zombie(x, EXITFD_HOLD);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* exitfd_spawn: what it starts, what it refuses, and that a child that was started is watched. */
+/* exitfd_spawn: what it starts, what it refuses, and that a child that was
+   started is watched. */
 #include "life_support.h"
 
 #include <fcntl.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* exitfd_spawn where the world is against it: SIGCHLD ignored, fds used up, no signals allowed, a foreign reaper in the process. */
+/* exitfd_spawn where the world is against it: SIGCHLD ignored, fds used up, no
+   signals allowed, a foreign reaper in the process. */
 #include "life_support.h"
 #include "truth_inject.h"
 

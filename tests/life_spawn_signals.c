@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The signal state a spawned child starts with: SIGCHLD at its default, all else as with posix_spawnp. */
+/* The signal state a spawned child starts with: SIGCHLD at its default, all
+   else as with posix_spawnp. */
 #include "life_support.h"
 
 #include <stdlib.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Processes that have one pid, one after the other: two children of two starts, and the opener and a later process. */
+/* Processes that have one pid, one after the other: two children of two starts,
+   and the opener and a later process. */
 #include "life_support.h"
 
 #include <fcntl.h>
@@ -20,7 +21,8 @@ static void *start_second(void *wanted)
     return NULL;
 }
 
-/* Before exitfd_fork has returned, its child exits, other code reaps it, and another start gets the pid. */
+/* Before exitfd_fork has returned, its child exits, other code reaps it, and
+   another start gets the pid. */
 static void steal_and_start_another(void)
 {
     pthread_t thread;
@@ -82,7 +84,8 @@ static void in_two_exitfds(void)
     expect_both(start_both());
 }
 
-/* The number may be taken for a moment yet, by work of the kernel for a process that has ended. */
+/* The number may be taken for a moment yet, by work of the kernel for a process
+   that has ended. */
 static void expect_stale_in_process(pid_t wanted)
 {
     for (long long end = now_ms() + DEADLINE_MS; now_ms() < end;) {
@@ -101,7 +104,8 @@ static void expect_stale_in_process(pid_t wanted)
     CHECK(!"the pid can be had again");
 }
 
-/* The opener ends. Its child goes on with the copy, and has a child of its own that gets the opener's pid. */
+/* The opener ends. Its child goes on with the copy, and has a child of its own
+   that gets the opener's pid. */
 static void open_and_leave_a_copy(const int *opener_is_reaped, const int *result)
 {
     char byte;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A child that takes long to start, as from a file server that does not answer, delays no other call. */
+/* A child that takes long to start, as from a file server that does not answer,
+   delays no other call. */
 #include "life_support.h"
 #include "stand_in.h"
 
@@ -9,8 +10,8 @@
 #include <sys/syscall.h>
 
 /*
- * The child opens `started` for writing and then `go` for reading, each when we have opened the other end. It ends when
- * that of `go` is closed.
+ * The child opens `started` for writing and then `go` for reading, each when we
+ * have opened the other end. It ends when that of `go` is closed.
  */
 struct stuck_spawn {
     char directory[32], started[48], go[48];
@@ -94,7 +95,8 @@ TEST(stuck_spawn, the_others_open_wait_and_close_meanwhile)
     exitfd_close(x);
 }
 
-/* Which of the children is an orphan cannot be known meanwhile: they are reported once it is. */
+/* Which of the children is an orphan cannot be known meanwhile: they are
+   reported once it is. */
 TEST(stuck_spawn, orphans_are_reported_once_it_has_started)
 {
     struct exitfd *x = open_exitfd();
@@ -121,7 +123,8 @@ TEST(stuck_spawn, orphans_are_reported_once_it_has_started)
     exitfd_close(x);
 }
 
-/* A start that begins after the zombie was seen cannot have brought it forth. */
+/* A start that begins after the zombie was seen cannot have brought it
+   forth. */
 TEST(stuck_spawn, an_orphan_waits_only_for_the_starts_that_had_begun)
 {
     if (build_is_posix())
@@ -172,7 +175,8 @@ static int first_that_does_not_work(struct exitfd *stale)
     return 0;
 }
 
-/* The thread that starts a child exists in the parent only, and no pthread_atfork handler has said so. */
+/* The thread that starts a child exists in the parent only, and no
+   pthread_atfork handler has said so. */
 TEST(stuck_spawn, it_holds_up_no_child_of_a_bare_fork)
 {
     if (build_is_posix())
@@ -294,7 +298,8 @@ TEST(stuck_spawn, a_forked_child_that_is_held_up_holds_up_its_own_fork_alone)
     end_held_fork(thread);
 }
 
-/* The other child has a copy of the parent's end, so that its close is hidden. */
+/* The other child has a copy of the parent's end, so that its close is
+   hidden. */
 TEST(stuck_spawn, a_forked_child_that_comes_too_late_goes_on_though_another_was_forked)
 {
     skip_if_forked_without_meeting();

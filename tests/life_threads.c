@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Any thread may call anything at any time: what one does reaches the others, and none is delayed. */
+/* Any thread may call anything at any time: what one does reaches the others,
+   and none is delayed. */
 #include "life_support.h"
 
 #include <stdatomic.h>
@@ -101,7 +102,8 @@ static void *start_without_a_pidfd(void *argument)
     return NULL;
 }
 
-/* The thread that could get SIGCHLD has ended, and the one that waits slept before SIGCHLD was needed. */
+/* The thread that could get SIGCHLD has ended, and the one that waits slept
+   before SIGCHLD was needed. */
 TEST(threads, a_child_started_by_a_thread_that_ends_wakes_a_wait_that_has_SIGCHLD_blocked)
 {
     block_sigchld();
@@ -185,7 +187,8 @@ TEST(threads, a_timed_wait_ends_though_others_take_the_events)
     exitfd_close(x);
 }
 
-/* The adders fork, add and sometimes kill or discard; the takers take until all that is to be reported was. */
+/* The adders fork, add and sometimes kill or discard; the takers take until all
+   that is to be reported was. */
 enum {
     ADDERS = 4,
     TAKERS = 2,

@@ -228,7 +228,8 @@ static void many_children(void)
     end(loop, r, x);
 }
 
-/* In a forked child the callback gets -ESTALE once. Then the loop can be used again. */
+/* In a forked child the callback gets -ESTALE once. Then the loop can be used
+   again. */
 static bool works_in_the_child(void *loop, struct receiver *r)
 {
     side->after_fork(loop);
@@ -272,8 +273,8 @@ static void after_a_fork(void)
 }
 
 /*
- * A child that goes on with the loop as if nothing were. Not on signalfd, whose fd shows a forked child its own signals,
- * as exitfd.h says.
+ * A child that goes on with the loop as if nothing were. Not on signalfd, whose
+ * fd shows a forked child its own signals, as exitfd.h says.
  */
 static void a_stale_one_is_reported_once(void)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The adapters of include/exitfd, each with the real library of its loop, all
- * under the same cases (loops_cases.c). A loop is one file loops_NAME here, which
- * says how that loop does what the cases need.
+ * under the same cases (loops_cases.c). A loop is one file loops_NAME here,
+ * which says how that loop does what the cases need.
  */
 #ifndef EXITFD_TESTS_LOOPS_SIDE_H
 #define EXITFD_TESTS_LOOPS_SIDE_H
@@ -36,7 +36,8 @@ struct side {
     void (*after_fork)(void *loop);
     /* NULL on failure */
     void *(*attach)(void *loop, struct exitfd *x, struct receiver *r);
-    /* By the convention of the loop, which may free later. r->released counts it. */
+    /* By the convention of the loop, which may free later. r->released counts
+       it. */
     void (*detach)(void *attached);
     /* Until there was something to do. */
     void (*run_once)(void *loop);

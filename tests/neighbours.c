@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* No other code is disturbed: other children, system calls and signals of the program, what it executes. */
+/* No other code is disturbed: other children, system calls and signals of the
+   program, what it executes. */
 #include "support.h"
 
 #include <errno.h>
@@ -109,7 +110,8 @@ TEST(neighbours, stranger_reaped_by_its_owner_is_no_event)
     exitfd_close(x);
 }
 
-/* A second thread that lets a watched child exit while the test's thread sleeps in a system call of its own. */
+/* A second thread that lets a watched child exit while the test's thread sleeps
+   in a system call of its own. */
 struct meanwhile {
     pthread_t thread;
     pid_t sleeper;

@@ -172,7 +172,8 @@ TEST(pidfds, add_without_fds_left_and_without_signals)
     exitfd_close(x);
 }
 
-/* To epoll a duplicate is the same open file, and the lowest free number may be the same again. */
+/* To epoll a duplicate is the same open file, and the lowest free number may be
+   the same again. */
 static void observe_again(struct exitfd *x, int pidfd, pid_t pid)
 {
     for (int round = 0; round < 3; round++) {
@@ -196,7 +197,8 @@ TEST(pidfds, of_a_zombie_again_and_again)
     exitfd_close(x);
 }
 
-/* duplicate is of the pidfd that x has. It comes back when that watch has ended. Without a pidfd of x it is another one. */
+/* duplicate is of the pidfd that x has. It comes back when that watch has
+   ended. Without a pidfd of x it is another one. */
 static void observe_by_the_duplicate(struct exitfd *x, int duplicate, pid_t pid)
 {
     struct exitfd_event event = wait_event(x);
@@ -217,7 +219,8 @@ TEST(pidfds, of_a_watch_that_was_duplicated_and_comes_back)
     observe_by_the_duplicate(x, duplicate, pid);
 }
 
-/* Another program may get it, as by pidfd_getfd(2) of a forked child. Then no exitfd_get_pidfd tells of it. */
+/* Another program may get it, as by pidfd_getfd(2) of a forked child. Then no
+   exitfd_get_pidfd tells of it. */
 TEST(pidfds, of_a_watch_that_was_duplicated_without_a_word_and_comes_back)
 {
     struct exitfd *x = open_exitfd();
@@ -279,7 +282,8 @@ TEST(pidfds, of_a_child_with_another_exit_signal)
     a_child_with_the_exit_signal(SIGUSR1);
 }
 
-/* SIGCHLD tells nothing of it, so it cannot be watched without a pidfd. It is a child all the same. */
+/* SIGCHLD tells nothing of it, so it cannot be watched without a pidfd. It is a
+   child all the same. */
 TEST(pidfds, of_a_child_without_an_exit_signal_and_no_fd_left)
 {
     if (!backend_is("pidfd") && !backend_is("io_uring"))

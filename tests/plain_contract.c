@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The contract once through, for systems that have no Criterion: build it with tap.c, run it with EXITFD_BACKEND. */
+/* The contract once through, for systems that have no Criterion: build it with
+   tap.c, run it with EXITFD_BACKEND. */
 #include "tap.h"
 
 #include <errno.h>
@@ -47,7 +48,8 @@ static bool is_of_a_short_life(const struct rusage *usage)
            usage->ru_minflt >= 0 && usage->ru_minflt < 1 << 20;
 }
 
-/* An older qemu-user does not fill the fifth argument of waitid. The rusage is 0 then. */
+/* An older qemu-user does not fill the fifth argument of waitid. The rusage is
+   0 then. */
 static void the_rusage_is_the_childs_or_nothing(void)
 {
     struct exitfd *x = open_exitfd();

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * For a build that knows pidfds, a kernel or a sandbox without them: whatever errno says so, the fallback is chosen and
- * works. The system calls of the library are failed by standing in for libc's syscall and waitid.
+ * For a build that knows pidfds, a kernel or a sandbox without them: whatever
+ * errno says so, the fallback is chosen and works. The system calls of the
+ * library are failed by standing in for libc's syscall and waitid.
  */
 #include "stand_in.h"
 #include "support.h"
@@ -132,7 +133,8 @@ TEST(probe, signalfd_where_sigchld_is_blocked)
     fall_back_to("signalfd");
 }
 
-/* Whichever back end is chosen then, children are reported, and none has a pidfd. */
+/* Whichever back end is chosen then, children are reported, and none has a
+   pidfd. */
 static void report_without_pidfd_open(int error)
 {
     if (!have_pidfd())

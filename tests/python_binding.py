@@ -426,7 +426,8 @@ class Asyncio(Leaks):
             task = asyncio.ensure_future(exitfd.wait_pid(pid))
             await asyncio.sleep(0)
             os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-            # The loop sees the exit on its way back here, and reports it after the cancel, before the task hears of that.
+            # The loop sees the exit on its way back here, and reports it after
+            # the cancel, before the task hears of that.
             await asyncio.sleep(0)
             task.cancel()
             with self.assertRaises(asyncio.CancelledError):

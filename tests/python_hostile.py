@@ -240,7 +240,8 @@ class Raising(Open):
             other = threading.Thread(target=lambda: results.put(self.x.wait()))
             other.start()
             results.get(timeout=DEADLINE)
-            # The thread sleeps, or is about to. Its fd does not tell of what this one takes.
+            # The thread sleeps, or is about to. Its fd does not tell of what
+            # this one takes.
             pid = ended_child(7)
             real = self.x._events_of
 

@@ -42,7 +42,8 @@ class Readme(unittest.TestCase):
         self.expect_its_output(program())
 
     def test_its_program_does_not_mind_a_child_that_takes_its_time(self):
-        # So that the exit finds it asleep, where the handler of the self-pipe makes it fail with EINTR.
+        # So that the exit finds it asleep, where the handler of the self-pipe
+        # makes it fail with EINTR.
         slow = program().replace('"exit 7"', '"sleep 0.2; exit 7"')
         self.assertNotEqual(slow, program())
         self.expect_its_output(slow)

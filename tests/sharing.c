@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Threads with an exitfd each, and forked children that hold copies of everything. */
+/* Threads with an exitfd each, and forked children that hold copies of
+   everything. */
 #include "life_support.h"
 
 #include <errno.h>
@@ -14,7 +15,8 @@ enum {
     flock = 150
 };
 
-/* Results are handed back to the test: an assert in a second thread would leave this one behind. */
+/* Results are handed back to the test: an assert in a second thread would leave
+   this one behind. */
 struct collector {
     pthread_t thread;
     pid_t pids[flock];
@@ -197,7 +199,10 @@ TEST(sharing, forked_holder_keeps_no_event_back_after_close)
     close_gate(&holder_gate);
 }
 
-/* 0 if every call of the forked child's copy answers -ESTALE, else the number of the first that does not. */
+/*
+ * 0 if every call of the forked child's copy answers -ESTALE, else the number
+ * of the first that does not.
+ */
 static int first_call_not_stale(struct exitfd *x, pid_t pid, int pidfd)
 {
     struct exitfd_event event;
@@ -245,7 +250,8 @@ TEST(sharing, copy_in_a_forked_child_is_stale_and_closing_it_harms_nothing)
     close_gate(&gate);
 }
 
-/* The number that the pidfd had in the set is the host's own file by now, and it is the same open file. */
+/* The number that the pidfd had in the set is the host's own file by now, and
+   it is the same open file. */
 TEST(sharing, closing_in_a_forked_child_leaves_the_hosts_duplicate_of_a_pidfd)
 {
     struct exitfd *x = open_exitfd();
@@ -322,7 +328,8 @@ TEST(sharing, of_two_owners_the_second_gets_at_once_what_the_first_has_reaped)
     reported_after_the_reap_of_another(0);
 }
 
-/* One handler serves both, and must take stops for the one while the other does without. */
+/* One handler serves both, and must take stops for the one while the other does
+   without. */
 TEST(sharing, a_stop_is_reported_beside_an_exitfd_that_asks_for_none)
 {
     struct exitfd *both[] = { open_exitfd(), open_exitfd() };
@@ -345,7 +352,8 @@ TEST(sharing, a_stop_is_reported_beside_an_exitfd_that_asks_for_none)
     exitfd_close(both[1]);
 }
 
-/* More than are noted of what is reaped here. A sibling lives on, or else each look would find that there is no child. */
+/* More than are noted of what is reaped here. A sibling lives on, or else each
+   look would find that there is no child. */
 static void reported_after_very_many_reaps_of_another(unsigned flags)
 {
     enum {
@@ -365,7 +373,8 @@ static void reported_after_very_many_reaps_of_another(unsigned flags)
     expect_no_event(x);
     let_through(&gate, taken);
     wait_events(owner, events, taken);
-    /* wait_events asks again as long as there are events, and so would get those that were left to a later wait. */
+    /* wait_events asks again as long as there are events, and so would get
+       those that were left to a later wait. */
     for (int got = 0; got < taken;) {
         wait_readable(exitfd_get_fd(x));
         int count = exitfd_wait(x, events + got, taken - got, 0);

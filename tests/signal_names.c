@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The program exitfd names each signal as the library does, and reads those names. */
+/* The program exitfd names each signal as the library does, and reads those
+   names. */
 #include "tap.h"
 
 #include "../tools/signal_names.h"

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* The calls in which a host may sit when a child exits, each made so that it blocks for ever. */
+/* The calls in which a host may sit when a child exits, each made so that it
+   blocks for ever. */
 #ifndef EXITFD_TESTS_SIGNALS_CALLS_H
 #define EXITFD_TESTS_SIGNALS_CALLS_H
 
 #include <stddef.h>
 
-/* What signal(7) says of a handler with SA_RESTART, and what was measured beyond that. */
+/* What signal(7) says of a handler with SA_RESTART, and what was measured
+   beyond that. */
 enum restart {
     RESTARTED,
     NEVER_RESTARTED,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Threads that are to be cancelled end where they would without us: not in our handler, not in a function of ours. */
+/* Threads that are to be cancelled end where they would without us: not in our
+   handler, not in a function of ours. */
 #include "life_support.h"
 #include "signals.h"
 
@@ -23,7 +24,8 @@ static void run_to_its_end(void *(*work)(void *), struct victim *victim)
     CHECK_EQ(end, PTHREAD_CANCELED, "the thread was not to be cancelled");
 }
 
-/* No cancellation point itself, nor is what it calls, up to pthread_testcancel. */
+/* No cancellation point itself, nor is what it calls, up to
+   pthread_testcancel. */
 static void *take_a_sigchld_while_cancelled(void *argument)
 {
     struct victim *victim = argument;

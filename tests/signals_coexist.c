@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The application's own SIGCHLD handler and that of a self-pipe exitfd: installed before ours, after ours, on top of
- * ours while ours goes and comes back.
+ * The application's own SIGCHLD handler and that of a self-pipe exitfd:
+ * installed before ours, after ours, on top of ours while ours goes and comes
+ * back.
  */
 #include "signals.h"
 #include "support.h"
@@ -252,7 +253,8 @@ static void put_on_top(int n)
     CHECK_EQ(sigaction(SIGCHLD, &action, &below[n]), 0);
 }
 
-/* Each handler of the application is called once for one SIGCHLD, however they and ours are stacked. */
+/* Each handler of the application is called once for one SIGCHLD, however they
+   and ours are stacked. */
 static void expect_each_called_once(int tops_in_place)
 {
     memset(top_calls, 0, sizeof(top_calls));
@@ -326,7 +328,8 @@ TEST(coexist, a_top_that_takes_itself_off_again_leaves_ours_at_work)
     CHECK_EQ(current_disposition().sa_handler, count_plain);
 }
 
-/* Closed and opened again under one more handler each time: called once each, or refused, never an endless chain. */
+/* Closed and opened again under one more handler each time: called once each,
+   or refused, never an endless chain. */
 TEST(coexist, any_number_of_tops_is_served_or_refused_with_eagain)
 {
     set_sigchld(count_plain, SA_RESTART);
@@ -352,7 +355,8 @@ TEST(coexist, any_number_of_tops_is_served_or_refused_with_eagain)
     expect_each_called_once(in_place);
 }
 
-/* On every back end: what the application installs stays the application's, and no exit is lost. */
+/* On every back end: what the application installs stays the application's, and
+   no exit is lost. */
 TEST(coexist, an_application_that_counts_sigchlds_still_counts_them_all)
 {
     set_sigchld(count_plain, SA_RESTART);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A thread sits in each interruptible call in turn while children exit. Only that thread has SIGCHLD unblocked (on
- * signalfd none has), so whatever can be interrupted is. docs/eintr.md is what this prints.
+ * A thread sits in each interruptible call in turn while children exit. Only
+ * that thread has SIGCHLD unblocked (on signalfd none has), so whatever can be
+ * interrupted is. docs/eintr.md is what this prints.
  */
 #include "signals.h"
 #include "signals_calls.h"
@@ -80,7 +81,8 @@ static bool has_signals_to_take(pid_t tid)
     return (pending & ~signal_set(status, "SigBlk:")) != 0;
 }
 
-/* A call that is on its way to sleep looks asleep already, and still sees a signal before it does sleep. */
+/* A call that is on its way to sleep looks asleep already, and still sees a
+   signal before it does sleep. */
 static void wait_until_it_took_its_signals(struct sitter *sitter)
 {
     long long end = now_ms() + DEADLINE_MS;
@@ -107,7 +109,8 @@ static void interrupt(int sig)
     (void)sig;
 }
 
-/* None exits inside fork, where the C library has all signals blocked: see the last test. */
+/* None exits inside fork, where the C library has all signals blocked: see the
+   last test. */
 static void watched_children_exit(struct exitfd *x)
 {
     struct gate gate = open_gate();
@@ -129,7 +132,8 @@ static void unwatched_child_exits(struct exitfd *none)
     reap(start_child_exit(0));
 }
 
-/* How often the call was interrupted while children exited; -1 if it ended in another way. */
+/* How often the call was interrupted while children exited; -1 if it ended in
+   another way. */
 static int count_interruptions(const struct call *call, bool sigchld_blocked, void (*exits)(struct exitfd *),
                                struct exitfd *x)
 {
@@ -162,7 +166,8 @@ static const char *describe(int interruptions)
     return interruptions > 0 ? "interrupted" : interruptions == 0 ? "never interrupted" : "ENDED";
 }
 
-/* SIGCHLD goes to the sitter alone if there is a handler, and to no thread if there is a signalfd. */
+/* SIGCHLD goes to the sitter alone if there is a handler, and to no thread if
+   there is a signalfd. */
 TEST(eintr, no_call_is_interrupted_but_those_that_the_kernel_never_restarts_after_a_handler)
 {
     struct exitfd *x = open_exitfd();
@@ -218,8 +223,9 @@ TEST(eintr, a_handler_without_sa_restart_interrupts_every_call)
 }
 
 /*
- * The kernel's own doing, without a handler and without exitfd: a SIGCHLD at its default is dropped when it is sent,
- * unless the thread that forked has it blocked. Then it wakes another thread, to be dropped only there.
+ * The kernel's own doing, without a handler and without exitfd: a SIGCHLD at
+ * its default is dropped when it is sent, unless the thread that forked has it
+ * blocked. Then it wakes another thread, to be dropped only there.
  */
 TEST(eintr, a_mask_alone_makes_the_kernel_interrupt_some_calls)
 {

@@ -52,7 +52,8 @@ static void chaining(int sig, siginfo_t *info, void *context)
         below.sa_sigaction(sig, info, context);
 }
 
-/* As system(3) does: the default for a moment, in which an exitfd is opened and closed. */
+/* As system(3) does: the default for a moment, in which an exitfd is opened and
+   closed. */
 static void set_default_for_a_moment(void)
 {
     struct sigaction saved, none = { .sa_handler = SIG_DFL };

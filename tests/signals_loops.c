@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Beside libuv and GLib, each minding children of its own in the same process, both orders. Neither chains to the
- * handler it finds, and both leave SIG_DFL behind: with a handler of ours that is -EPIPE once, and no child lost.
+ * Beside libuv and GLib, each minding children of its own in the same process,
+ * both orders. Neither chains to the handler it finds, and both leave SIG_DFL
+ * behind: with a handler of ours that is -EPIPE once, and no child lost.
  */
 #include "signals.h"
 #include "support.h"
@@ -13,7 +14,8 @@
 #include <string.h>
 #include <uv.h>
 
-/* Also where the handler was replaced: -EPIPE once, and then every exitfd_wait still reports. */
+/* Also where the handler was replaced: -EPIPE once, and then every exitfd_wait
+   still reports. */
 static void expect_reported(struct exitfd *x, pid_t pid, int status)
 {
     struct exitfd_event event;
@@ -40,7 +42,8 @@ static void note_uv_exit(uv_process_t *process, int64_t exit_status, int term_si
     uv_close((uv_handle_t *)process, NULL);
 }
 
-/* Its child lives until it is killed, so that the exit comes when the test wants it. */
+/* Its child lives until it is killed, so that the exit comes when the test
+   wants it. */
 static void start_uv(struct uv_side *uv)
 {
     char *arguments[] = { "sleep", "100", NULL };
@@ -132,10 +135,12 @@ static void glib_start(struct gate *gate, int *ending)
     g_child_watch_add(start_child(gate, 31), note_glib_exit, ending);
 }
 
-/* GLib's worker thread and its eventfds stay for the life of the process: they are no leak of the test. */
+/* GLib's worker thread and its eventfds stay for the life of the process: they
+   are no leak of the test. */
 static void warm_up_glib(void)
 {
-    /* GLib takes pidfds where it can. Without them it installs a SIGCHLD handler, which is what is wanted here. */
+    /* GLib takes pidfds where it can. Without them it installs a SIGCHLD
+       handler, which is what is wanted here. */
     if (backend_is("self-pipe"))
         inject_pidfd_open = (struct injection){ .error = ENOSYS, .times = INT_MAX };
     int ending;

@@ -71,7 +71,8 @@ static void let_it_notice(struct exitfd *x)
     CHECK(ret == 0 || (ret == -EPIPE && backend_is("self-pipe")), "exitfd_wait: %d", ret);
 }
 
-/* Reported soon after SIGCHLD arrives again, without a signal for it, and however many others are checked. */
+/* Reported soon after SIGCHLD arrives again, without a signal for it, and
+   however many others are checked. */
 TEST(signal_lost, one_that_exited_meanwhile_is_seen_when_SIGCHLD_arrives_again)
 {
     enum {
@@ -188,7 +189,8 @@ static void *open_another(void *argument)
     return exitfd_open(argument, EXITFD_SIGNALFD) == 0 ? argument : NULL;
 }
 
-/* That thread's mask is its own, and the other exitfd of this one needs SIGCHLD blocked here. */
+/* That thread's mask is its own, and the other exitfd of this one needs SIGCHLD
+   blocked here. */
 TEST(signal_lost, closing_a_signalfd_of_another_thread_unblocks_nothing_here)
 {
     struct exitfd *own = open_signalfd(), *anothers;
@@ -200,7 +202,8 @@ TEST(signal_lost, closing_a_signalfd_of_another_thread_unblocks_nothing_here)
 /* The timer is not needed any more. */
 TEST(signal_lost, once_SIGCHLD_arrives_again_it_sleeps_through)
 {
-    /* Without SIGCHLD there are five checks meanwhile. One may be under way still, and one in a second does no harm. */
+    /* Without SIGCHLD there are five checks meanwhile. One may be under way
+       still, and one in a second does no harm. */
     const int window_ms = 550, most = 2;
     struct exitfd *x = open_for_truth();
     CHECK_EQ(exitfd_add(x, -1, 0, x), 0);
@@ -215,7 +218,8 @@ TEST(signal_lost, once_SIGCHLD_arrives_again_it_sleeps_through)
     exitfd_close(x);
 }
 
-/* As pam_unix, a JVM and libuv do. POSIX: setting it to SIG_DFL discards a SIGCHLD that is pending, also where it was that. */
+/* As pam_unix, a JVM and libuv do. POSIX: setting it to SIG_DFL discards a
+   SIGCHLD that is pending, also where it was that. */
 TEST(signal_lost, a_pending_signal_that_is_discarded)
 {
     int epipes = 0;
@@ -235,7 +239,8 @@ TEST(signal_lost, a_pending_signal_that_is_discarded)
     exitfd_close(x);
 }
 
-/* Setting SIG_IGN discards it as well, where SIGCHLD is blocked. The zombie would be reaped, a stopped child stays. */
+/* Setting SIG_IGN discards it as well, where SIGCHLD is blocked. The zombie
+   would be reaped, a stopped child stays. */
 TEST(signal_lost, a_stop_whose_pending_signal_is_discarded)
 {
     int epipes = 0;
@@ -260,7 +265,8 @@ TEST(signal_lost, a_stop_whose_pending_signal_is_discarded)
     exitfd_close(x);
 }
 
-/* Setting SIG_IGN discards the signal that is pending, where SIGCHLD is blocked. */
+/* Setting SIG_IGN discards the signal that is pending, where SIGCHLD is
+   blocked. */
 TEST(signal_lost, an_orphan_is_reported_though_sigchld_was_ignored_for_a_moment)
 {
     int data, ret = 0;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* exitfd_install_handler and exitfd_is_default_handler. The back end of EXITFD_BACKEND plays no part. */
+/* exitfd_install_handler and exitfd_is_default_handler. The back end of
+   EXITFD_BACKEND plays no part. */
 #include "signals.h"
 #include "support.h"
 

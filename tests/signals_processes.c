@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* SIGCHLD and the handler across threads, alternate stacks, fork without exec, vfork, posix_spawn and exec. */
+/* SIGCHLD and the handler across threads, alternate stacks, fork without exec,
+   vfork, posix_spawn and exec. */
 #include "signals.h"
 #include "support.h"
 

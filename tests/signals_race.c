@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Another thread that installs its SIGCHLD handler in the middle of ours doing so, or of ours going away. */
+/* Another thread that installs its SIGCHLD handler in the middle of ours doing
+   so, or of ours going away. */
 #include "signals.h"
 #include "stand_in.h"
 #include "support.h"
@@ -148,7 +149,8 @@ static void leave_by_longjmp(int sig)
     siglongjmp(before_the_handler, sig);
 }
 
-/* As a command line that is interrupted does. What it interrupted must not be waited for by the close. */
+/* As a command line that is interrupted does. What it interrupted must not be
+   waited for by the close. */
 TEST(race, a_handler_that_interrupts_ours_may_leave_by_siglongjmp)
 {
     unblock_sigchld();

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* How many wait calls an exit costs. They are counted by standing in for the C library's. */
+/* How many wait calls an exit costs. They are counted by standing in for the C
+   library's. */
 #include "signals.h"
 #include "stand_in.h"
 #include "support.h"
@@ -76,7 +77,8 @@ static void finish(struct exitfd *x)
     close_gate(&gate);
 }
 
-/* As a loop does: sleep until the fd is readable, take what there is, and again until it is quiet. */
+/* As a loop does: sleep until the fd is readable, take what there is, and again
+   until it is quiet. */
 static void take_events(struct exitfd *x, int wanted)
 {
     struct exitfd_event events[16];
@@ -102,7 +104,8 @@ static void report_cost(const struct exitfd *x, const char *what, int exits, int
              exitfd_get_backend(x), exits, LIVE_CHILDREN, what, total, (double)total / exits, most);
 }
 
-/* Kills children all over the list, one after the other, and returns the most wait calls that one of them cost. */
+/* Kills children all over the list, one after the other, and returns the most
+   wait calls that one of them cost. */
 static int kill_one_at_a_time(struct exitfd *x, const char *what)
 {
     int total = 0, most = 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Children by the million through one exitfd for each back end: each gives one event, with its true status or UNKNOWN
- * where that is allowed, and neither memory nor fds grow.
+ * Children by the million through one exitfd for each back end: each gives one
+ * event, with its true status or UNKNOWN where that is allowed, and neither
+ * memory nor fds grow.
  */
 #include "soak.h"
 
@@ -263,7 +264,8 @@ static double now(void)
     return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-/* The first batch shows how much the part needs, the later ones that it does not grow. */
+/* The first batch shows how much the part needs, the later ones that it does
+   not grow. */
 static void run_part(const struct part *part, const struct back_end *back_end, long wanted)
 {
     long batches = wanted / part->batch < 2 ? 2 : wanted / part->batch;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the files of the soak share: children by the million, and those who disturb. */
+/* What the files of the soak share: children by the million, and those who
+   disturb. */
 #ifndef EXITFD_TESTS_SOAK_H
 #define EXITFD_TESTS_SOAK_H
 
@@ -17,10 +18,12 @@ struct child {
     int origin; /* of the event */
 };
 
-/* The children of a batch live in these slots; each slot has a stack that its next child uses again. */
+/* The children of a batch live in these slots; each slot has a stack that its
+   next child uses again. */
 extern struct child children[BATCH_MAX];
 
-/* For what is no part of the test but must work: says so and ends the program. */
+/* For what is no part of the test but must work: says so and ends the
+   program. */
 void require(bool holds, const char *call);
 
 /* Of this process. */
@@ -29,7 +32,8 @@ struct size {
 };
 struct size measure(void);
 
-/* Starts the child of slot number i. gated: it ends once open_gate has let it through. */
+/* Starts the child of slot number i. gated: it ends once open_gate has let it
+   through. */
 void start_child(int i, bool gated);
 void open_gate(int count);
 
@@ -39,7 +43,8 @@ void let_reaper_steal(int count); /* of the batch in the first count slots, unti
 void await_reaper(void);
 void stop_reaper(void);
 
-/* A process that traces those of the first count children that are marked so, and keeps their zombies. */
+/* A process that traces those of the first count children that are marked so,
+   and keeps their zombies. */
 bool start_tracer(int count); /* false: ptrace is not permitted here */
 void await_held_zombies(void);
 void end_tracer(bool reaps); /* it waits for its tracees, or is killed */

@@ -39,8 +39,9 @@ static void fault_once(long i)
 }
 
 /*
- * It has the memory of its parent, thread-local variables included: system calls that do not fail, and nothing else.
- * All but such clones fault at least once, and by that a SIGCHLD back end learns of a foreign reaper.
+ * It has the memory of its parent, thread-local variables included: system
+ * calls that do not fail, and nothing else. All but such clones fault at least
+ * once, and by that a SIGCHLD back end learns of a foreign reaper.
  */
 __attribute__((no_sanitize("address", "undefined"))) static int live(void *argument)
 {
@@ -58,7 +59,8 @@ __attribute__((no_sanitize("address", "undefined"))) static int live(void *argum
     return 0;
 }
 
-/* A fork costs 100 times as much where page faults are dear, as on virtual machines: most of it for memory. */
+/* A fork costs 100 times as much where page faults are dear, as on virtual
+   machines: most of it for memory. */
 void start_child(int i, bool gated)
 {
     if (!stacks)

@@ -88,7 +88,8 @@ static void report(char what)
         _exit(1);
 }
 
-/* Reports 'a' when it has attached, 'n' when it may not, 'z' when it has seen all its zombies. */
+/* Reports 'a' when it has attached, 'n' when it may not, 'z' when it has seen
+   all its zombies. */
 _Noreturn static void trace(int count)
 {
     siginfo_t info;

@@ -18,7 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of the pointer to a function that is at `function`, unless it was found before. ISO C cannot convert dlsym's. */
+/* Of the pointer to a function that is at `function`, unless it was found
+   before. ISO C cannot convert dlsym's. */
 static inline void find_next(const char *name, void *function)
 {
     void *found;
@@ -28,12 +29,14 @@ static inline void find_next(const char *name, void *function)
     memcpy(function, &found, sizeof(found));
 }
 
-/* In a stand-in for `name`: declares `next`, the function that it stands for. */
+/* In a stand-in for `name`: declares `next`, the function that it stands
+   for. */
 #define FIND_NEXT(name)                                                                                                \
     static __typeof__(name) *next;                                                                                     \
     find_next(#name, &next)
 
-/* It reads six arguments, as the C library does, however many its caller gave. */
+/* It reads six arguments, as the C library does, however many its caller
+   gave. */
 #define READ_SIX_ARGUMENTS(name, answer)                                                                               \
     __attribute__((no_sanitize_address)) long name(long number, ...)                                                   \
     {                                                                                                                  \

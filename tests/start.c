@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* exitfd_start: what it starts, how it seeks the file, and what a failure leaves behind: nothing. */
+/* exitfd_start: what it starts, how it seeks the file, and what a failure
+   leaves behind: nothing. */
 #include "start_support.h"
 
 #include <fcntl.h>
@@ -52,7 +53,8 @@ TEST(start, the_environment_is_the_callers_unless_it_is_given)
     exitfd_close(x);
 }
 
-/* In each test the first failure comes before any child has started, and the others after one has. */
+/* In each test the first failure comes before any child has started, and the
+   others after one has. */
 static void expect_failure(const char *file, int wanted)
 {
     struct exitfd *x = open_exitfd();
@@ -116,7 +118,8 @@ TEST(start, arguments_that_are_too_long_leave_no_child_and_no_event)
     exitfd_close(x);
 }
 
-/* What posix_spawnp says of a file, as a negative errno, or the status of the program that it found. */
+/* What posix_spawnp says of a file, as a negative errno, or the status of the
+   program that it found. */
 static int outcome_of_spawnp(const char *file)
 {
     pid_t pid;
@@ -354,7 +357,8 @@ static bool is_pending(pid_t pid, int signum)
     return is_in_mask(pending, signum);
 }
 
-/* What it starts has the signal blocked. So it is pending there once it was sent, and nothing has to be waited for. */
+/* What it starts has the signal blocked. So it is pending there once it was
+   sent, and nothing has to be waited for. */
 static pid_t start_and_end(uid_t user_at_the_end)
 {
     int fds[2];

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The actions of exitfd_start. The first start of a process reports by a pipe too, and each test is a process. */
+/* The actions of exitfd_start. The first start of a process reports by a pipe
+   too, and each test is a process. */
 #include "start_support.h"
 
 #include <fcntl.h>
@@ -93,7 +94,8 @@ TEST(start_actions, the_step_that_fails_gives_its_errno)
     EXPECT_FAILURE(-EBADF, { .type = EXITFD_DUP2, .fd = 1, .target = 1 << 30 });
 }
 
-/* Nothing of ours is there for an action to use, neither at the first start nor later. */
+/* Nothing of ours is there for an action to use, neither at the first start nor
+   later. */
 TEST(start_actions, no_fd_of_ours_can_be_used)
 {
     struct exitfd *x = open_exitfd();
@@ -177,7 +179,8 @@ TEST(start_actions, all_from_a_number_on_are_closed)
     exitfd_close(x);
 }
 
-/* The caller has closed fd 0, 1 and 2, so what is made in between has these numbers. */
+/* The caller has closed fd 0, 1 and 2, so what is made in between has these
+   numbers. */
 static struct exitfd_event start_without_standard_fds(struct exitfd *x, const struct exitfd_command *command,
                                                       int *result)
 {

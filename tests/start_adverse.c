@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* exitfd_start where the world is against it: other code that reaps, no fds, no processes, many threads, cancellation. */
+/* exitfd_start where the world is against it: other code that reaps, no fds, no
+   processes, many threads, cancellation. */
 #include "start_support.h"
 
 #include <fcntl.h>
@@ -93,7 +94,8 @@ TEST(start_adverse, where_no_process_can_be_made_nothing_is_left)
 
 static char pids_cgroup[64];
 
-/* Where the controller is, in the first and in the second version of cgroups. */
+/* Where the controller is, in the first and in the second version of
+   cgroups. */
 static bool make_pids_cgroup(void)
 {
     static const char *const roots[] = { "/sys/fs/cgroup/pids", "/sys/fs/cgroup" };
@@ -122,7 +124,8 @@ struct fd_user {
     int lost;
 };
 
-/* Uses an fd as any thread does, and counts those that somebody else has closed. */
+/* Uses an fd as any thread does, and counts those that somebody else has
+   closed. */
 static void *use_fds(void *argument)
 {
     struct fd_user *user = argument;
@@ -133,7 +136,8 @@ static void *use_fds(void *argument)
     return NULL;
 }
 
-/* The kernel gives the number of a pidfd before it finds that the limit is reached, and then frees that number. */
+/* The kernel gives the number of a pidfd before it finds that the limit is
+   reached, and then frees that number. */
 static void start_beyond_the_limit_of_a_cgroup(void)
 {
     struct exitfd *x;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* exitfd_start under filters, and so on kernels, that lack the calls it prefers. */
+/* exitfd_start under filters, and so on kernels, that lack the calls it
+   prefers. */
 #include "start_support.h"
 
 #include <fcntl.h>
@@ -44,7 +45,8 @@ static void handle_nothing(int signum)
     (void)signum;
 }
 
-/* All that a start promises but for a pidfd from birth: signals, actions, errors, and the event. */
+/* All that a start promises but for a pidfd from birth: signals, actions,
+   errors, and the event. */
 static void expect_all_to_work(struct exitfd *x)
 {
     const struct exitfd_action actions[] = {
@@ -132,7 +134,8 @@ TEST(start_seccomp, without_close_range)
     exitfd_close(x);
 }
 
-/* With as few fds as can be, the list of them takes the place of one that is to be closed. */
+/* With as few fds as can be, the list of them takes the place of one that is to
+   be closed. */
 TEST(start_seccomp, without_close_range_and_with_no_fd_left)
 {
     if (build_is_posix())
@@ -167,7 +170,8 @@ static void *start_without_any_clone(void *unused)
     return unused;
 }
 
-/* The filter is a thread's alone: the leak check after the test needs a clone. */
+/* The filter is a thread's alone: the leak check after the test needs a
+   clone. */
 TEST(start_seccomp, without_any_clone_there_is_no_child)
 {
     exitfd_close(open_exitfd()); /* a thread cannot skip the test */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The signals of a program that exitfd_start has started, and those that come meanwhile. */
+/* The signals of a program that exitfd_start has started, and those that come
+   meanwhile. */
 #include "start_support.h"
 
 #include <stdatomic.h>
@@ -28,7 +29,8 @@ TEST(start_signals, the_mask_is_empty)
     exitfd_close(x);
 }
 
-/* A daemon that blocks SIGTERM for its signalfd must be able to end its children. */
+/* A daemon that blocks SIGTERM for its signalfd must be able to end its
+   children. */
 TEST(start_signals, a_signal_that_the_caller_blocks_ends_the_program)
 {
     struct exitfd *x = open_exitfd();
@@ -120,7 +122,8 @@ static void *send_to_group(void *argument)
     return argument;
 }
 
-/* Of a group's signals the child gets its share, in our memory, before it runs its program. */
+/* Of a group's signals the child gets its share, in our memory, before it runs
+   its program. */
 TEST(start_signals, no_handler_runs_in_the_child)
 {
     struct exitfd *x = open_exitfd();

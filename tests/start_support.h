@@ -11,7 +11,8 @@ struct exitfd_command command_of(char *const argv[]);
 /* sh -c script; the text must stay. */
 struct exitfd_command shell_command(const char *script);
 
-/* What it writes to stdout, which is added to its actions. Its event, taken afterwards, must be that of an exit with 0. */
+/* What it writes to stdout, which is added to its actions. Its event, taken
+   afterwards, must be that of an exit with 0. */
 struct output output_of_command(struct exitfd *x, const struct exitfd_command *command);
 
 /* Nothing was written to pid, nothing is to be waited for, no event comes. */

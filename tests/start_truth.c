@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A child that the library starts is reported truly from its birth: if SIGCHLD is ignored, and beside a thread that
- * reaps any child, by each of the three calls. Without a record (before Linux 6.15, and on the SIGCHLD back ends) an
+ * A child that the library starts is reported truly from its birth: if SIGCHLD
+ * is ignored, and beside a thread that reaps any child, by each of the three
+ * calls. Without a record (before Linux 6.15, and on the SIGCHLD back ends) an
  * event may be EXITFD_UNKNOWN, but it is one, and never wrong.
  */
 #include "start_support.h"

@@ -79,7 +79,8 @@ static void expect_no_children(void)
           (int)info.si_pid);
 }
 
-/* Also into the report (tests/with-report), because Criterion takes what tests print away when it writes TAP. */
+/* Also into the report (tests/with-report), because Criterion takes what tests
+   print away when it writes TAP. */
 static void say_in_child(const char *message)
 {
     struct iovec parts[] = { { (char *)message, strlen(message) }, { "\n", 1 } };
@@ -299,7 +300,8 @@ void expect_no_event(struct exitfd *x)
 void expect_quiet(struct exitfd *x)
 {
     expect_no_event(x);
-    /* A kernel that is preempted there signals a ring's eventfd after its work could be seen, also that of the look. */
+    /* A kernel that is preempted there signals a ring's eventfd after its work
+       could be seen, also that of the look. */
     for (int late = 0; late < 3 && strcmp(exitfd_get_backend(x), "io_uring") == 0 && is_readable(exitfd_get_fd(x));
          late++)
         expect_no_event(x);

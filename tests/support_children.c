@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Children: how they start, wait at the gate, end, and are looked at without the library. */
+/* Children: how they start, wait at the gate, end, and are looked at without
+   the library. */
 #include "support.h"
 
 #include <errno.h>
@@ -93,8 +94,8 @@ struct light_child {
     char stack[16384] __attribute__((aligned(16)));
 };
 
-/* It shares its parent's memory: nothing here may fail and so write errno, and it ends without what _exit may do first
-   (gcov-exit.c). */
+/* It shares its parent's memory: nothing here may fail and so write errno, and
+   it ends without what _exit may do first (gcov-exit.c). */
 static int run_light_child(void *arg)
 {
     struct light_child *child = arg;
@@ -108,7 +109,8 @@ static int run_light_child(void *arg)
 
 pid_t start_light_child(const struct gate *gate, int status)
 {
-    /* Kept until the process ends, because the child may use it for as long as it likes. */
+    /* Kept until the process ends, because the child may use it for as long as
+       it likes. */
     struct light_child *child = mmap(NULL, sizeof(*child), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     CHECK(child != MAP_FAILED, "mmap: %s", strerror(errno));
     child->gate = *gate;

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A harness for plain test programs: POSIX and exitfd.h alone, no test framework, so that they also run where none can
- * be had (musl, old kernels in QEMU, other processors, under TSan). The full suites are the Criterion ones beside this.
+ * A harness for plain test programs: POSIX and exitfd.h alone, no test
+ * framework, so that they also run where none can be had (musl, old kernels in
+ * QEMU, other processors, under TSan). The full suites are the Criterion ones
+ * beside this.
  *
- * Such a program prints TAP. The back end is that of EXITFD_BACKEND. If it does not work here, all is skipped. It exits
- * with 0 if all is well, 1 if not, 2 if it was called wrongly.
+ * Such a program prints TAP. The back end is that of EXITFD_BACKEND. If it does
+ * not work here, all is skipped. It exits with 0 if all is well, 1 if not, 2 if
+ * it was called wrongly.
  */
 #ifndef EXITFD_TESTS_TAP_H
 #define EXITFD_TESTS_TAP_H
@@ -16,7 +19,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* How long anything that must happen may take. Never how long something is waited out. */
+/* How long anything that must happen may take. Never how long something is
+   waited out. */
 #define DEADLINE_MS 100000
 
 struct tap_case {
@@ -32,14 +36,16 @@ pid_t fork_guarded(void);
 pid_t start_exit(int status);
 pid_t start_sleeper(void);
 void kill_and_reap(pid_t pid);
-/* SIGSTOP, or 0 on a system (gVisor) whose waitid does not say which signal stopped a child. */
+/* SIGSTOP, or 0 on a system (gVisor) whose waitid does not say which signal
+   stopped a child. */
 int status_of_a_stop(void);
 void wait_until_zombie(pid_t pid);
 bool is_zombie(pid_t pid);
 bool is_child(pid_t pid); /* alive or zombie; false once reaped */
 
 bool is_readable(struct exitfd *x, int timeout_ms);
-/* The next event by way of the fd; pid 0 if there is none before the deadline. */
+/* The next event by way of the fd; pid 0 if there is none before the
+   deadline. */
 struct exitfd_event next_event(struct exitfd *x);
 /* No event, and the fd says so. */
 bool is_quiet(struct exitfd *x);

@@ -199,7 +199,8 @@ class Doctor(ToolTest):
                          [usual[name]["value"] for name in (*SYSCALLS, *BACK_ENDS)])
 
     def test_what_cannot_be_asked_is_unknown_and_the_rest_is_told(self):
-        # The C library itself asks for limits before main: that cannot be a kill.
+        # The C library itself asks for limits before main: that cannot be a
+        # kill.
         error = SECCOMP_RET_ERRNO | errno.EPERM
         rows = [("uname", error, ["kernel"]), ("uname", SECCOMP_RET_KILL_PROCESS, ["kernel"]),
                 ("getdents64", SECCOMP_RET_KILL_PROCESS, ["open files"])]

@@ -18,7 +18,8 @@ from tool_support import PATIENCE, TOOL, ToolTest, children_of, main, process_fi
 
 CATCHER = [sys.executable, os.path.join(os.path.dirname(os.path.abspath(__file__)), "tool_catcher.py")]
 
-# Leaves orphans that end at once, and ends with 0 when its reaper has no zombie among them any more.
+# Leaves orphans that end at once, and ends with 0 when its reaper has no zombie
+# among them any more.
 ORPHANS = """
 import os, sys, time
 def stat(pid):
@@ -113,7 +114,8 @@ class Documented(InitTest):
         os.kill(children_of(process.pid)[0], signal.SIGTERM)
         self.assertEqual(process.wait(PATIENCE), 128 + signal.SIGTERM)
 
-    # Faults of its own, SIGCHLD, and those that a process in the background of its terminal gets.
+    # Faults of its own, SIGCHLD, and those that a process in the background of
+    # its terminal gets.
     KEPT = {signal.SIGFPE, signal.SIGILL, signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGTRAP, signal.SIGSYS,
             signal.SIGTTIN, signal.SIGTTOU, signal.SIGCHLD}
 
@@ -127,7 +129,8 @@ class Documented(InitTest):
         self.assertEqual(process.wait(PATIENCE), 0)
 
     def test_signals_that_are_its_own_are_not_forwarded(self):
-        # A sanitizer catches faults in the place of the kernel, which spares PID 1.
+        # A sanitizer catches faults in the place of the kernel, which spares
+        # PID 1.
         self.env["ASAN_OPTIONS"] = ":".join(f"handle_{name}=0" for name in ("segv", "sigbus", "sigfpe", "sigill", "abort"))
         process, init = self.ready_catcher(self.as_pid_1, "--", *CATCHER)
         for signo in self.KEPT:
@@ -224,7 +227,8 @@ class OtherwiseInTini(InitTest):
             process.wait(2.5)  # it looks around once a second
 
 
-# Prints each signal that it gets. It and its child block them all. The child ends at SIGTERM, and is slow at that.
+# Prints each signal that it gets. It and its child block them all. The child
+# ends at SIGTERM, and is slow at that.
 WITH_A_CHILD = """
 import os, signal, sys
 everything = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD}
@@ -297,7 +301,8 @@ class BesideDumbInit(InitTest):
             self.assertEqual(process.stdout.readline(), f"command {int(signo)}\n")
         self.assertNotIn("T", process_fields(init)[0] + process_fields(command)[0])
 
-    # Without -K what is left is left. With it, or with dumb-init, it gets SIGTERM.
+    # Without -K what is left is left. With it, or with dumb-init, it gets
+    # SIGTERM.
     ends_what_is_left = ("-K", "1000")
     waits = True
 

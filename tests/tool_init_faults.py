@@ -55,7 +55,8 @@ class Faults(ToolTest):
         self.assertEqual(results, {False, True})
 
     def test_a_flood_of_one_signal_drops_no_other(self):
-        # More than a pipe holds, and all of them delivered before init can do anything else.
+        # More than a pipe holds, and all of them delivered before init can do
+        # anything else.
         count, flood, other = 70000, signal.SIGRTMIN, signal.SIGRTMIN + 1
         _, most = resource.getrlimit(resource.RLIMIT_SIGPENDING)
         if most != resource.RLIM_INFINITY and most < count + 100:
@@ -136,7 +137,8 @@ class Faults(ToolTest):
                             start_new_session=True)
         parent.wait(PATIENCE)
         tell(fifo)
-        # The signal is sent as soon as there is a command, which may not have come to catch it.
+        # The signal is sent as soon as there is a command, which may not have
+        # come to catch it.
         self.assertIn(parent.stdout.read(), ("", "command ready\n" f"command {int(signal.SIGUSR2)}\n"))
         self.assert_nothing_left()
 
@@ -192,7 +194,8 @@ class Faults(ToolTest):
 
 class Guest(ToolTest):
     def test_the_init_of_a_guest_refuses_to_be_anything_else(self):
-        # What stands behind its first mkdir is not for this machine, so no more than what is before is run.
+        # What stands behind its first mkdir is not for this machine, so no more
+        # than what is before is run.
         with open(os.path.join(ROOT, "ci", "kernels", "guest-init"), encoding="ascii") as file:
             beginning = file.read().split("/busybox mkdir")[0]
         result = subprocess.run(["sh", "-c", beginning], capture_output=True, text=True, check=False)

@@ -43,7 +43,8 @@ class Manual(ToolTest):
     def test_manual_is_clean(self):
         self.need("mandoc")
         result = subprocess.run(["mandoc", "-T", "lint", "-W", "style", MANUAL], capture_output=True, text=True, check=False)
-        # Which other pages are installed, and known to makewhatis, is the machine's affair.
+        # Which other pages are installed, and known to makewhatis, is the
+        # machine's affair.
         of_others = re.compile("referenced manual not found|outdated mandoc.db")
         findings = [line for line in (result.stdout + result.stderr).splitlines() if not of_others.search(line)]
         self.assertEqual(findings, [])
@@ -103,7 +104,8 @@ class Manual(ToolTest):
 
     def test_zsh(self):
         self.need("zsh")
-        # The real thing needs a terminal: zsh completes in its line editor only.
+        # The real thing needs a terminal: zsh completes in its line editor
+        # only.
         script = f"""
             zmodload zsh/zpty
             zpty shell zsh -f -i

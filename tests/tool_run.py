@@ -146,7 +146,8 @@ class Results(RunTest):
 
     def test_slowest_come_first(self):
         result = self.run_lines("true", "sleep 0.4", "sleep 0.2", options=("-j", 3))
-        # On a busy machine none of these has to be the slowest. The rows say which one was.
+        # On a busy machine none of these has to be the slowest. The rows say
+        # which one was.
         walls = [float(wall) for wall in re.findall(r"exit 0 +([\d.]+) s ", result.stderr)]
         self.assertEqual(len(walls), 3)
         self.assertEqual(walls, sorted(walls, reverse=True))
@@ -319,7 +320,8 @@ class List(RunTest):
 
     def test_as_many_at_a_time_as_asked_for(self):
         fifos = self.fifos(4)
-        # Each command waits for the next: only all four together come to an end.
+        # Each command waits for the next: only all four together come to an
+        # end.
         lines = [f"echo go >{fifos[i]} & read x <{fifos[(i + 1) % 4]}; wait" for i in range(4)]
         self.assertEqual(self.run_lines(*lines, options=("-j", 4)).returncode, 0)
 
@@ -383,7 +385,8 @@ class Json(RunTest):
                           "unknown": 0, "not_run": 0, "list_read": True})
 
     def test_any_output_is_valid_json(self):
-        # Overlong, surrogate, above U+10FFFF, cut short at the end of the output.
+        # Overlong, surrogate, above U+10FFFF, cut short at the end of the
+        # output.
         raw = r"\042\\\t\001\177 é😀 \300\200 \355\240\200 \364\220\200\200 \303( \340\200\200 \360\200\200\200"
         _, jobs, _ = self.run_json(f"printf '{raw}'; printf '\\342\\202'")
         self.assertEqual(jobs[1]["stdout"], "\"\\\t\x01\x7f é😀 \ufffd\ufffd \ufffd\ufffd\ufffd \ufffd\ufffd\ufffd\ufffd"

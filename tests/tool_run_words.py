@@ -7,7 +7,8 @@ import sys
 
 from tool_support import PATIENCE, TOOL, ToolTest, main
 
-# A program of each of these names stands first in PATH. A shell never looks for it.
+# A program of each of these names stands first in PATH. A shell never looks for
+# it.
 OF_THE_SHELL = (". : [ alias bg break builtin case cd chdir command compgen continue declare dirs do done elif else esac eval exec exit "
                 "export fc fg fi for function getopts hash help history if in jobs kill let local mapfile popd print printf pushd pwd "
                 "read readonly return select set shift shopt source suspend test then time times trap type typeset ulimit umask "
@@ -71,7 +72,8 @@ class Lines(Words):
             self.program(name, folder, text="#!/bin/sh\necho found in PATH\n")
         jobs = self.jobs(input="".join(f"{name} x\n" for name in OF_THE_SHELL).encode(), folder=folder)
         self.assertEqual(len(jobs), len(OF_THE_SHELL))
-        # A shell that has no such builtin seeks it itself; then its parent is a shell, whose line this was.
+        # A shell that has no such builtin seeks it itself; then its parent is a
+        # shell, whose line this was.
         dash = subprocess.run(["/bin/sh", "-c", "type " + " ".join(OF_THE_SHELL)], capture_output=True, text=True, check=False,
                               env=dict(self.env, PATH="/no")).stdout
         builtin = {line.split()[0] for line in dash.splitlines() if "builtin" in line or "keyword" in line}

@@ -16,7 +16,8 @@ from script_support import PATIENCE, process_fields, read, until
 
 TOOL = os.path.abspath(os.environ["EXITFD_TOOL"])
 
-# A shell that runs the tests in the background ignores these, and its children inherit that.
+# A shell that runs the tests in the background ignores these, and its children
+# inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
@@ -209,7 +210,8 @@ class TapResult(unittest.TestResult):
 def main():
     """Runs the tests of the calling module, or those named on the command line, as TAP."""
     sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
-    # nohup(1), and a shell that starts something in the background, leave these ignored for what the tests start.
+    # nohup(1), and a shell that starts something in the background, leave these
+    # ignored for what the tests start.
     for signo in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
         signal.signal(signo, signal.SIG_DFL)
     names = ["__main__." + name for name in sys.argv[1:]] or ["__main__"]

@@ -25,8 +25,9 @@ PROGRAMS = {
     "plain": "echo ready; read line < /dev/tty; echo got $line; exit 3",
     # A process in the middle, and more than one in the group.
     "family": "sh -c 'echo ready; read line < /dev/tty; echo got $line; exit 3'; exit $?",
-    # As full-screen programs do it, which restore the terminal first; su and runuser follow their command in this way.
-    # No signal is missed before select: its number is in the pipe.
+    # As full-screen programs do it, which restore the terminal first; su and
+    # runuser follow their command in this way. No signal is missed before
+    # select: its number is in the pipe.
     "forced": f"""exec {sys.executable} -c '
 import os, select, signal
 caught, pipe_end = os.pipe()
@@ -41,7 +42,8 @@ os.write(1, b"got " + os.read(terminal, 100))
 os._exit(3)'""",
 }
 
-# A shell whose user is quicker than anybody: its job is continued within 200 us of its stop.
+# A shell whose user is quicker than anybody: its job is continued within 200 us
+# of its stop.
 IMPATIENT = """
 import os, random, signal, sys, time
 job = os.fork()
@@ -123,7 +125,8 @@ class Shells(PseudoTerminal):
         self.expect("PROMPT> ")
         self.type(line + "\n")
         self.expect(r"ready\r\n")
-        # A key goes to the group that has the terminal, and a process that the shell starts later does not get it.
+        # A key goes to the group that has the terminal, and a process that the
+        # shell starts later does not get it.
         if not line.endswith("&"):
             until(lambda: os.tcgetpgrp(self.master) != self.pid, "the job has the terminal")
         if line.endswith("| cat"):

@@ -37,7 +37,8 @@ static pid_t tracer_of(pid_t pid)
     return tracer;
 }
 
-/* Returns 0 or the errno. close_fd: an fd of ours that gdb must not hold open. */
+/* Returns 0 or the errno. close_fd: an fd of ours that gdb must not hold
+   open. */
 static int spawn_gdb(pid_t *gdb, pid_t tracee, int close_fd)
 {
     char pid_text[16];
@@ -49,7 +50,8 @@ static int spawn_gdb(pid_t *gdb, pid_t tracee, int close_fd)
     posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
     posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-    /* gdb that inherits SIGCHLD blocked, as it is under signalfd, may sleep for ever. */
+    /* gdb that inherits SIGCHLD blocked, as it is under signalfd, may sleep for
+       ever. */
     posix_spawnattr_t attributes;
     sigset_t none;
     sigemptyset(&none);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Filters that are there before exitfd_open and deny one system call. A back end
- * that needs the call is not taken. What is taken works from open to close.
+ * Filters that are there before exitfd_open and deny one system call. A back
+ * end that needs the call is not taken. What is taken works from open to close.
  */
 #include "life_support.h"
 
@@ -18,7 +18,8 @@ enum {
     ALL = PIDFD | URING | SIGNALFD | SELFPIPE
 };
 
-/* In a thread of its own: a filter is of one thread alone, and the checks after a test poll and close as well. */
+/* In a thread of its own: a filter is of one thread alone, and the checks after
+   a test poll and close as well. */
 struct denied {
     int calls[2], error; /* the second one is how other processors have it */
     pid_t pid, stranger;
@@ -137,7 +138,8 @@ DENIED(signalfd4, SIGNALFD)
 DENIED(timerfd_create, IN_A_SET)
 DENIED(timerfd_settime, IN_A_SET)
 
-/* The pid of a process that is no child, or was reaped, may be another's already: it is not used. */
+/* The pid of a process that is no child, or was reaped, may be another's
+   already: it is not used. */
 static void kill_what_no_pid_names(int error)
 {
     struct denied d = { .calls = { SCMP_SYS(pidfd_send_signal), SCMP_SYS(pidfd_send_signal) },

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* No pidfd for one child: that child, and only that one, is tracked by SIGCHLD behind the same fd. Injected errnos. */
+/* No pidfd for one child: that child, and only that one, is tracked by SIGCHLD
+   behind the same fd. Injected errnos. */
 #include "truth_inject.h"
 #include "truth_support.h"
 
-/* io_uring can wait for a child by its pid, without SIGCHLD, where the kernel has IORING_OP_WAITID. */
+/* io_uring can wait for a child by its pid, without SIGCHLD, where the kernel
+   has IORING_OP_WAITID. */
 static bool handler_is(bool installed)
 {
     bool is_default = exitfd_is_default_handler();
@@ -361,7 +363,8 @@ TEST(fallback, a_spawned_and_a_forked_child)
     posix_spawn_file_actions_destroy(&none);
 }
 
-/* SIGCHLD was ignored, so it was reaped before its pidfd was opened. SIGCHLD cannot report it any more. */
+/* SIGCHLD was ignored, so it was reaped before its pidfd was opened. SIGCHLD
+   cannot report it any more. */
 TEST(fallback, a_started_child_that_is_gone_already_installs_no_handler)
 {
     skip_without_pidfds();

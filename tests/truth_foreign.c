@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* EXITFD_OBSERVE of processes that are no children of this one, by pid and by pidfds from a Unix socket. */
+/* EXITFD_OBSERVE of processes that are no children of this one, by pid and by
+   pidfds from a Unix socket. */
 #include "truth_support.h"
 
 #include <sys/prctl.h>
@@ -10,7 +11,8 @@ enum {
     OBSERVERS = 3
 };
 
-/* A process that is the child of our child. What its parent does with it is the test's to say. */
+/* A process that is the child of our child. What its parent does with it is the
+   test's to say. */
 enum parent_does {
     REAPS,
     IGNORES,
@@ -87,7 +89,8 @@ static int receive_pidfd(int socket, pid_t *pid)
     return pidfd;
 }
 
-/* Returns a pidfd of the grandchild, received over a Unix socket, or -1 where there are none. */
+/* Returns a pidfd of the grandchild, received over a Unix socket, or -1 where
+   there are none. */
 static int start_grandchild(struct grandchild *g, enum parent_does does, int ending)
 {
     int sockets[2];

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What gVisor answers and Linux does not, on any kernel: ci/proof-kernels gvisor runs the suites on the real one. */
+/* What gVisor answers and Linux does not, on any kernel: ci/proof-kernels
+   gvisor runs the suites on the real one. */
 #include "life_support.h"
 #include "stand_in.h"
 #include "truth_inject.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* SIGCHLD is SIG_IGN or SA_NOCLDWAIT, so the kernel reaps the children: inherited, set later, and toggled. */
+/* SIGCHLD is SIG_IGN or SA_NOCLDWAIT, so the kernel reaps the children:
+   inherited, set later, and toggled. */
 #include "truth_support.h"
 
 static void host_handler(int sig)
@@ -13,7 +14,8 @@ static void wait_until_gone(pid_t pid)
     CHECK_EQ(steal(pid), -1, "child %d left a status", (int)pid);
 }
 
-/* One child, gated, from the add to the event; the caller has seen to SIGCHLD, later() may change it after the add. */
+/* One child, gated, from the add to the event; the caller has seen to SIGCHLD,
+   later() may change it after the add. */
 static struct exitfd_event watch_one(struct exitfd *x, unsigned flags, int ending, void (*later)(void), pid_t *pid)
 {
     struct gate gate = open_gate();
@@ -113,7 +115,8 @@ TEST(ignored, an_observer_gets_its_event_too)
     exitfd_close(x);
 }
 
-/* The first dies before SIG_IGN, the second under it, the third after it; a fourth lives all the while. */
+/* The first dies before SIG_IGN, the second under it, the third after it; a
+   fourth lives all the while. */
 static void toggled(bool look_meanwhile)
 {
     struct exitfd *x = open_for_truth();
@@ -165,7 +168,8 @@ TEST(ignored, toggled_back_before_any_call)
     toggled(false);
 }
 
-/* One of many that live on. reported: SIGCHLD comes for it, so one call is enough. */
+/* One of many that live on. reported: SIGCHLD comes for it, so one call is
+   enough. */
 static void one_of_many(void (*meanwhile)(void), void (*afterwards)(void), bool reported)
 {
     enum {

@@ -59,7 +59,8 @@ TEST(limits, RLIMIT_NOFILE_some_on_pidfds_the_rest_by_SIGCHLD_and_back)
     exitfd_close(x);
 }
 
-/* The limit stays; what the reported children held is enough for the next ones. */
+/* The limit stays; what the reported children held is enough for the next
+   ones. */
 TEST(limits, RLIMIT_NOFILE_fds_of_reported_children_serve_the_next)
 {
     skip_without_pidfds();
@@ -140,7 +141,8 @@ TEST(limits, RLIMIT_NOFILE_and_no_fd_for_the_open_is_EMFILE)
     CHECK(x == NULL);
 }
 
-/* Set after the open by sandboxes. poll(2) takes no more fds than that, whatever their numbers. */
+/* Set after the open by sandboxes. poll(2) takes no more fds than that,
+   whatever their numbers. */
 static int wait_with_a_limit_of(struct exitfd *x, rlim_t fds)
 {
     struct exitfd_event event;

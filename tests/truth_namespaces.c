@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Children in a new pid namespace, a watcher that is PID 1 of one, and processes outside of it. */
+/* Children in a new pid namespace, a watcher that is PID 1 of one, and
+   processes outside of it. */
 #include "stand_in.h"
 #include "truth_support.h"
 
@@ -13,14 +14,16 @@
 static const char no_namespaces[] =
     "unshare(CLONE_NEWPID): not permitted here (needs CAP_SYS_ADMIN or user namespaces)";
 
-/* Children forked from here on are in the new namespace, the first one as its PID 1. */
+/* Children forked from here on are in the new namespace, the first one as its
+   PID 1. */
 static void unshare_pids(void)
 {
     if (unshare(CLONE_NEWPID) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWPID) != 0)
         _exit(CHECK_SKIPPED);
 }
 
-/* Not fork_guarded: from a new namespace a child cannot see its parent's pid. */
+/* Not fork_guarded: from a new namespace a child cannot see its parent's
+   pid. */
 static pid_t start_inside(const struct gate *gate, int status)
 {
     pid_t pid = fork();
@@ -184,7 +187,8 @@ TEST(namespaces, a_watcher_that_is_PID_1)
     as_pid_1(watch_as_pid_1);
 }
 
-/* The catch-all watch reports the orphan, and never takes the status of the watched child. */
+/* The catch-all watch reports the orphan, and never takes the status of the
+   watched child. */
 static void adopt_orphans_as_pid_1(void)
 {
     struct exitfd *x = check_open();
@@ -239,7 +243,8 @@ TEST(namespaces, a_process_outside_is_ESRCH)
     close(pidfd_from_outside);
 }
 
-/* The other way round: a grandchild inside, seen by its pid of here, is any process like another. */
+/* The other way round: a grandchild inside, seen by its pid of here, is any
+   process like another. */
 static void look_inside(void)
 {
     struct exitfd *x = check_open();

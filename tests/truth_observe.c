@@ -99,7 +99,8 @@ static void expect_stop_reported(struct exitfd *x, pid_t pid)
     CHECK(event.pid == pid && event.code == CLD_STOPPED && event.data == x); /* by which signal gVisor hides */
 }
 
-/* Without observers the owner takes the stops, and so can tell a new one from the last. */
+/* Without observers the owner takes the stops, and so can tell a new one from
+   the last. */
 TEST(observe, after_the_close_of_an_observer_of_stops_each_stop_of_another_child_is_reported)
 {
     struct exitfd *observer = open_for_truth(), *owner = open_for_truth();
@@ -117,7 +118,8 @@ TEST(observe, after_the_close_of_an_observer_of_stops_each_stop_of_another_child
     kill_and_reap(pid);
 }
 
-/* A megabyte through the disk, which a file system in memory counts as nothing. */
+/* A megabyte through the disk, which a file system in memory counts as
+   nothing. */
 static void write_and_read(int fd, char *buffer, size_t size)
 {
     for (int i = 0; i < 16; i++)
@@ -130,7 +132,8 @@ static void write_and_read(int fd, char *buffer, size_t size)
             _exit(97);
 }
 
-/* What is preempted for a thread of the same processor: the more of it, the less the counts can be equal by chance. */
+/* What is preempted for a thread of the same processor: the more of it, the
+   less the counts can be equal by chance. */
 static void be_preempted(void)
 {
     for (int i = 0; i < 200; i++)
@@ -185,7 +188,8 @@ TEST(observe, own_child_with_all_of_its_rusage)
     EXPECT_SAME(ru_inblock);
     EXPECT_SAME(ru_oublock);
 #undef EXPECT_SAME
-    /* A zombie that has not left its processor yet adds to these (findings/a-zombie-uses-more-time.sh). */
+    /* A zombie that has not left its processor yet adds to these
+       (findings/a-zombie-uses-more-time.sh). */
     CHECK(event.rusage.ru_nvcsw <= wanted.ru_nvcsw && event.rusage.ru_nvcsw + 1 >= wanted.ru_nvcsw);
     CHECK(event.rusage.ru_nivcsw <= wanted.ru_nivcsw);
     CHECK(timerisset(&event.rusage.ru_utime) || timerisset(&event.rusage.ru_stime));

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A watched child under a tracer, in every ending. While a tracer holds the zombie its pidfd is readable and waitid has
- * nothing: no spin, no hang, no event, and the true status once it is ours.
+ * A watched child under a tracer, in every ending. While a tracer holds the
+ * zombie its pidfd is readable and waitid has nothing: no spin, no hang, no
+ * event, and the true status once it is ours.
  */
 #include "truth_support.h"
 
@@ -42,7 +43,8 @@ static void await_its_zombie(pid_t tracee)
     waitid(P_PID, (id_t)tracee, &info, WEXITED | WNOWAIT | __WALL);
 }
 
-/* Reports 'a' attached, 'd' detached, 'z' the zombie is held, 'r' reaped, and then waits for an order to go on. */
+/* Reports 'a' attached, 'd' detached, 'z' the zombie is held, 'r' reaped, and
+   then waits for an order to go on. */
 _Noreturn static void trace(const struct tracer *self, pid_t tracee, enum ending ending, long options)
 {
     if (!seize(tracee, options)) {
@@ -191,7 +193,8 @@ TEST(ptrace, a_held_child_until_the_tracer_reaps)
     traced_until_the_tracer(REAPS, EXITFD_HOLD);
 }
 
-/* One look at the zombie that is not ours yet, and no other call until the fd says so. */
+/* One look at the zombie that is not ours yet, and no other call until the fd
+   says so. */
 TEST(ptrace, looked_at_once_while_the_tracer_holds_the_zombie)
 {
     struct exitfd *x = open_for_truth();
@@ -247,7 +250,8 @@ TEST(ptrace, killed_with_its_tracer)
     exitfd_close(x);
 }
 
-/* Only the tracer sees the zombie while SIGCHLD is SIG_IGN. When the tracer lets go, the kernel reaps it. */
+/* Only the tracer sees the zombie while SIGCHLD is SIG_IGN. When the tracer
+   lets go, the kernel reaps it. */
 TEST(ptrace, under_SIG_IGN_until_the_tracer_exits)
 {
     struct exitfd *x = open_for_truth();
@@ -276,7 +280,8 @@ TEST(ptrace, under_SIG_IGN_until_the_tracer_exits)
     exitfd_close(x);
 }
 
-/* This process is the tracer: a stop of the tracee is no event, and stays ours to wait for. */
+/* This process is the tracer: a stop of the tracee is no event, and stays ours
+   to wait for. */
 static void traced_by_ourselves(unsigned flags)
 {
     struct exitfd *x = open_for_truth();
@@ -322,7 +327,8 @@ TEST(ptrace, by_ourselves_an_observer)
     traced_by_ourselves(EXITFD_OBSERVE);
 }
 
-/* An unwatched tracee of ours, stopped, stands in front of the watched child. */
+/* An unwatched tracee of ours, stopped, stands in front of the watched
+   child. */
 TEST(ptrace, an_unwatched_tracee_of_ours_hides_no_child)
 {
     struct exitfd *x = open_for_truth();
@@ -412,7 +418,8 @@ static bool may_seize(pid_t pid)
     return ptrace(PTRACE_SEIZE, pid, NULL, NULL) == 0;
 }
 
-/* Its status is its tracer's until that waits for it, and an orphan behind it is found. */
+/* Its status is its tracer's until that waits for it, and an orphan behind it
+   is found. */
 static void expect_passed_over(struct exitfd *x, pid_t tracee, int status)
 {
     int wait_status;

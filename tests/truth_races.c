@@ -39,7 +39,8 @@ TEST(races, exit_against_add)
 
 static int removed;
 
-/* Either remove is in time and the child is ours to reap, or there has been its event. */
+/* Either remove is in time and the child is ours to reap, or there has been its
+   event. */
 static void remove_or_find_its_event(struct exitfd *x, struct round *round, int events_so_far)
 {
     int ret = exitfd_remove(x, round->pid);
@@ -94,7 +95,8 @@ static void *take_all(void *arg)
     return NULL;
 }
 
-/* A thread takes events while this one removes. A watch that is gone has an event on its way out of exitfd_wait. */
+/* A thread takes events while this one removes. A watch that is gone has an
+   event on its way out of exitfd_wait. */
 TEST(races, remove_against_a_thread_that_waits)
 {
     if (backend_is("io_uring"))

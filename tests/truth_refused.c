@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Filters that block the wait itself, or the sleep. The call says so, and no event is lost. */
+/* Filters that block the wait itself, or the sleep. The call says so, and no
+   event is lost. */
 #include "life_support.h"
 
 #include <seccomp.h>
@@ -10,7 +11,8 @@ enum {
     OF_PIDFDS = 3 /* P_PIDFD */
 };
 
-/* For a thread of its own: a filter is of one thread alone, and the checks after a test sleep and wait as well. */
+/* For a thread of its own: a filter is of one thread alone, and the checks
+   after a test sleep and wait as well. */
 struct refused {
     int type, error; /* which waitid is denied, and how */
     pid_t pid, other, watched;
@@ -79,7 +81,8 @@ static void *wait_for_one(void *argument)
     return NULL;
 }
 
-/* No status can be had, but the child is not gone: neither silence nor UNKNOWN would be true, and it waits for who may. */
+/* No status can be had, but the child is not gone: neither silence nor UNKNOWN
+   would be true, and it waits for who may. */
 static void refuse_every_wait(int error)
 {
     struct refused r = { .type = ANY_TYPE, .error = error, .pid = start_child_exit(120) };
@@ -131,7 +134,8 @@ static void *open_only(void *argument)
     return NULL;
 }
 
-/* Also where another thread was let through, and pidfds were found to be there. */
+/* Also where another thread was let through, and pidfds were found to be
+   there. */
 TEST(refused, before_the_open)
 {
     struct refused r = { .type = ANY_TYPE, .error = EPERM };
@@ -297,7 +301,8 @@ static void *wait_for_what_was_stolen(void *argument)
     return NULL;
 }
 
-/* The record needs no wait. An event of one child does not hide another that cannot be returned. */
+/* The record needs no wait. An event of one child does not hide another that
+   cannot be returned. */
 TEST(refused, beside_a_record)
 {
     skip_without_pidfds();

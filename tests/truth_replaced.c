@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Other code replaces our SIGCHLD handler (self-pipe) or unblocks SIGCHLD (signalfd) after exitfd_open. */
+/* Other code replaces our SIGCHLD handler (self-pipe) or unblocks SIGCHLD
+   (signalfd) after exitfd_open. */
 #include "truth_support.h"
 
 #include <pthread.h>
@@ -222,7 +223,8 @@ static void *let_through_when_asleep(void *arg)
     return NULL;
 }
 
-/* The child exits when this thread sleeps in exitfd_wait, and nothing but exitfd itself can wake it. */
+/* The child exits when this thread sleeps in exitfd_wait, and nothing but
+   exitfd itself can wake it. */
 static void expect_event_while_blocked(struct exitfd *x, void (*misuse)(void))
 {
     struct doorman doorman = { .tid = own_tid(), .gate = open_gate() };
@@ -266,7 +268,8 @@ TEST(replaced, a_blocked_wait_after_SIG_DFL_is_no_hang)
     exitfd_close(x);
 }
 
-/* Of a child that needs SIGCHLD, whatever the back end: there is no fd for it. */
+/* Of a child that needs SIGCHLD, whatever the back end: there is no fd for
+   it. */
 static pid_t start_without_an_fd(struct exitfd *x, const struct gate *gate, int status)
 {
     struct rlimit before = forbid_new_fds();

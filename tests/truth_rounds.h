@@ -34,7 +34,8 @@ int rounds_in_batches(int size);
 void start_batch(struct exitfd *x, int first, int size);
 /* Fails on a second event of a round, and on a status that is not its own. */
 void note_event(const struct exitfd_event *event);
-/* Takes n events, by polling; calling: also without the fd's help, for where SIGCHLD no longer tells. */
+/* Takes n events, by polling; calling: also without the fd's help, for where
+   SIGCHLD no longer tells. */
 void take_events(struct exitfd *x, int n, bool calling);
 void expect_totals(int rounds);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What truth_fallback.c injects, for real: filters that deny pidfds to this process. */
+/* What truth_fallback.c injects, for real: filters that deny pidfds to this
+   process. */
 #include "life_support.h"
 
 #include <seccomp.h>
@@ -24,7 +25,8 @@ static void deny_pidfd_open(int error)
     CHECK_EQ(errno, error);
 }
 
-/* waitid(P_PIDFD) as on a kernel, or under a filter, that knows no pidfds; waitid of anything else as ever. */
+/* waitid(P_PIDFD) as on a kernel, or under a filter, that knows no pidfds;
+   waitid of anything else as ever. */
 static void deny_pidfds(int error)
 {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
@@ -73,7 +75,8 @@ TEST(seccomp, EPERM_after_the_open)
     filter_after_the_open(EPERM);
 }
 
-/* Every child is then tracked by SIGCHLD, on each back end, and still reported truly. */
+/* Every child is then tracked by SIGCHLD, on each back end, and still reported
+   truly. */
 static void filter_before_the_open(void (*install_filter)(int), int error)
 {
     install_filter(error);
@@ -115,7 +118,8 @@ TEST(seccomp, EPERM_for_every_pidfd_before_the_open)
     filter_before_the_open(deny_pidfds, EPERM);
 }
 
-/* The record is out of reach: the stolen child is UNKNOWN, not silent and not made up. */
+/* The record is out of reach: the stolen child is UNKNOWN, not silent and not
+   made up. */
 TEST(seccomp, EPERM_for_the_record)
 {
     struct exitfd *x = open_for_truth();

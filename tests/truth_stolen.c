@@ -131,7 +131,8 @@ static void let_the_other_look(void)
     CHECK_EQ(exitfd_wait(other, &event, 1, 0), 0);
 }
 
-/* Reaps are told apart by sums, and while one of ours is not in both of them they do not agree. */
+/* Reaps are told apart by sums, and while one of ours is not in both of them
+   they do not agree. */
 TEST(stolen, after_another_exitfd_had_looked_in_the_middle_of_a_reap)
 {
     enum {
@@ -211,7 +212,8 @@ TEST(stolen, before_the_add_is_ESRCH)
     exitfd_close(x);
 }
 
-/* Blocked in exitfd_wait while a thread is blocked in waitpid for the same child: no hang. */
+/* Blocked in exitfd_wait while a thread is blocked in waitpid for the same
+   child: no hang. */
 TEST(stolen, while_we_are_blocked)
 {
     struct exitfd *x = open_for_truth();
@@ -225,7 +227,8 @@ TEST(stolen, while_we_are_blocked)
         ret = wait_blocked(x, &event);
     while (ret == -EINTR);
     CHECK_EQ(ret, 1, "exitfd_wait: %d", ret);
-    /* Who of the two was first is the kernel's affair, and only one of them was. */
+    /* Who of the two was first is the kernel's affair, and only one of them
+       was. */
     if (join_reaper(reaper) == -1)
         expect_exited(&event, pid, 14, x);
     else
@@ -279,7 +282,8 @@ TEST(stolen, a_child_that_dumped_core)
         SKIP("this machine dumps no core (ulimit -Hc, or kernel.core_pattern): only CLD_KILLED was seen");
 }
 
-/* The foreign reaper takes every other one: each event once, each with the status of its own child. */
+/* The foreign reaper takes every other one: each event once, each with the
+   status of its own child. */
 TEST(stolen, every_second_one_of_many)
 {
     enum {
@@ -312,7 +316,8 @@ TEST(stolen, every_second_one_of_many)
     exitfd_close(x);
 }
 
-/* Its siblings live on and no zombie is left to be found. SIGCHLD came once, and is the only sign. */
+/* Its siblings live on and no zombie is left to be found. SIGCHLD came once,
+   and is the only sign. */
 TEST(stolen, one_of_many_that_live_on)
 {
     enum {

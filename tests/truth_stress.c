@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Races over who reaps: a foreign reaper, or the kernel under SIG_IGN and SA_NOCLDWAIT, against us. */
+/* Races over who reaps: a foreign reaper, or the kernel under SIG_IGN and
+   SA_NOCLDWAIT, against us. */
 #include "truth_rounds.h"
 
 #include <poll.h>
@@ -25,7 +26,8 @@ static void *steal_batches(void *arg)
     }
 }
 
-/* Every child is reaped once: by us or by the foreign reaper, and we know which. */
+/* Every child is reaped once: by us or by the foreign reaper, and we know
+   which. */
 TEST(stress, foreign_reap_against_ours)
 {
     enum {
@@ -121,7 +123,8 @@ TEST(stress, SIG_IGN_toggled_while_they_exit)
     for (int first = 0; first < rounds; first += BATCH_MAX) {
         start_batch(x, first, BATCH_MAX);
         let_through(&gate, BATCH_MAX);
-        /* The kernel reaped without a signal. Without a pidfd a call finds these children while SIGCHLD is ignored. */
+        /* The kernel reaped without a signal. Without a pidfd a call finds
+           these children while SIGCHLD is ignored. */
         take_events(x, BATCH_MAX, !tracks_by_pidfd());
     }
     atomic_store(&toggler_retires, true);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* fork while other threads are inside the library: the child gets -ESTALE, and both go on, each with its own. */
+/* fork while other threads are inside the library: the child gets -ESTALE, and
+   both go on, each with its own. */
 #include "tap.h"
 
 #include <errno.h>
@@ -10,7 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* TSan delivers no signal to the child of a fork in a multi-threaded process. */
+/* TSan delivers no signal to the child of a fork in a multi-threaded
+   process. */
 #if defined(__SANITIZE_THREAD__)
 #define RUNS_NO_HANDLER_AFTER_FORK true
 #elif defined(__has_feature)
@@ -43,7 +45,8 @@ static void *stay_inside(void *argument)
     return NULL;
 }
 
-/* It waits for no event: in a child of a process with threads TSan puts off every signal handler for ever. */
+/* It waits for no event: in a child of a process with threads TSan puts off
+   every signal handler for ever. */
 static int use(struct exitfd *own)
 {
     struct exitfd_event event;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Exitfds and the primitive are opened and closed by several threads while SIGCHLDs rain on all of them. A plain program,
- * since Criterion cannot run under TSan; worth running without it too.
+ * Exitfds and the primitive are opened and closed by several threads while
+ * SIGCHLDs rain on all of them. A plain program, since Criterion cannot run
+ * under TSan; worth running without it too.
  */
 #include "tap.h"
 
@@ -118,7 +119,8 @@ static void exitfds_come_and_go_while_sigchlds_rain(void)
     SOFT_CHECK(guest_handler_is_back());
 }
 
-/* Once exitfd_install_handler(-1) has returned, the number may be that of another file. No byte may land there. */
+/* Once exitfd_install_handler(-1) has returned, the number may be that of
+   another file. No byte may land there. */
 static void no_byte_comes_after_the_removal(void)
 {
     pthread_t cloud;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Exitfds that come to need SIGCHLD and go without it again, child by child, in several threads, beside one that is
- * blocked in a wait and one that opens and closes. tsan_handler.c has the handler itself.
+ * Exitfds that come to need SIGCHLD and go without it again, child by child, in
+ * several threads, beside one that is blocked in a wait and one that opens and
+ * closes. tsan_handler.c has the handler itself.
  */
 #include "tap.h"
 

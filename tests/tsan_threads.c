@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Threads that add, kill, remove, discard and wait on one exitfd, all at once: each event once, and no data race. */
+/* Threads that add, kill, remove, discard and wait on one exitfd, all at once:
+   each event once, and no data race. */
 #include "tap.h"
 
 #include <errno.h>
@@ -13,7 +14,8 @@
 #define TAKERS 2
 #define ROUNDS 60
 
-/* What becomes of the children of a round, in this order. The first two are reported. */
+/* What becomes of the children of a round, in this order. The first two are
+   reported. */
 enum {
     EXITS,
     IS_KILLED,

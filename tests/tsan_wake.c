@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A thread blocked in exitfd_wait delays no add, and is woken by what the add brings, be it dead already. */
+/* A thread blocked in exitfd_wait delays no add, and is woken by what the add
+   brings, be it dead already. */
 #include "tap.h"
 
 #include <errno.h>

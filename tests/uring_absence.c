@@ -38,7 +38,8 @@ struct io_uring_probe *io_uring_get_probe_ring(struct io_uring *ring)
     return no_waitid ? NULL : next(ring);
 }
 
-/* An operation that there is not: the kernel refuses it as one that a restriction forbids, at its submission. */
+/* An operation that there is not: the kernel refuses it as one that a
+   restriction forbids, at its submission. */
 static void refuse(struct io_uring *ring)
 {
     for (unsigned i = ring->sq.sqe_head; i != ring->sq.sqe_tail; i++) {
@@ -55,7 +56,8 @@ int io_uring_submit(struct io_uring *ring)
     return next(ring);
 }
 
-/* Linux 6.18: a flag that the kernel sets late stays set when its work was done before. */
+/* Linux 6.18: a flag that the kernel sets late stays set when its work was done
+   before. */
 int io_uring_submit_and_get_events(struct io_uring *ring)
 {
     FIND_NEXT(io_uring_submit_and_get_events);
@@ -68,7 +70,8 @@ int io_uring_submit_and_get_events(struct io_uring *ring)
 
 static int fstatfs_error;
 
-/* The kernel does not say whether a pidfd is of a process that is reaped: before Linux 6.9, or under a filter. */
+/* The kernel does not say whether a pidfd is of a process that is reaped:
+   before Linux 6.9, or under a filter. */
 int fstatfs(int fd, struct statfs *buffer)
 {
     FIND_NEXT(fstatfs);
@@ -86,7 +89,8 @@ static void expect_open(int wanted)
     CHECK_EQ(result, wanted, "EXITFD_BACKEND: %s, wanted %s", strerror(-result), strerror(-wanted));
 }
 
-/* sysctl kernel.io_uring_disabled gives EPERM, seccomp any of the others, a kernel before 6.1 EINVAL. */
+/* sysctl kernel.io_uring_disabled gives EPERM, seccomp any of the others, a
+   kernel before 6.1 EINVAL. */
 TEST(uring_absence, absent_or_forbidden_is_enotsup)
 {
     const int errors[] = { -ENOSYS, -EPERM, -EACCES, -EINVAL };
@@ -143,7 +147,8 @@ TEST(uring_absence, a_poll_that_is_refused_after_the_open)
     exitfd_close(x);
 }
 
-/* A child of *child, so that no SIGCHLD of it is for us. *child ends when it has. */
+/* A child of *child, so that no SIGCHLD of it is for us. *child ends when it
+   has. */
 static pid_t start_grandchild(struct gate *gate, pid_t *child)
 {
     int pid_pipe[2];
@@ -222,7 +227,8 @@ TEST(uring_absence, an_observed_process_that_lives_is_not_reported_where_its_pol
     expect_observed_without_poll(-1);
 }
 
-/* One failure ends neither the looks nor the timer that makes the fd readable for them. */
+/* One failure ends neither the looks nor the timer that makes the fd readable
+   for them. */
 TEST(uring_absence, requests_that_are_refused_for_a_while)
 {
     struct exitfd *x = open_exitfd_flags(EXITFD_URING | EXITFD_NO_SIGNALS);
@@ -325,7 +331,8 @@ TEST(uring_absence, seccomp_that_forbids_entering_after_the_open)
     exitfd_close(x);
 }
 
-/* Without pidfds the ring's own waitid carries all children, without signals. */
+/* Without pidfds the ring's own waitid carries all children, without
+   signals. */
 TEST(uring_absence, seccomp_that_forbids_pidfds)
 {
     exitfd_close(open_exitfd());

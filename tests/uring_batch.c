@@ -7,7 +7,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Between the library and liburing: counts the calls that enter the kernel, and fails those of submission. */
+/* Between the library and liburing: counts the calls that enter the kernel, and
+   fails those of submission. */
 static int enters, failing_submissions;
 
 static int pass_on(const char *name, struct io_uring *ring)
@@ -177,7 +178,8 @@ TEST(uring_batch, blocking_waits_submit_first)
     exitfd_close(x);
 }
 
-/* What is removed while it is held back, and what takes its place in the table. */
+/* What is removed while it is held back, and what takes its place in the
+   table. */
 TEST(uring_batch, held_back_and_removed)
 {
     struct exitfd *x = open_exitfd();
@@ -221,7 +223,8 @@ TEST(uring_batch, closed_while_held_back)
     close_gate(&gate);
 }
 
-/* Short of memory the kernel answers EAGAIN and leaves the requests where they are. */
+/* Short of memory the kernel answers EAGAIN and leaves the requests where they
+   are. */
 TEST(uring_batch, submissions_that_fail_are_made_later)
 {
     struct exitfd *x = open_exitfd();
@@ -238,7 +241,8 @@ TEST(uring_batch, submissions_that_fail_are_made_later)
     exitfd_close(x);
 }
 
-/* A queue that is full and cannot be emptied leaves each further child to SIGCHLD, and not to chance. */
+/* A queue that is full and cannot be emptied leaves each further child to
+   SIGCHLD, and not to chance. */
 TEST(uring_batch, a_full_queue_that_cannot_be_submitted)
 {
     struct exitfd *x = open_exitfd();
@@ -262,7 +266,8 @@ static void let_second_child_die(void)
     wait_until_zombie(second_child);
 }
 
-/* The wake-up of an exit between io_uring_enter and the read is read away with those before it. */
+/* The wake-up of an exit between io_uring_enter and the read is read away with
+   those before it. */
 TEST(uring_batch, an_exit_while_the_eventfd_is_being_read)
 {
     for (int max = 1; max <= 2; max++) {

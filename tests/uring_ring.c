@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* exitfd/uring.h: child exits in a ring of the caller's own, with each back end. */
+/* exitfd/uring.h: child exits in a ring of the caller's own, with each back
+   end. */
 #include "uring_support.h"
 
 #include <errno.h>
@@ -225,7 +226,8 @@ TEST(uring_ring, one_child_stolen_after_the_completion)
     }
 }
 
-/* A ring for polled devices refuses each poll of anything else, as restrictions refuse any. */
+/* A ring for polled devices refuses each poll of anything else, as restrictions
+   refuse any. */
 TEST(uring_ring, a_refused_poll_is_not_made_again)
 {
     struct exitfd *x = open_exitfd();

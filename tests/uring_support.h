@@ -12,7 +12,8 @@
 
 /* A ring; skips the test where the kernel has none, or none of that kind. */
 struct io_uring open_ring(unsigned setup_flags);
-/* Returns when nothing more comes of it: the kernel interrupts its thread once after the close. */
+/* Returns when nothing more comes of it: the kernel interrupts its thread once
+   after the close. */
 void close_ring(struct io_uring *ring);
 /* The same with an eventfd that the ring signals. */
 struct io_uring open_ring_with_eventfd(unsigned setup_flags, int *event_fd);
@@ -32,11 +33,12 @@ struct completion next_completion(struct io_uring *ring);
 /* One that is there already. False: none. */
 bool take_completion(struct io_uring *ring, struct completion *completion);
 
-/* A child that exits with status 0 once the calling thread sleeps in the kernel. */
+/* A child that exits with status 0 once the calling thread sleeps in the
+   kernel. */
 pid_t start_child_that_awaits_sleep(void);
 
-/* How often a sleeping epoll_wait of nothing in particular was interrupted, while such children exited that ended
-   requests of the ring. */
+/* How often a sleeping epoll_wait of nothing in particular was interrupted,
+   while such children exited that ended requests of the ring. */
 int count_interruptions(struct io_uring *ring, int rounds);
 
 #endif

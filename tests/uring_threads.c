@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The ring belongs to the thread that opened it: what the calls of other threads return, also after its end. */
+/* The ring belongs to the thread that opened it: what the calls of other
+   threads return, also after its end. */
 #include "uring_support.h"
 
 #include <errno.h>
@@ -159,7 +160,8 @@ TEST(uring_threads, each_thread_may_have_its_own)
     exitfd_close(x);
 }
 
-/* Closing a ring makes the kernel interrupt its thread once more: uring_traps. */
+/* Closing a ring makes the kernel interrupt its thread once more:
+   uring_traps. */
 TEST(uring_threads, close_leaves_no_interruption_behind)
 {
     int epfd = epoll_create1(EPOLL_CLOEXEC);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The behaviour of the kernel that src/linux/uring.c rests on, each trap with what it shows. None of these tests calls
- * the library: one that fails says that the kernel has changed, and what may be simplified or must be mended.
+ * The behaviour of the kernel that src/linux/uring.c rests on, each trap with
+ * what it shows. None of these tests calls the library: one that fails says
+ * that the kernel has changed, and what may be simplified or must be mended.
  */
 #include "uring_support.h"
 
@@ -81,7 +82,8 @@ static bool is_kernel(unsigned first_minor, unsigned last_minor) /* of Linux 6 *
            minor <= last_minor;
 }
 
-/* So the pollable fd cannot be the ring's. 6.1, 6.12 and 7.3 were seen to wake, 6.16 and 6.18 not to. */
+/* So the pollable fd cannot be the ring's. 6.1, 6.12 and 7.3 were seen to wake,
+   6.16 and 6.18 not to. */
 TEST(uring_traps, deferred_work_does_not_wake_a_poll_of_the_ring)
 {
     struct io_uring ring = open_ring(DEFERRED);
@@ -119,7 +121,8 @@ static struct io_uring ring_with_work(int *event_fd)
     return ring;
 }
 
-/* So the eventfd is read after the work and not before, or each event wakes the host twice. */
+/* So the eventfd is read after the work and not before, or each event wakes the
+   host twice. */
 TEST(uring_traps, the_eventfd_is_signalled_for_the_work_and_again_for_its_completion)
 {
     int event_fd;
@@ -148,7 +151,8 @@ TEST(uring_traps, an_eventfd_read_after_the_work_stays_quiet)
     close_ring(&ring);
 }
 
-/* So the flag is looked at after the eventfd was read: it is what tells that a wake-up was just read away. */
+/* So the flag is looked at after the eventfd was read: it is what tells that a
+   wake-up was just read away. */
 TEST(uring_traps, work_between_io_uring_enter_and_the_read_shows_in_the_flag_alone)
 {
     int event_fd;
@@ -161,7 +165,8 @@ TEST(uring_traps, work_between_io_uring_enter_and_the_read_shows_in_the_flag_alo
     close_ring(&ring);
 }
 
-/* Since Linux 6.14 one io_uring_enter does some of the work (20 pieces on 6.18). So it is called until the flag clears. */
+/* Since Linux 6.14 one io_uring_enter does some of the work (20 pieces on
+   6.18). So it is called until the flag clears. */
 TEST(uring_traps, what_one_enter_leaves_undone_shows_in_the_flag)
 {
     enum {
@@ -196,7 +201,8 @@ TEST(uring_traps, what_one_enter_leaves_undone_shows_in_the_flag)
     close_ring(&ring);
 }
 
-/* So a request for a child that died before it costs nothing but the submission. */
+/* So a request for a child that died before it costs nothing but the
+   submission. */
 TEST(uring_traps, a_poll_of_a_dead_childs_pidfd_completes_at_its_submission)
 {
     int event_fd;
@@ -216,7 +222,8 @@ TEST(uring_traps, a_poll_of_a_dead_childs_pidfd_completes_at_its_submission)
     close_ring(&ring);
 }
 
-/* So what is found readable too early is polled again by a multishot request: one look at once, then only changes. */
+/* So what is found readable too early is polled again by a multishot request:
+   one look at once, then only changes. */
 TEST(uring_traps, a_multishot_poll_tells_of_the_state_once_and_then_of_changes)
 {
     struct completion done;
@@ -239,7 +246,8 @@ TEST(uring_traps, a_multishot_poll_tells_of_the_state_once_and_then_of_changes)
     close_ring(&ring);
 }
 
-/* So exitfd_close waits that long, with all signals blocked: the EINTR is not left to the host. */
+/* So exitfd_close waits that long, with all signals blocked: the EINTR is not
+   left to the host. */
 TEST(uring_traps, a_closed_ring_interrupts_its_thread_once_more)
 {
     int epfd = epoll_create1(EPOLL_CLOEXEC), interrupted = 0;
@@ -248,7 +256,8 @@ TEST(uring_traps, a_closed_ring_interrupts_its_thread_once_more)
         CHECK(rings < 30, "only %d of %d rings", interrupted, rings);
         struct io_uring ring = open_ring(DEFERRED);
         io_uring_queue_exit(&ring);
-        /* On a busy machine it may have come before the sleep, and then shows nowhere. */
+        /* On a busy machine it may have come before the sleep, and then shows
+           nowhere. */
         bool first = epoll_wait(epfd, &unused, 1, 1000) < 0 && errno == EINTR;
         bool second = epoll_wait(epfd, &unused, 1, 100) < 0 && errno == EINTR;
         CHECK(!(first && second), "a ring that interrupts twice");
@@ -300,7 +309,8 @@ static void *submit_and_end(void *argument)
     return NULL;
 }
 
-/* So a ring does not outlive its thread silently. A poll of the fd wakes up, and the library returns -EXDEV. */
+/* So a ring does not outlive its thread silently. A poll of the fd wakes up,
+   and the library returns -EXDEV. */
 TEST(uring_traps, the_eventfd_is_signalled_after_the_submitter_has_died_too)
 {
     struct gate gate = open_gate();
@@ -321,7 +331,8 @@ TEST(uring_traps, the_eventfd_is_signalled_after_the_submitter_has_died_too)
         SKIP("no deferred io_uring in this kernel: %s", strerror(-orphan.error));
 }
 
-/* So the poll of an io_uring exitfd in the caller's own ring is not multishot: exitfd/uring.h. */
+/* So the poll of an io_uring exitfd in the caller's own ring is not multishot:
+   exitfd/uring.h. */
 TEST(uring_traps, a_multishot_poll_is_dropped_when_another_ring_signals_the_eventfd)
 {
     int event_fd;
@@ -377,7 +388,8 @@ TEST(uring_traps, waitid_tells_of_a_stolen_child_by_echild)
     close_ring(&ring);
 }
 
-/* SIG_IGN makes no SIGCHLD: the SIGCHLD back ends learn of it late, this one at once. */
+/* SIG_IGN makes no SIGCHLD: the SIGCHLD back ends learn of it late, this one at
+   once. */
 TEST(uring_traps, waitid_tells_of_a_child_that_the_kernel_reaped_by_echild)
 {
     signal(SIGCHLD, SIG_IGN);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Children that get no pidfd are waited for in the ring: by no fd, no signal and no timer. Linux 6.7. That the contract
- * holds for them is shown by contract and remove, which run with EXITFD_TEST_WITHOUT_FDS too.
+ * Children that get no pidfd are waited for in the ring: by no fd, no signal
+ * and no timer. Linux 6.7. That the contract holds for them is shown by
+ * contract and remove, which run with EXITFD_TEST_WITHOUT_FDS too.
  */
 #include "stand_in.h"
 #include "uring_support.h"
@@ -140,7 +141,8 @@ static void expect_unreaped(struct exitfd *x, pid_t pid, bool reused, struct gat
         SKIP("clone3 may not choose a pid here: it takes CAP_CHECKPOINT_RESTORE");
 }
 
-/* It was seen dead, then stolen, then its pid given to another: who must not be mistaken for it. */
+/* It was seen dead, then stolen, then its pid given to another: who must not be
+   mistaken for it. */
 TEST(uring_without_fds, stolen_and_its_pid_used_again)
 {
     struct exitfd *x = open_where_fds_may_lack();
@@ -159,7 +161,8 @@ TEST(uring_without_fds, stolen_and_its_pid_used_again)
     expect_unreaped(x, pid, reused, &gate);
 }
 
-/* After its event the child is held. Its pid is not its own, and no function waits for the new child. */
+/* After its event the child is held. Its pid is not its own, and no function
+   waits for the new child. */
 TEST(uring_without_fds, held_and_stolen_and_its_pid_used_again)
 {
     struct exitfd *x = open_where_fds_may_lack();
@@ -201,7 +204,8 @@ TEST(uring_without_fds, sigchld_may_be_blocked)
     exitfd_close(x);
 }
 
-/* Traces the process, and holds on to its zombie until let through. Exits with 0 if all went well. */
+/* Traces the process, and holds on to its zombie until let through. Exits with
+   0 if all went well. */
 static pid_t start_tracer(pid_t traced, const struct gate *attached, const struct gate *gate)
 {
     siginfo_t info;
@@ -294,7 +298,8 @@ TEST(uring_without_fds, hundreds_beyond_the_fd_limit)
     exitfd_close(x);
 }
 
-/* Before Linux 6.7 such a child is tracked by SIGCHLD, as on the pidfd back end. */
+/* Before Linux 6.7 such a child is tracked by SIGCHLD, as on the pidfd back
+   end. */
 TEST(uring_without_fds, a_kernel_without_waitid_requests_takes_sigchld)
 {
     no_waitid = true;

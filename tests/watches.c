@@ -20,7 +20,8 @@ static bool allocation_fails(void)
     return false;
 }
 
-/* In place of those of the library, which src/watches.c is built here without. */
+/* In place of those of the library, which src/watches.c is built here
+   without. */
 void *xfd_private_alloc(size_t kept, size_t size)
 {
     (void)kept;
@@ -154,7 +155,8 @@ TEST(watches, dropped_slots_are_used_again)
     xfd_watches_free(&ws);
 }
 
-/* A pid that the kernel gave again while the event of its former bearer is still to be taken. */
+/* A pid that the kernel gave again while the event of its former bearer is
+   still to be taken. */
 TEST(watches, newest_of_two_with_one_pid_is_found)
 {
     struct watches ws = { 0 };
@@ -227,7 +229,8 @@ TEST(watches, anything_in_any_order_as_a_plain_array_has_it)
     xfd_watches_free(&ws);
 }
 
-/* A handler that forks may have interrupted any call, which its child goes on with. */
+/* A handler that forks may have interrupted any call, which its child goes on
+   with. */
 TEST(watches, memory_that_a_fork_has_wiped_holds_no_watch_and_no_endless_list)
 {
     struct watches ws = { 0 };
@@ -246,7 +249,8 @@ TEST(watches, memory_that_a_fork_has_wiped_holds_no_watch_and_no_endless_list)
     xfd_watches_free(&ws);
 }
 
-/* Fails each allocation in turn: the watch that could not be taken is missing, and nothing else. */
+/* Fails each allocation in turn: the watch that could not be taken is missing,
+   and nothing else. */
 TEST(watches, out_of_memory_loses_nothing)
 {
     enum {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Runs a program as on a kernel before Linux 5.3: no pidfds, and no way to wait for one. */
+/* Runs a program as on a kernel before Linux 5.3: no pidfds, and no way to wait
+   for one. */
 #include <errno.h>
 #include <seccomp.h>
 #include <stdio.h>

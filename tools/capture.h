@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a command prints, kept until its turn comes. Only the last 64 KiB of each stand in memory; full blocks go to one
- * unlinked temporary file, whose blocks are used again.
+ * What a command prints, kept until its turn comes. Only the last 64 KiB of
+ * each stand in memory; full blocks go to one unlinked temporary file, whose
+ * blocks are used again.
  */
 #ifndef CAPTURE_H
 #define CAPTURE_H
@@ -34,13 +35,15 @@ struct capture {
 /* For one capture_read. */
 int capture_make_room(struct capture *capture, struct spill *spill);
 
-/* Reads once from fd: the count, 0 at its end, -EAGAIN when there is nothing now. */
+/* Reads once from fd: the count, 0 at its end, -EAGAIN when there is nothing
+   now. */
 ssize_t capture_read(struct capture *capture, int fd);
 
 /* Forgets the last count bytes of those that the last capture_read gave. */
 void capture_shorten(struct capture *capture, size_t count);
 
-/* Nothing more will be read: the memory that is left is no more than what is kept. */
+/* Nothing more will be read: the memory that is left is no more than what is
+   kept. */
 void capture_trim(struct capture *capture);
 
 /* The memory goes to the spill too. Nothing can be read afterwards. */

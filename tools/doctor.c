@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* exitfd doctor: what this machine and this environment offer, for people and for bug reports. */
+/* exitfd doctor: what this machine and this environment offer, for people and
+   for bug reports. */
 #include "escape.h"
 #include "json.h"
 #include "probe.h"
@@ -407,7 +408,8 @@ static void tell_in_child(struct probe *probe, const void *argument)
     probe->error = section->report->write_error;
 }
 
-/* A sandbox may kill whatever asks. The rest of the report must not go with it. */
+/* A sandbox may kill whatever asks. The rest of the report must not go with
+   it. */
 static void tell_safely(struct report *report, const char *check, void (*section)(struct report *report))
 {
     char name[SIGNAL_NAME_SIZE];

@@ -76,7 +76,8 @@ size_t clean(char *text, size_t length)
 
 int say_patience_ms = -1;
 
-/* A caught signal ends it, because a reader that is stuck must not keep us from ending. */
+/* A caught signal ends it, because a reader that is stuck must not keep us from
+   ending. */
 static void write_whole(int fd, const char *text, size_t length)
 {
     while (length) {
@@ -90,8 +91,11 @@ static void write_whole(int fd, const char *text, size_t length)
     }
 }
 
-/* A pipe that poll(2) calls writable takes PIPE_BUF bytes. A terminal may take one and block. So it is opened anew,
-   non-blocking: others have the fd that we were given, and no flag of theirs may change. */
+/*
+ * A pipe that poll(2) calls writable takes PIPE_BUF bytes. A terminal may take
+ * one and block. So it is opened anew, non-blocking: others have the fd that we
+ * were given, and no flag of theirs may change.
+ */
 static int patient_fd(void)
 {
     static int own = -2;
@@ -100,7 +104,8 @@ static int patient_fd(void)
     return own >= 0 ? own : STDERR_FILENO;
 }
 
-/* False if there is a reader that does not read. No signal shortens its time. */
+/* False if there is a reader that does not read. No signal shortens its
+   time. */
 static bool write_patiently(int fd, const char *text, size_t length, int64_t until_ns)
 {
     while (length) {

@@ -54,7 +54,8 @@ struct init_options {
     int64_t kill_after_ns; /* NEVER: what is left is left alone */
 };
 
-/* What a child that could not become its command says and exits with, as the shell does. */
+/* What a child that could not become its command says and exits with, as the
+   shell does. */
 static int cannot_execute(const char *file)
 {
     int reason = errno;
@@ -62,7 +63,8 @@ static int cannot_execute(const char *file)
     return reason == ENOENT ? STATUS_NOT_FOUND : STATUS_CANNOT_EXECUTE;
 }
 
-/* SIGCHLD as it was before supervise_prepare: the command has what it would have without init. */
+/* SIGCHLD as it was before supervise_prepare: the command has what it would
+   have without init. */
 struct found_signals {
     sigset_t mask;
     struct sigaction chld;
@@ -126,7 +128,8 @@ static int conclude(const struct init_options *o)
     char words[ENDING_SIZE];
     terminal_take_back(s->terminal, s->child);
     if (o->kill_after_ns != NEVER) {
-        /* Nothing here needs them any more, and to read /proc takes two. There may be no other left. */
+        /* Nothing here needs them any more, and to read /proc takes two. There
+           may be no other left. */
         close(STDIN_FILENO);
         close(STDOUT_FILENO);
         end_orphans(s->x, o->kill_after_ns, s->tells_orphans ? tell_orphan : NULL);

@@ -152,7 +152,8 @@ int job_signal(const struct job *job, struct exitfd *x, int signo)
     return r;
 }
 
-/* Its group may outlive it. Held, its zombie keeps that number from becoming another's. */
+/* Its group may outlive it. Held, its zombie keeps that number from becoming
+   another's. */
 static void hold(struct job *job, struct exitfd *x)
 {
     int r = exitfd_remove(x, job->pid);

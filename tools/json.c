@@ -75,8 +75,8 @@ static void put_ascii(FILE *out, unsigned char c)
     }
 }
 
-/* JSON allows the controls above ASCII as they are; a terminal that it is shown on
-   would act upon them. All of them are below U+10000. */
+/* JSON allows the controls above ASCII as they are; a terminal that it is shown
+   on would act upon them. All of them are below U+10000. */
 static void put_character(FILE *out, const char *bytes, size_t length)
 {
     uint32_t character;
@@ -94,7 +94,8 @@ static void expect_next(struct json_text *text, unsigned char lowest, unsigned c
     text->highest = highest;
 }
 
-/* The bounds on the second byte exclude overlong forms, surrogates and what lies above U+10FFFF. */
+/* The bounds on the second byte exclude overlong forms, surrogates and what
+   lies above U+10FFFF. */
 static void put_first(FILE *out, struct json_text *text, unsigned char c)
 {
     if (c < 0x80) {

@@ -15,7 +15,8 @@ void json_null(FILE *out, const char *key);
 void json_seconds(FILE *out, const char *key, int64_t ns);
 void json_end(FILE *out);
 
-/* A string that comes in pieces: what is not UTF-8 becomes U+FFFD, also where a piece ends inside a character. */
+/* A string that comes in pieces: what is not UTF-8 becomes U+FFFD, also where a
+   piece ends inside a character. */
 struct json_text {
     unsigned char character[4]; /* its bytes so far */
     int length;

@@ -40,7 +40,8 @@ bool lines_wants_input(const struct lines *lines);
 /* Reads what is there now; blocks only where poll(2) would. */
 void lines_fill(struct lines *lines);
 
-/* The next command, NULL if none has come yet; the caller frees it with line_free. */
+/* The next command, NULL if none has come yet; the caller frees it with
+   line_free. */
 struct line *lines_take(struct lines *lines);
 void line_free(struct line *line);
 

@@ -48,14 +48,17 @@ static int print_version(void)
 }
 
 /*
- * A descriptor of ours that is numbered 0, 1 or 2 would be taken for a standard one. Code that reads from a closed one,
- * or prints to it, must notice: it cannot be read, or written. A command that is executed finds it closed as it was.
+ * A descriptor of ours that is numbered 0, 1 or 2 would be taken for a standard
+ * one. Code that reads from a closed one, or prints to it, must notice: it
+ * cannot be read, or written. A command that is executed finds it closed as it
+ * was.
  */
 static bool fill_standard_fds(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
         int mode = (fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) | O_CLOEXEC;
-        /* A folder cannot be read or written either, and one is there without a /dev. */
+        /* A folder cannot be read or written either, and one is there without a
+           /dev. */
         if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", mode) != fd && open("/", O_RDONLY | O_CLOEXEC) != fd) {
             return false;
         }

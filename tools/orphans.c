@@ -89,13 +89,16 @@ static struct process_list list_processes(void)
     return list;
 }
 
-/* Descendants that this process had before it was exitfd: a shell started a service, and then executed us in its place. */
+/* Descendants that this process had before it was exitfd: a shell started a
+   service, and then executed us in its place. */
 static struct process_list earlier;
 
 /*
- * The child of ours that a process descends from, which may be itself. For PID 1 also a process that came from outside
- * the namespace. NULL if it does not descend from us, or below an earlier child. Between the reading of two processes
- * one may end and another get its pid. That one is younger than a child of the first, and so it is not its parent.
+ * The child of ours that a process descends from, which may be itself. For PID
+ * 1 also a process that came from outside the namespace. NULL if it does not
+ * descend from us, or below an earlier child. Between the reading of two
+ * processes one may end and another get its pid. That one is younger than a
+ * child of the first, and so it is not its parent.
  */
 static const struct process *find_root(const struct process_list *list, const struct process *process)
 {
@@ -149,7 +152,8 @@ int adopt_orphans(void)
     return become_subreaper();
 }
 
-/* Once a pidfd has said that the process is gone, its number may be another's. */
+/* Once a pidfd has said that the process is gone, its number may be
+   another's. */
 static void send_signal(pid_t pid, int pidfd, int signo)
 {
     int r = pidfd >= 0 ? signal_by_pidfd(pidfd, signo) : -ENOSYS;
@@ -159,8 +163,9 @@ static void send_signal(pid_t pid, int pidfd, int signo)
 }
 
 /*
- * A child cannot be another process under the same pid: only exitfd_wait reaps it, in this thread. Any other process may
- * have ended since it was read. If it is still there once there is a pidfd, the pidfd is of this process.
+ * A child cannot be another process under the same pid: only exitfd_wait reaps
+ * it, in this thread. Any other process may have ended since it was read. If it
+ * is still there once there is a pidfd, the pidfd is of this process.
  */
 static void signal_process(const struct process *process, int signo, bool has_pidfds)
 {
@@ -177,9 +182,11 @@ static void signal_process(const struct process *process, int signo, bool has_pi
 }
 
 /*
- * Signals all that is left. False if there is no child, one that has ended and is not reaped yet included.
- * Those in asked are left alone, with all below them: what a process starts to end well must not be asked to end.
- * New ones are put into it. NULL asks all again. *ret_error is the errno for which some may not have been seen, or 0.
+ * Signals all that is left. False if there is no child, one that has ended and
+ * is not reaped yet included.
+ * Those in asked are left alone, with all below them: what a process starts to
+ * end well must not be asked to end. New ones are put into it. NULL asks all
+ * again. *ret_error is the errno for which some may not have been seen, or 0.
  */
 static bool signal_descendants(int signo, struct process_list *asked, bool has_pidfds, int *ret_error)
 {

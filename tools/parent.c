@@ -11,8 +11,9 @@
 
 #ifdef __linux__
 /*
- * A child has its parent's session or is the leader of its own. With any other session the parent is not the process
- * that started this one, it has inherited it.
+ * A child has its parent's session or is the leader of its own. With any other
+ * session the parent is not the process that started this one, it has inherited
+ * it.
  */
 static bool is_inherited(pid_t parent)
 {

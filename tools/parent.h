@@ -11,8 +11,8 @@ struct parent {
 };
 
 /*
- * Without a pidfd the kernel sends signo to this process when the thread ends that started it (PR_SET_PDEATHSIG).
- * 0, or a negative errno.
+ * Without a pidfd the kernel sends signo to this process when the thread ends
+ * that started it (PR_SET_PDEATHSIG). 0, or a negative errno.
  */
 int parent_watch(struct parent *parent, int signo);
 

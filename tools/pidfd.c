@@ -6,7 +6,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* A libc may be older than the calls. These are their numbers on all but two old architectures, whose headers have them. */
+/* A libc may be older than the calls. These are their numbers on all but two
+   old architectures, whose headers have them. */
 #ifndef SYS_pidfd_send_signal
 #define SYS_pidfd_send_signal 424
 #endif

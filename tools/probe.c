@@ -103,7 +103,8 @@ static struct probe wait_for_answer(pid_t pid)
     return (struct probe){ .is_asked = r == pid, .error = r == pid ? EIO : errno, .killed_by = killed_by };
 }
 
-/* The child gets SIGCHLD as it was found, for that may be the very trouble; here it must not be ignored. */
+/* The child gets SIGCHLD as it was found, for that may be the very trouble;
+   here it must not be ignored. */
 struct probe ask_in_child(void (*ask)(struct probe *probe, const void *argument), const void *argument)
 {
     struct sigaction chld, is_default = { .sa_handler = SIG_DFL };
@@ -134,7 +135,8 @@ static long call_io_uring_setup(void)
     return syscall(NR_IO_URING_SETUP, 1, params);
 }
 
-/* Places in struct io_uring_params, and what <linux/io_uring.h> has, which is not everywhere. */
+/* Places in struct io_uring_params, and what <linux/io_uring.h> has, which is
+   not everywhere. */
 enum {
     SQ_TAIL = 11,
     SQ_ARRAY = 16,
@@ -157,7 +159,8 @@ struct sqe {
     uint64_t user_data, rest[3];
 };
 
-/* The result of one operation. A restriction allows the ring, and denies the operation. */
+/* The result of one operation. A restriction allows the ring, and denies the
+   operation. */
 static int32_t submit(int ring, const unsigned params[30], const struct sqe *sqe)
 {
     size_t size = params[CQ_CQES] + (size_t)CQE_SIZE * params[CQ_ENTRIES];
@@ -291,7 +294,8 @@ static long call_subreaper(void)
     return prctl(PR_SET_CHILD_SUBREAPER, 1);
 }
 
-/* A cgroup that is none keeps a child from being born: the flags of Linux 7.1 are looked at before. */
+/* A cgroup that is none keeps a child from being born: the flags of Linux 7.1
+   are looked at before. */
 static long call_autoreap(void)
 {
     const uint64_t pidfd = 0x1000, into_cgroup = UINT64_C(1) << 33, autoreap = UINT64_C(1) << 34,
@@ -404,7 +408,8 @@ static const char *judge(struct probe *probe, int count, const struct exitfd_eve
     return probe->is_true_status ? "works" : "reported a wrong status. Please report this bug";
 }
 
-/* Returns TRIAL_STATUS once it may: where SIGCHLD is ignored, a child that has ended before it is watched is lost. */
+/* Returns TRIAL_STATUS once it may: where SIGCHLD is ignored, a child that has
+   ended before it is watched is lost. */
 static pid_t fork_trial(struct exitfd *x)
 {
     pid_t pid = exitfd_fork(x, 0, NULL);
@@ -438,7 +443,8 @@ struct probe probe_backend(unsigned flag)
     return ask_in_child(ask_backend, &flag);
 }
 
-/* A child that is reaped behind the exitfd's back: only the kernel's record can tell how it ended. */
+/* A child that is reaped behind the exitfd's back: only the kernel's record can
+   tell how it ended. */
 static void ask_record(struct probe *probe, const void *unused)
 {
     struct exitfd *x;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Questions to the kernel, each asked in a process of its own: seccomp may answer by killing it. */
+/* Questions to the kernel, each asked in a process of its own: seccomp may
+   answer by killing it. */
 #ifndef PROBE_H
 #define PROBE_H
 
@@ -19,7 +20,8 @@ struct probe {
     char text[PROBE_TEXT_SIZE];
 };
 
-/* Runs ask in a child and returns what it wrote. What was printed is flushed before, so that no child prints it again. */
+/* Runs ask in a child and returns what it wrote. What was printed is flushed
+   before, so that no child prints it again. */
 struct probe ask_in_child(void (*ask)(struct probe *probe, const void *argument), const void *argument);
 
 struct probe probe_syscall(const char *name);

@@ -18,7 +18,8 @@ bool find_process(pid_t pid, struct process *ret)
         return false;
     line[fread(line, 1, sizeof line - 1, file)] = '\0';
     fclose(file);
-    /* The name in parentheses may hold anything, further parentheses and numbers included. */
+    /* The name in parentheses may hold anything, further parentheses and
+       numbers included. */
     const char *field = strrchr(line, ')');
     struct process found = { .pid = pid };
     int parent;
@@ -34,7 +35,8 @@ bool find_process(pid_t pid, struct process *ret)
     return true;
 }
 
-/* Where the first thread has ended and others run on, /proc calls the process a zombie too. */
+/* Where the first thread has ended and others run on, /proc calls the process a
+   zombie too. */
 bool is_zombie(pid_t pid, pid_t *ret_parent)
 {
     char path[48];

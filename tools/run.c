@@ -100,7 +100,8 @@ static const struct foreign_option of_other_programs[] = {
     { NULL, "Options of a command stand after '--', as in exitfd run -- COMMAND {}" },
 };
 
-/* GNU parallel's "+2", "-1", "50%" and "0" are relative to the CPUs, or no limit. */
+/* GNU parallel's "+2", "-1", "50%" and "0" are relative to the CPUs, or no
+   limit. */
 static bool read_jobs(const char *text, int64_t *ret)
 {
     if (*text >= '0' && *text <= '9' && parse_number(text, 1, 1000000, ret)) {
@@ -140,7 +141,8 @@ static bool read_size(const char *text, int64_t *ret)
     return true;
 }
 
-/* What stands behind "--" is the command; the value is the number of words before it. */
+/* What stands behind "--" is the command; the value is the number of words
+   before it. */
 static int split_command(struct run_options *o, int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {

@@ -12,7 +12,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* What outlives SIGKILL so long, in a system call or held by a tracer, is not waited for any more. */
+/* What outlives SIGKILL so long, in a system call or held by a tracer, is not
+   waited for any more. */
 #define SIGKILL_PATIENCE_NS (5 * NS_PER_SECOND)
 
 struct run_options {
@@ -29,7 +30,8 @@ struct run_options {
     sigset_t signal_mask; /* for the commands */
 };
 
-/* run_status.c: the one line that is redrawn on a terminal, or a line now and then where there is none. */
+/* run_status.c: the one line that is redrawn on a terminal, or a line now and
+   then where there is none. */
 struct status_line {
     bool is_terminal;
     bool is_shown;
@@ -50,7 +52,8 @@ void status_erase(struct status_line *status);
 /* Of standard error; 80 where it is no terminal. */
 int terminal_columns(void);
 
-/* run_summary.c: totals, and the jobs most worth a look: those that failed, then the slowest. */
+/* run_summary.c: totals, and the jobs most worth a look: those that failed,
+   then the slowest. */
 struct summary_row {
     int64_t line;
     char *command;
@@ -80,7 +83,8 @@ void summary_print_json(const struct summary *summary, struct leftover leftover,
 void summary_free(struct summary *summary);
 bool summary_is_success(const struct summary *summary);
 
-/* run_printer.c: the output of one finished job after the other, whole. Messages come between two of them. */
+/* run_printer.c: the output of one finished job after the other, whole.
+   Messages come between two of them. */
 enum printer_stage {
     STAGE_BEGIN,
     STAGE_STDOUT,
@@ -111,7 +115,8 @@ struct printer {
 void printer_begin(struct printer *printer, const struct run_options *options, struct status_line *status,
                    struct spill *spill);
 
-/* In the order of printing: with --keep-order when it starts, else when it ends. */
+/* In the order of printing: with --keep-order when it starts, else when it
+   ends. */
 void printer_add(struct printer *printer, struct job *job);
 
 /* After its end: what cannot be printed soon does not stay in memory. */
@@ -123,11 +128,13 @@ void printer_write(struct printer *printer);
 /* What is written to standard error now comes within the output of a job. */
 bool printer_is_in_job(const struct printer *printer);
 
-/* A text behind all outputs, to fd: written to the stream between the two calls. NULL if there is no use or memory. */
+/* A text behind all outputs, to fd: written to the stream between the two
+   calls. NULL if there is no use or memory. */
 FILE *printer_begin_last(struct printer *printer, int fd);
 void printer_end_last(struct printer *printer, FILE *out);
 
-/* Drops what is left and what will be added: error is PRINTER_GAVE_UP then, which is no errno. */
+/* Drops what is left and what will be added: error is PRINTER_GAVE_UP then,
+   which is no errno. */
 void printer_give_up(struct printer *printer);
 #define PRINTER_GAVE_UP (-1)
 
@@ -135,7 +142,8 @@ void printer_give_up(struct printer *printer);
 int printer_fd(const struct printer *printer);
 void printer_free(struct printer *printer);
 
-/* run_guard.c: the parent of the process that does the work, there to leave nothing behind. */
+/* run_guard.c: the parent of the process that does the work, there to leave
+   nothing behind. */
 enum { /* exit statuses of the worker: what is left is to be ended */
     WORKER_STOPPED = 3,
     WORKER_FAILED = 4 /* it could not end it itself */

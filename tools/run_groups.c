@@ -36,15 +36,16 @@ static void add_pid(char pids[PIDS_SIZE], int pid)
     }
 }
 
-/* One that has ended has given back all but its number, and its parent may never wait for it. */
+/* One that has ended has given back all but its number, and its parent may
+   never wait for it. */
 static bool is_alive(int pid)
 {
     int parent;
     return !is_zombie(pid, &parent);
 }
 
-/* Calls act for each process of /proc that does not lead its group. False if some may be missing, because no descriptor
-   or no memory is left. */
+/* Calls act for each process of /proc that does not lead its group. False if
+   some may be missing, because no descriptor or no memory is left. */
 static bool for_each_member(void (*act)(int pid, pid_t group, void *context), void *context)
 {
     DIR *processes = opendir("/proc");
@@ -74,7 +75,8 @@ static void note_member(int pid, pid_t group, void *context)
     }
 }
 
-/* Without a /proc that tells, each group has its time, and is gone when it was killed. */
+/* Without a /proc that tells, each group has its time, and is gone when it was
+   killed. */
 static void find_empty(struct groups *groups)
 {
     for (size_t i = 0; i < groups->count; i++) {

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Process groups whose leader was asked to end and has ended, but has left processes
- * in them. They are watched until they have ended: what is killed is waited for.
- * Meanwhile x holds the leader's zombie. So the number cannot be another group's.
+ * Process groups whose leader was asked to end and has ended, but has left
+ * processes in them. They are watched until they have ended: what is killed is
+ * waited for.
+ * Meanwhile x holds the leader's zombie. So the number cannot be another
+ * group's.
  */
 #ifndef RUN_GROUPS_H
 #define RUN_GROUPS_H
@@ -27,7 +29,8 @@ struct groups {
     int64_t recheck_ns; /* nothing tells that a group has become empty */
 };
 
-/* Says of a group or process of the command in that line what could not be done. */
+/* Says of a group or process of the command in that line what could not be
+   done. */
 typedef void groups_tell(void *context, int64_t line, const char *what, const char *pids, const char *why);
 
 /* After the event of the leader, which is watched with EXITFD_HOLD. */

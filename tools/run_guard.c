@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * exitfd run is two processes. The worker, in a process group of its own, starts the commands. The guard is its parent and
- * what the shell sees: sub-reaper of everything that the commands leave behind. When the guard is killed, the worker's
- * lifeline, a pipe, ends and it stops its commands. When the worker is killed, its commands become the guard's children.
+ * exitfd run is two processes. The worker, in a process group of its own,
+ * starts the commands. The guard is its parent and what the shell sees:
+ * sub-reaper of everything that the commands leave behind. When the guard is
+ * killed, the worker's lifeline, a pipe, ends and it stops its commands. When
+ * the worker is killed, its commands become the guard's children.
  */
 #include "ending.h"
 #include "orphans.h"
@@ -69,7 +71,8 @@ static int conclude(const struct supervision *s, const struct run_options *optio
 
 int guard_worker(const struct run_options *options, int (*work)(const struct run_options *options, int lifeline))
 {
-    /* A list that is typed can be read in the terminal's foreground only, and there Ctrl-C reaches both processes. */
+    /* A list that is typed can be read in the terminal's foreground only, and
+       there Ctrl-C reaches both processes. */
     struct supervision s = { .terminal = -1, .shares_terminal_signals = isatty(options->list_fd) };
     signals_block_all();
     int r = supervise_prepare(&s);

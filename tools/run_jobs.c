@@ -143,7 +143,8 @@ static void start(struct run *run, struct line *line)
     enter(run, job);
 }
 
-/* A few: signals and outputs have their turn in between, though a start takes long on a busy machine. */
+/* A few: signals and outputs have their turn in between, though a start takes
+   long on a busy machine. */
 void jobs_start_some(struct run *run)
 {
     const int most_at_once = 8;
@@ -205,7 +206,8 @@ static void act_on_end(struct run *run, struct job *job)
     }
 }
 
-/* All are noted first. One that ends the run must not signal those beside it: their numbers are given back. */
+/* All are noted first. One that ends the run must not signal those beside it:
+   their numbers are given back. */
 void jobs_end(struct run *run, const struct exitfd_event *events, int count)
 {
     for (int i = 0; i < count; i++) {
@@ -216,7 +218,8 @@ void jobs_end(struct run *run, const struct exitfd_event *events, int count)
     }
 }
 
-/* A tracer, or a system call that does not end, may keep it: neither we nor the commands wait for that. */
+/* A tracer, or a system call that does not end, may keep it: neither we nor the
+   commands wait for that. */
 static void leave_behind(struct run *run, struct job *job)
 {
     char pid[16];

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the worker has to say beside the outputs. Where standard error takes nothing
- * now, a message waits here for its reader. The commands and their time limits do not.
+ * What the worker has to say beside the outputs. Where standard error takes
+ * nothing now, a message waits here for its reader. The commands and their time
+ * limits do not.
  */
 #include "escape.h"
 #include "run_worker.h"

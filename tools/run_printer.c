@@ -93,7 +93,8 @@ static void begin_json(FILE *out, const struct job *job)
     json_integer(out, "peak_kib", job_peak_kib(job));
 }
 
-/* Everything that one output stream of the job has left would be too much to hold: one piece of it. */
+/* Everything that one output stream of the job has left would be too much to
+   hold: one piece of it. */
 static bool put_piece(struct printer *printer, FILE *out, int which, struct json_text *json)
 {
     static char piece[CAPTURE_BLOCK];
@@ -253,7 +254,8 @@ void printer_end_last(struct printer *printer, FILE *out)
     end_text(printer, out);
 }
 
-/* A pipe that poll(2) calls writable takes this much, and a file takes everything. A terminal may take one byte only. */
+/* A pipe that poll(2) calls writable takes this much, and a file takes
+   everything. A terminal may take one byte only. */
 static size_t harmless_amount(int fd, size_t amount)
 {
     struct stat st;

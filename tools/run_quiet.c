@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Outputs of commands that have ended and were printed, but that something in the
- * background still has open, a service for example. What comes there is dropped.
+ * Outputs of commands that have ended and were printed, but that something in
+ * the background still has open, a service for example. What comes there is
+ * dropped.
  * It is read, so that a writer neither blocks nor gets SIGPIPE.
  */
 #include "run_worker.h"
@@ -22,7 +23,8 @@ void quiet_add(struct run *run, const int fds[2])
     }
 }
 
-/* A pipe holds no more than this, as a rule: one that is always full costs no more than one read each time. */
+/* A pipe holds no more than this, as a rule: one that is always full costs no
+   more than one read each time. */
 static bool is_at_end(int fd)
 {
     static char dropped[CAPTURE_BLOCK];

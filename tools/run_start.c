@@ -43,7 +43,8 @@ struct failure {
     const char *volatile file;
 };
 
-/* The guard sees to everything when exitfd run is killed; this is for when the guard is killed too. */
+/* The guard sees to everything when exitfd run is killed; this is for when the
+   guard is killed too. */
 static void die_with_parent(pid_t parent)
 {
 #ifdef __linux__
@@ -105,7 +106,8 @@ static void watch(const struct start *start, pid_t pid)
     }
 }
 
-/* Every signal is blocked around it: a handler that ran before the exec would be ours, and in our memory. */
+/* Every signal is blocked around it: a handler that ran before the exec would
+   be ours, and in our memory. */
 pid_t start_process(const struct start *start, const char **ret_file)
 {
     struct failure failure = { .error = 0 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * From words to a process. It is a child of vfork(2), which costs half of what
- * fork(2) does: until the exec it runs in our memory, and so does nothing there but
- * system calls.
+ * fork(2) does: until the exec it runs in our memory, and so does nothing there
+ * but system calls.
  */
 #ifndef RUN_START_H
 #define RUN_START_H
@@ -32,8 +32,11 @@ struct start {
 /* Whether /bin/sh takes $'x' for x. */
 bool shell_knows_dollar_quotes(void);
 
-/* The pid of a process that has executed what it was to, and is watched. A negative
-   errno: nothing was executed. *ret_file is what could not be, or NULL. */
+/*
+ * The pid of a process that has executed what it was to, and is watched. A
+ * negative errno: nothing was executed. *ret_file is what could not be, or
+ * NULL.
+ */
 pid_t start_process(const struct start *start, const char **ret_file);
 
 #endif

@@ -35,7 +35,8 @@ void status_begin(struct status_line *status, const struct run_options *options)
     }
 }
 
-/* Not 0 while something runs, of which nothing is known but that it has not ended yet. */
+/* Not 0 while something runs, of which nothing is known but that it has not
+   ended yet. */
 static int64_t remaining_ns(const struct progress *progress, int64_t elapsed_ns)
 {
     double each = (double)elapsed_ns / (double)progress->done;
@@ -70,7 +71,8 @@ int terminal_columns(void)
     return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
 }
 
-/* A terminal that was stopped with Ctrl-S takes nothing: the status line waits, the commands do not. */
+/* A terminal that was stopped with Ctrl-S takes nothing: the status line waits,
+   the commands do not. */
 static bool takes_output(void)
 {
     struct pollfd fd = { .fd = STDERR_FILENO, .events = POLLOUT };
@@ -90,7 +92,8 @@ void status_draw(struct status_line *status, const struct progress *progress, bo
     }
     describe(line, progress, is_ending);
     if (status->is_terminal) {
-        /* One column stays free: in the last one some terminals go on to the next line. */
+        /* One column stays free: in the last one some terminals go on to the
+           next line. */
         fprintf(stderr, "\r%.*s\033[K", terminal_columns() - 1, line);
         status->is_shown = true;
     } else {

@@ -14,11 +14,13 @@
 
 extern char **environ;
 
-/* Words that some /bin/sh does not look for in PATH, or takes for more than a
-   program's name: dash, bash, busybox, ksh93, mksh, zsh and yash. Of programs that
-   do the same as the builtin only echo, true and false are left out. setsid(1) does
-   not wait where it leads a process group, as a command without a shell does. In
-   the order of strcmp. */
+/*
+ * Words that some /bin/sh does not look for in PATH, or takes for more than a
+ * program's name: dash, bash, busybox, ksh93, mksh, zsh and yash. Of programs
+ * that do the same as the builtin only echo, true and false are left out.
+ * setsid(1) does not wait where it leads a process group, as a command without
+ * a shell does. In the order of strcmp.
+ */
 static const char *const names_of_the_shell[] = {
     ".",         "[",        "[[",       "alias",      "autoload", "bg",        "bind",       "break",    "builtin",
     "bye",       "caller",   "case",     "cd",         "chdir",    "command",   "compgen",    "complete", "compopt",
@@ -53,7 +55,8 @@ static bool is_plain(char c)
     return isalnum(byte) || byte >= 0x80 || (c && strchr("_-./:@%+,=", c));
 }
 
-/* Copies what stands between quotes; the value is behind them, NULL where a shell would do more. */
+/* Copies what stands between quotes; the value is behind them, NULL where a
+   shell would do more. */
 static const char *copy_quoted(const char *from, char **to)
 {
     const char quote = *from++;
@@ -81,7 +84,8 @@ static const char *copy_word(const char *from, char **to)
     return from;
 }
 
-/* The shell's echo may know options and backslashes that the program does not know. */
+/* The shell's echo may know options and backslashes that the program does not
+   know. */
 static bool is_plain_echo(char *const *words)
 {
     for (size_t i = 1; words[i]; i++) {
@@ -112,7 +116,8 @@ static bool begins_with_a_name(const char *line)
            !memchr(line, '\'', length) && !memchr(line, '"', length);
 }
 
-/* Functions and settings that bash takes from there, whatever it is called by. */
+/* Functions and settings that bash takes from there, whatever it is called
+   by. */
 static bool has_shell_in_environment(void)
 {
     static int answer = -1;
@@ -156,7 +161,8 @@ static const char *skip_quoted(const char *text, char quote)
     return text;
 }
 
-/* The last character of what begins at text and has no "$'" in it: a comment, "$$", something quoted, or one character. */
+/* The last character of what begins at text and has no "$'" in it: a comment,
+   "$$", something quoted, or one character. */
 static const char *skip_one(const char *text, bool is_begin_of_word)
 {
     if (*text == '#' && is_begin_of_word) {
@@ -169,7 +175,8 @@ static const char *skip_one(const char *text, bool is_begin_of_word)
     return text + is_pair;
 }
 
-/* Behind one of "{(`<" a "#" may be no comment. To take a comment for a command refuses a line, the reverse runs it. */
+/* Behind one of "{(`<" a "#" may be no comment. To take a comment for a command
+   refuses a line, the reverse runs it. */
 bool has_dollar_quotes(const char *line)
 {
     bool is_begin_of_word = true, is_simple = true;
@@ -185,7 +192,8 @@ bool has_dollar_quotes(const char *line)
     return false;
 }
 
-/* The length of word with argument in place of each "{}", which is written to to, if that is not NULL. */
+/* The length of word with argument in place of each "{}", which is written to
+   to, if that is not NULL. */
 static size_t fill_word(char *to, const char *word, const char *argument)
 {
     size_t length = 0;

@@ -39,7 +39,8 @@ static int64_t next_deadline_ns(const struct run *run)
     return deadline_ns;
 }
 
-/* Ctrl-Z: the commands stop with us, and the time that passes meanwhile is not theirs. */
+/* Ctrl-Z: the commands stop with us, and the time that passes meanwhile is not
+   theirs. */
 static void stop_for_a_while(struct run *run)
 {
     int64_t stopped_ns = monotonic_ns();
@@ -94,7 +95,8 @@ static void notice_dead_guard(struct run *run)
     run_end(run);
 }
 
-/* We must end even if the output is not read. It gets as long as commands get to end. */
+/* We must end even if the output is not read. It gets as long as commands get
+   to end. */
 static void limit_printing(struct run *run)
 {
     bool is_only_printing = run->end_signal && !run->open_count && !run->groups.count;
@@ -149,8 +151,11 @@ static bool is_done(const struct run *run)
     return !has_work && (run->is_ending || !has_commands);
 }
 
-/* Those that are closed are left out: poll takes no more entries than the limit on open files, and the commands that
-   run are not bounded by that. The value is how many entries there are. */
+/*
+ * Those that are closed are left out: poll takes no more entries than the limit
+ * on open files, and the commands that run are not bounded by that. The value
+ * is how many entries there are.
+ */
 static int add_outputs(struct run *run)
 {
     int count = FD_OUTPUTS;
@@ -202,9 +207,11 @@ static void turn(struct run *run)
 }
 
 /*
- * A terminal that poll(2) calls writable may take a part of a write and block the rest, for as long as its user has
- * pressed Ctrl-S or the network stands still. A pipe may be filled by another writer after poll. No flag of ours may be
- * set on it, because others have it open, too. So the timer's signal ends such a write now and then.
+ * A terminal that poll(2) calls writable may take a part of a write and block
+ * the rest, for as long as its user has pressed Ctrl-S or the network stands
+ * still. A pipe may be filled by another writer after poll. No flag of ours may
+ * be set on it, because others have it open, too. So the timer's signal ends
+ * such a write now and then.
  */
 static bool may_block(int fd)
 {
@@ -317,7 +324,8 @@ static void print_summary(struct run *run, FILE *out)
     }
 }
 
-/* It goes the way of the outputs: a reader that is slow, or that never reads, is the same to it. */
+/* It goes the way of the outputs: a reader that is slow, or that never reads,
+   is the same to it. */
 static void summarise(struct run *run)
 {
     const int fd = run->options->json ? STDOUT_FILENO : STDERR_FILENO;

@@ -60,10 +60,12 @@ void quiet_close_all(struct run *run);
 void run_end(struct run *run);
 void run_kill(struct run *run);
 
-/* What we cannot do for want of a resource of our own ends the run: it must not look as if a command had failed. */
+/* What we cannot do for want of a resource of our own ends the run: it must not
+   look as if a command had failed. */
 void run_break_off(struct run *run, const char *what, int error);
 
-/* run_messages.c. On a line of its own, also where there is a status line. Blocks on no reader. */
+/* run_messages.c. On a line of its own, also where there is a status line.
+   Blocks on no reader. */
 __attribute__((format(printf, 2, 3))) void run_complain(struct run *run, const char *format, ...);
 void run_start_new_line(struct run *run);
 bool messages_are_mid_line(const struct run *run);

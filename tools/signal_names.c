@@ -9,7 +9,8 @@
 #include <string.h>
 #include <strings.h>
 
-/* The library's name of it, so that both say the same. exitfd_describe puts it behind other words. */
+/* The library's name of it, so that both say the same. exitfd_describe puts it
+   behind other words. */
 const char *signal_name(int signo, char buffer[SIGNAL_NAME_SIZE])
 {
     static const char words[] = "killed by ";

@@ -9,7 +9,8 @@ enum {
     SIGNAL_NAME_SIZE = 24
 };
 
-/* "SIGTERM", "SIGRTMIN+3" or "signal 99", as exitfd_describe says it. Returns buffer. */
+/* "SIGTERM", "SIGRTMIN+3" or "signal 99", as exitfd_describe says it. Returns
+   buffer. */
 const char *signal_name(int signo, char buffer[SIGNAL_NAME_SIZE]);
 
 /* Of a name with or without SIG, in any case, or of a number. */

@@ -66,13 +66,15 @@ int signals_fd(void)
     return pipe_fds[0];
 }
 
-/* Positive codes are the kernel's on Linux. Elsewhere those of kill and sigqueue may be positive as well. */
+/* Positive codes are the kernel's on Linux. Elsewhere those of kill and
+   sigqueue may be positive as well. */
 static bool is_by_kernel(const siginfo_t *info)
 {
     return info->si_code > 0 && info->si_code != SI_USER && info->si_code != SI_QUEUE;
 }
 
-/* As the kernel does with pending ones, so that of a stop and a continue the later one counts. */
+/* As the kernel does with pending ones, so that of a stop and a continue the
+   later one counts. */
 static void forget_what_it_undoes(int signo)
 {
     if (signo == SIGCONT) {
@@ -97,7 +99,8 @@ static void note_signal(int signo, siginfo_t *info, void *context)
 
 static bool set_action(int signo, struct sigaction *action)
 {
-    /* Without SA_RESTART: a write that blocks on a stopped terminal must end at Ctrl-C. */
+    /* Without SA_RESTART: a write that blocks on a stopped terminal must end at
+       Ctrl-C. */
     sigfillset(&action->sa_mask);
     if (sigaction(signo, action, changed[signo] ? NULL : &found[signo]) != 0) {
         return false;

@@ -35,7 +35,8 @@ static int prepare_exitfd(struct supervision *s)
         return r;
     }
     r = exitfd_add(s->x, -1, 0, NULL);
-    /* A sandbox may forbid what a wait needs. PID 1 may have orphans before it starts anything. */
+    /* A sandbox may forbid what a wait needs. PID 1 may have orphans before it
+       starts anything. */
     r = r < 0 ? r : take_events(s);
     if (r < 0) {
         s->x = exitfd_close(s->x);
@@ -75,12 +76,14 @@ static void catch_signals(void)
             signals_catch(signo); /* fails for the real-time signals that libc keeps for itself */
         }
     }
-    /* The terminal may be the child's from now on: writing to it and taking it back must not stop us. */
+    /* The terminal may be the child's from now on: writing to it and taking it
+       back must not stop us. */
     signals_ignore(SIGTTIN);
     signals_ignore(SIGTTOU);
 }
 
-/* A child that is not reaped yet keeps its number, as its group's too, and only take_events reaps it. */
+/* A child that is not reaped yet keeps its number, as its group's too, and only
+   take_events reaps it. */
 static int send(const struct supervision *s, bool to_group, int signo)
 {
     if (to_group && kill(-s->child, signo) == 0) {
@@ -105,8 +108,10 @@ static void continue_child(struct supervision *s)
 }
 
 /*
- * Those of the terminal have reached the child itself if it has our process group. A hangup is an exception: the leader
- * of a session gets it alone. A SIGCONT of ours takes back a stop that was faster than it: that one is sent again.
+ * Those of the terminal have reached the child itself if it has our process
+ * group. A hangup is an exception: the leader of a session gets it alone. A
+ * SIGCONT of ours takes back a stop that was faster than it: that one is sent
+ * again.
  */
 static bool has_got_it(const struct supervision *s, int signo, bool is_by_kernel)
 {
@@ -173,12 +178,15 @@ static bool has_been_continued(pid_t child)
 }
 
 /*
- * A shell waits for the whole job to stop, and a script or the rest of a pipeline is part of it. Blocked meanwhile, a
- * second one from elsewhere, of the key itself or of another init in the job, makes one stop with ours. Between the
- * default action and kill it would stop us alone, and once continued we would stop the whole job again.
+ * A shell waits for the whole job to stop, and a script or the rest of a
+ * pipeline is part of it. Blocked meanwhile, a second one from elsewhere, of
+ * the key itself or of another init in the job, makes one stop with ours.
+ * Between the default action and kill it would stop us alone, and once
+ * continued we would stop the whole job again.
  *
- * A key has stopped the rest already. The shell shows its prompt when a script has stopped, and an fg may come before
- * our stop. After kill, a SIGCONT takes the pending stop back. One that came before it has continued the child.
+ * A key has stopped the rest already. The shell shows its prompt when a script
+ * has stopped, and an fg may come before our stop. After kill, a SIGCONT takes
+ * the pending stop back. One that came before it has continued the child.
  */
 static void stop_job(const struct supervision *s, int signo)
 {
@@ -204,14 +212,17 @@ static void stop_job(const struct supervision *s, int signo)
 }
 
 /*
- * Where the child was stopped as from the keyboard, the shell that started us must see us stop, or its user has no
- * prompt. A program that restores the terminal first stops itself by SIGSTOP. The default action of the three others
- * knows when nobody would ever continue us, as PID 1 or in an orphaned process group. Then we go on at once, and so
- * must the child. Without a terminal a stop is nobody's affair but that of its sender.
+ * Where the child was stopped as from the keyboard, the shell that started us
+ * must see us stop, or its user has no prompt. A program that restores the
+ * terminal first stops itself by SIGSTOP. The default action of the three
+ * others knows when nobody would ever continue us, as PID 1 or in an orphaned
+ * process group. Then we go on at once, and so must the child. Without a
+ * terminal a stop is nobody's affair but that of its sender.
  *
- * A job that is continued in the background, to end by a signal, may use the terminal before the signal reaches it. It
- * would stop with that signal pending, so that stop is undone once. So is one by a SIGTSTP that was sent just before that
- * signal, where no shell shows that the job has stopped.
+ * A job that is continued in the background, to end by a signal, may use the
+ * terminal before the signal reaches it. It would stop with that signal
+ * pending, so that stop is undone once. So is one by a SIGTSTP that was sent
+ * just before that signal, where no shell shows that the job has stopped.
  */
 static void stop_with(struct supervision *s, int signo)
 {
@@ -259,9 +270,11 @@ static bool note_event(struct supervision *s, const struct exitfd_event *event)
 }
 
 /*
- * 1 if the child has ended, or a negative errno. What ended together with the child is reaped with it. Descendants that
- * fork and end for ever must not keep us from signals, and those that came during a stop are older than the next stop.
- * While the child lives, no call is made to find that nothing is left: poll does that.
+ * 1 if the child has ended, or a negative errno. What ended together with the
+ * child is reaped with it. Descendants that
+ * fork and end for ever must not keep us from signals, and those that came
+ * during a stop are older than the next stop. While the child lives, no call is
+ * made to find that nothing is left: poll does that.
  */
 static int take_events(struct supervision *s)
 {

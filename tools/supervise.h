@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What PID 1 does for its command: signals go on to it, orphans are reaped, it stops and goes on with its child. */
+/* What PID 1 does for its command: signals go on to it, orphans are reaped, it
+   stops and goes on with its child. */
 #ifndef SUPERVISE_H
 #define SUPERVISE_H
 
@@ -30,14 +31,16 @@ struct supervision {
 };
 
 /*
- * Before the child is forked, with signals_block_all in force: what comes meanwhile is forwarded later. Everything that
- * can fail is done here, so that nothing has been started when it says so.
+ * Before the child is forked, with signals_block_all in force: what comes
+ * meanwhile is forwarded later. Everything that can fail is done here, so that
+ * nothing has been started when it says so.
  */
 int supervise_prepare(struct supervision *s);
 
 void tell_orphan(const struct exitfd_event *event);
 
-/* Returns when the child has ended: 0, or a negative errno if events can no longer be had. Signals become unblocked. */
+/* Returns when the child has ended: 0, or a negative errno if events can no
+   longer be had. Signals become unblocked. */
 int supervise(struct supervision *s);
 
 #endif

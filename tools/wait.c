@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* exitfd wait: observes processes, its own children or not, and tells how each ended. */
+/* exitfd wait: observes processes, its own children or not, and tells how each
+   ended. */
 #include "ending.h"
 #include "json.h"
 #include "processes.h"
@@ -168,7 +169,8 @@ static void note_unwatched(struct waiting *w, const struct target *target, int r
 
 static void watch(struct waiting *w, struct target *target)
 {
-    /* Named twice: asked first, for meanwhile it may have been reaped, and then it could not be added. */
+    /* Named twice: asked first, for meanwhile it may have been reaped, and then
+       it could not be added. */
     bool is_watched = exitfd_get_pidfd(w->x, target->pid) != -ENOENT;
     int r = is_watched ? -EEXIST : exitfd_add(w->x, target->pid, EXITFD_OBSERVE, target);
     target->watched = r == 0;
@@ -212,7 +214,8 @@ static void report(struct waiting *w, const struct exitfd_event *ending)
     fflush(stdout);
 }
 
-/* Whoever sees no such process in a list of running ones would wonder what is waited for. */
+/* Whoever sees no such process in a list of running ones would wonder what is
+   waited for. */
 static void tell_zombies(const struct waiting *w)
 {
     for (int i = 0; i < w->target_count; i++) {
@@ -225,7 +228,8 @@ static void tell_zombies(const struct waiting *w)
     }
 }
 
-/* The processes that are left; a zombie is worth a word, for it looks as if it had ended. */
+/* The processes that are left; a zombie is worth a word, for it looks as if it
+   had ended. */
 static void report_rest(const struct waiting *w)
 {
     for (int i = 0; i < w->target_count; i++) {

@@ -74,7 +74,8 @@ _COUNTS = ("maxrss", "ixrss", "idrss", "isrss", "minflt", "majflt", "nswap", "in
 def _libc_is_musl() -> bool:
     if not sys.platform.startswith("linux"):
         return False
-    # platform.libc_ver guesses from the interpreter's file. musl has no value for this name.
+    # platform.libc_ver guesses from the interpreter's file. musl has no value
+    # for this name.
     try:
         return not os.confstr("CS_GNU_LIBC_VERSION")
     except (AttributeError, ValueError, OSError):
@@ -312,7 +313,8 @@ def _variables(env: Optional[Mapping[Any, Any]]) -> List[bytes]:
 
 
 def _pid_by_ioctl(pidfd: int) -> int:
-    # PIDFD_GET_INFO with PIDFD_INFO_PID, Linux 6.13: the number and the struct are the same on every processor.
+    # PIDFD_GET_INFO with PIDFD_INFO_PID, Linux 6.13: the number and the struct
+    # are the same on every processor.
     info = bytearray(struct.pack("=Q56x", 1))
     fcntl.ioctl(pidfd, 0xC040FF0B, info)
     return int(struct.unpack_from("=i", info, 16)[0])
@@ -361,8 +363,8 @@ class _Batch:
         self.left = dict.fromkeys(range(most))  # of a batch whose call has ended: not yet returned
 
 
-# How long a wait polls before it looks nevertheless, in seconds: SIGCHLD may not
-# arrive any more, which only the next exitfd_wait notices.
+# How long a wait polls before it looks nevertheless, in seconds: SIGCHLD may
+# not arrive any more, which only the next exitfd_wait notices.
 _PATIENCE = {"signalfd": 1.0, "self-pipe": 1.0}
 _LONGEST = 86400.0
 _PATIENCE_OF_THE_DEAF = 0.1
@@ -381,9 +383,9 @@ class ExitFd:
 
     # No lock around what waits: a signal handler may come in the middle of any
     # method, and may call any method. CPython does not run handlers, nor switch
-    # threads, between two operations with no call and no loop between them (3.10;
-    # 3.9 does so rarely). That, and that one item of a dict is deleted by one thread only,
-    # is what this class rests on:
+    # threads, between two operations with no call and no loop between them
+    # (3.10; 3.9 does so rarely). That, and that one item of a dict is deleted
+    # by one thread only, is what this class rests on:
     #
     # * A call is in _running while it uses what close() frees. It looks at
     #   _closing afterwards. The last one out frees (_finish).
@@ -437,7 +439,8 @@ class ExitFd:
         self.close()
 
     def __del__(self) -> None:
-        # At the end of the interpreter the module may be gone first. The kernel closes the fds then.
+        # At the end of the interpreter the module may be gone first. The kernel
+        # closes the fds then.
         if _library is not None and getattr(self, "_open", None):
             self.close()
 
@@ -464,7 +467,8 @@ class ExitFd:
             self._finish()
 
     def _finish(self) -> None:
-        # In a forked child there are no other threads, whatever they were doing.
+        # In a forked child there are no other threads, whatever they were
+        # doing.
         if self._running and self._process is _process:
             return
         for batch in self._abandoned():
@@ -823,7 +827,8 @@ class ExitFd:
             yield events[0]
 
 
-# asyncio. One exitfd for each running loop: its child watcher is not touched, and the main thread need not be involved.
+# asyncio. One exitfd for each running loop: its child watcher is not touched,
+# and the main thread need not be involved.
 
 _loops: Dict[asyncio.AbstractEventLoop, "_LoopExitFd"] = {}
 _left: List["_LoopExitFd"] = []  # of closed loops, with children that no other code will reap
@@ -831,7 +836,8 @@ _loops_lock = threading.RLock()  # a signal handler that comes in the middle may
 
 
 def _after_fork_in_child() -> None:
-    # Another thread, which the forked child does not have, may hold the old lock.
+    # Another thread, which the forked child does not have, may hold the old
+    # lock.
     global _loops_lock, _process
     _loops_lock = threading.RLock()
     _process = object()
@@ -998,7 +1004,8 @@ class Process:
     async def _connect(self, limit: int) -> None:
         loop = asyncio.get_running_loop()
         for name, pipe in self._pipes.items():
-            # For stdin a reader of nothing: its protocol is the public one that StreamWriter.wait_closed can ask.
+            # For stdin a reader of nothing: its protocol is the public one that
+            # StreamWriter.wait_closed can ask.
             reader = asyncio.StreamReader(limit=limit, loop=loop)
             protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
             connect: Any = loop.connect_write_pipe if name == "stdin" else loop.connect_read_pipe
@@ -1183,7 +1190,8 @@ def _passed_below(keep: List[int]) -> List[Tuple[Any, ...]]:
             (CLOSE_FROM, 3 + len(moved)), *back, *((CLOSE, place) for _, place in moved if place not in keep)]
 
 
-# What only code between fork and exec could do, its default, and what to do instead.
+# What only code between fork and exec could do, its default, and what to do
+# instead.
 _IMPOSSIBLE = {
     "preexec_fn": (None, "put that code into a program that then executes the command"),
     "user": (None, "start the command with setpriv(1) or runuser(1)"),

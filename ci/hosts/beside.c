@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Preloaded into a host by ci/proof-hosts. A thread of ours has an exitfd in the
- * process of the host, whatever language that is in. It starts children while
- * the host starts and waits for its own, and says what became of ours.
+ * Preloaded into a host by ci/proof-hosts. A thread of ours has an exitfd in
+ * the process of the host, whatever language that is in. It starts children
+ * while the host starts and waits for its own, and says what became of ours.
  *
- *   HOST_EXE     act only in a program of this name: wrappers and children are left alone
- *   HOST_FOLDER  "ready" is there once the host has had its first child. We write "ours", and "done" at the end
+ *   HOST_EXE     act only in a program of this name: wrappers and children are
+ *                left alone
+ *   HOST_FOLDER  "ready" is there once the host has had its first child. We
+ *                write "ours", and "done" at the end
  *   HOST_LEAF    the program of the children (leaf.c)
- *   HOST_OPEN    "before" the host's own main function has run, or "after" its first child
+ *   HOST_OPEN    "before" the host's own main function has run, or "after" its
+ *                first child
  */
 #include <dirent.h>
 #include <errno.h>
@@ -62,7 +65,8 @@ static void say_disposition(FILE *out)
             found.sa_flags & SA_ONSTACK ? ", SA_ONSTACK" : "");
 }
 
-/* Of the host's threads: how many there are, and in how many SIGCHLD is blocked. */
+/* Of the host's threads: how many there are, and in how many SIGCHLD is
+   blocked. */
 static int count_blocked(int *threads)
 {
     DIR *tasks = opendir("/proc/self/task");
@@ -88,7 +92,8 @@ static int count_blocked(int *threads)
     return blocked;
 }
 
-/* The least of several times: to start a child, many a host blocks all signals for a moment. */
+/* The least of several times: to start a child, many a host blocks all signals
+   for a moment. */
 static void say_masks(FILE *out)
 {
     int least = -1, threads = 0;
@@ -144,7 +149,8 @@ static int told(void)
     return count.reaped + count.recorded + count.unknown + count.wrong;
 }
 
-/* As an event loop does: poll, and then take. One call at the end finds what the fd did not tell. */
+/* As an event loop does: poll, and then take. One call at the end finds what
+   the fd did not tell. */
 static void take_all(void)
 {
     long long limit = now_ms() + PATIENCE_MS;
@@ -164,7 +170,8 @@ static void take_all(void)
             judge(&events[n - 1]);
 }
 
-/* As a thread in a stranger's process should be. Self-pipe alone needs SIGCHLD, in the thread that waits. */
+/* As a thread in a stranger's process should be. Self-pipe alone needs SIGCHLD,
+   in the thread that waits. */
 static void set_mask(void)
 {
     const char *backend = getenv("EXITFD_BACKEND");

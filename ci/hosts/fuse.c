@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * libfuse for a process that is not root: fuse_mount and fuse_unmount of an
- * empty file system. Each starts fusermount3 and waits for it. All of it is in a
- * mount namespace of its own, so nothing stays mounted.
+ * empty file system. Each starts fusermount3 and waits for it. All of it is in
+ * a mount namespace of its own, so nothing stays mounted.
  */
 #define FUSE_USE_VERSION 31
 #include <fuse.h>

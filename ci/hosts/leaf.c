@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* usage: leaf N. Exits with N after a moment, or kills itself by the signal -N. A child of ci/proof-hosts. */
+/* usage: leaf N. Exits with N after a moment, or kills itself by the signal -N.
+   A child of ci/proof-hosts. */
 #include <signal.h>
 #include <stdlib.h>
 #include <time.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* pam_unix for a process that is not root: account management of daemon, whose entry in the shadow file takes unix_chkpwd. */
+/* pam_unix for a process that is not root: account management of daemon, whose
+   entry in the shadow file takes unix_chkpwd. */
 #include <pwd.h>
 #include <security/pam_appl.h>
 #include <stdio.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What is the same in every loop: three children to start, and a line to print for each. */
+/* What is the same in every loop: three children to start, and a line to print
+   for each. */
 #ifndef CHILDREN_H
 #define CHILDREN_H
 
@@ -41,7 +42,8 @@ static inline struct exitfd *open_with_children(void)
     return x;
 }
 
-/* Prints one end, which the error of an adapter is not; returns how many there were. */
+/* Prints one end, which the error of an adapter is not; returns how many there
+   were. */
 static inline int print_end(int error, const struct exitfd_event *end)
 {
     static int ends = 0;
@@ -51,7 +53,8 @@ static inline int print_end(int error, const struct exitfd_event *end)
     return ++ends;
 }
 
-/* Prints what has ended; returns how many did. Call it when the fd is readable. */
+/* Prints what has ended; returns how many did. Call it when the fd is
+   readable. */
 static inline int print_ends(struct exitfd *x)
 {
     struct exitfd_event ends[CHILDREN];

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The sharp edge: with EPOLLET there is no second notification for what was left unread, so take events until there are
- * none. Without EPOLLET one call a round is enough.
+ * The sharp edge: with EPOLLET there is no second notification for what was
+ * left unread, so take events until there are none. Without EPOLLET one call a
+ * round is enough.
  */
 #include "children.h"
 #include <errno.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The sharp edge: the callback's return value decides whether it is called
- * again. And one child has one owner: no g_child_watch_add for a pid that exitfd
- * watches.
+ * again. And one child has one owner: no g_child_watch_add for a pid that
+ * exitfd watches.
  */
 #include "children.h"
 #include <exitfd/glib.h>

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The sharp edge: a poll request is over once it has completed, so ask again after each. A multishot one
- * (io_uring_prep_poll_multishot) is not, but it is edge-triggered: with it take events until there are none.
- * This ring is the program's own: any back end of exitfd, its io_uring one too, is one more fd to it.
+ * The sharp edge: a poll request is over once it has completed, so ask again
+ * after each. A multishot one (io_uring_prep_poll_multishot) is not, but it is
+ * edge-triggered: with it take events until there are none.
+ * This ring is the program's own: any back end of exitfd, its io_uring one too,
+ * is one more fd to it.
  */
 #include "children.h"
 #include <errno.h>

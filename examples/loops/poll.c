@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The sharp edge: poll fails with EINTR after any signal handler, SA_RESTART or not. The pidfd back end has no handler,
- * but the self-pipe one has, and so may the rest of the program.
+ * The sharp edge: poll fails with EINTR after any signal handler, SA_RESTART or
+ * not. The pidfd back end has no handler, but the self-pipe one has, and so may
+ * the rest of the program.
  */
 #include "children.h"
 #include <errno.h>

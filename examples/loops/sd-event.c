@@ -2,8 +2,8 @@
 /*
  * The sharp edge: a callback that returns a negative errno is not called again,
  * and the loop runs on without it. And two readers of SIGCHLD, such as
- * sd_event_add_signal and exitfd's signalfd back end, take the signals from each
- * other.
+ * sd_event_add_signal and exitfd's signalfd back end, take the signals from
+ * each other.
  */
 #include "children.h"
 #include <exitfd/sd-event.h>

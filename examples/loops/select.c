@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The sharp edge: FD_SET with an fd number of FD_SETSIZE (1,024) or more writes beyond the set, whatever the fd limit is.
- * Open the exitfd early, while numbers are low: the fds of its children may have any number.
+ * The sharp edge: FD_SET with an fd number of FD_SETSIZE (1,024) or more writes
+ * beyond the set, whatever the fd limit is. Open the exitfd early, while
+ * numbers are low: the fds of its children may have any number.
  */
 #include "children.h"
 #include <errno.h>

@@ -462,8 +462,9 @@ class owner
  *
  * A coroutine must begin to await in the thread that calls resume_ready. If it
  * is destroyed while it awaits, do that in this thread too. In another thread,
- * hold a lock meanwhile that is also held around each resume_ready. Otherwise the event may resume the
- * coroutine before it is suspended, and the end is lost.
+ * hold a lock meanwhile that is also held around each resume_ready. Otherwise
+ * the event may resume the coroutine before it is suspended, and the end is
+ * lost.
  */
 class awaited
 {

@@ -135,7 +135,8 @@ static inline int exitfd_uring_peek(pid_t pid, struct exitfd_event *event)
     while (error < 0 && errno == EINTR);
     if (error < 0)
         return -errno;
-    /* Or a stop of a child that this process traces. The request completes for that too. */
+    /* Or a stop of a child that this process traces. The request completes for
+       that too. */
     if (info.si_pid == 0 || (info.si_code != CLD_EXITED && info.si_code != CLD_KILLED && info.si_code != CLD_DUMPED))
         return 0;
     event->origin = EXITFD_PEEKED;

@@ -10,7 +10,8 @@
 #define VFORK_FLAG 0x40
 #define KNOWN_FLAGS (IDENTITY_FLAGS | SIGNAL_FLAGS | SCHEDULING_FLAGS | VFORK_FLAG)
 
-/* In glibc and musl the object holds no pointer, and a copy keeps what no getter returns. */
+/* In glibc and musl the object holds no pointer, and a copy keeps what no
+   getter returns. */
 int xfd_platform_copy_attributes(posix_spawnattr_t *copy, const posix_spawnattr_t *attr)
 {
     if (!attr)
@@ -19,7 +20,8 @@ int xfd_platform_copy_attributes(posix_spawnattr_t *copy, const posix_spawnattr_
     return 0;
 }
 
-/* musl has no scheduling attributes: its getters fail, and its posix_spawn takes no notice of the flags. */
+/* musl has no scheduling attributes: its getters fail, and its posix_spawn
+   takes no notice of the flags. */
 static bool plan_scheduling(struct start_plan *plan, const posix_spawnattr_t *attr, short flags)
 {
     plan->set_policy = flags & POSIX_SPAWN_SETSCHEDULER;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Adding a process: open a pidfd, make sure that it is our child, have it polled. Where one of these fails, SIGCHLD takes
- * its place for this child. Taking its event: wait by the pidfd, and where other code has reaped it read the record.
+ * Adding a process: open a pidfd, make sure that it is our child, have it
+ * polled. Where one of these fails, SIGCHLD takes its place for this child.
+ * Taking its event: wait by the pidfd, and where other code has reaped it read
+ * the record.
  */
 #include "linux/child.h"
 
@@ -21,7 +23,8 @@
 #include <poll.h>
 #include <stdatomic.h>
 
-/* Both calls fail for want of such a process where they are there and let through: INT_MAX is above any pid_max. */
+/* Both calls fail for want of such a process where they are there and let
+   through: INT_MAX is above any pid_max. */
 static int ask_kernel(void)
 {
     siginfo_t ignored;
@@ -46,7 +49,8 @@ int xfd_child_probe(void)
     return known;
 }
 
-/* Nothing to wait for, but in the moment in which the kernel reaps a child of ours by itself it is still ours. */
+/* Nothing to wait for, but in the moment in which the kernel reaps a child of
+   ours by itself it is still ours. */
 static OWN_FRAME int why_not_ours(const struct watch *w, int pidfd)
 {
     pid_t parent = xfd_record_get_parent(pidfd);
@@ -75,7 +79,8 @@ static int check_child(struct exitfd *x, const struct watch *w, int pidfd, bool 
     return w->flags & STOP_FLAGS ? -ENOTSUP : 0;
 }
 
-/* Other code has reaped the child that was started, or the kernel has, and its pid was given away before we opened it. */
+/* Other code has reaped the child that was started, or the kernel has, and its
+   pid was given away before we opened it. */
 static OWN_FRAME bool is_stranger(struct exitfd *x, const struct watch *w, int pidfd)
 {
     return xfd_status_wait(P_PID, (id_t)w->pid, WEXITED | WNOWAIT | __WALL, &x->answer) == -ECHILD &&
@@ -117,7 +122,8 @@ int xfd_child_add(struct exitfd *x, struct watch *w, int given, bool started_by_
     return error;
 }
 
-/* No child of ours, or reaped by other code, or (-EPERM) we may not wait. 1: the event; 0: the kernel does not say so yet. */
+/* No child of ours, or reaped by other code, or (-EPERM) we may not wait. 1:
+   the event; 0: the kernel does not say so yet. */
 static OWN_FRAME int learn(const struct watch *w, int why, bool reaped, struct exitfd_event *event)
 {
     struct record record;
@@ -140,8 +146,11 @@ int xfd_child_take(struct exitfd *x, const struct watch *w, bool reaped, struct 
         return -ESTALE;
     if (found < 0)
         return learn(w, found, reaped, event);
-    /* It may also be a stop of a child that we trace ourselves. Before Linux 6.15 a pidfd is readable when the first
-       thread exits. Another thread may take its place by an exec, and stop there. */
+    /*
+     * It may also be a stop of a child that we trace ourselves. Before Linux
+     * 6.15 a pidfd is readable when the first thread exits. Another thread may
+     * take its place by an exec, and stop there.
+     */
     if (found == 0 || !xfd_status_is_exit(&x->answer))
         return 0;
     xfd_event_fill(event, w, &x->answer);
@@ -150,7 +159,8 @@ int xfd_child_take(struct exitfd *x, const struct watch *w, bool reaped, struct 
     return 1;
 }
 
-/* A handler may have forked in the middle of a call. In its child the watch is wiped, and its pidfd reads as stdin. */
+/* A handler may have forked in the middle of a call. In its child the watch is
+   wiped, and its pidfd reads as stdin. */
 void xfd_child_close(struct watch *w)
 {
     if (w->pid != 0)

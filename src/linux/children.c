@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The children of this process as /proc lists them. Needed only where another zombie stands in front of those that
- * nothing watches: that of a watched child, or one that may be no child.
+ * The children of this process as /proc lists them. Needed only where another
+ * zombie stands in front of those that nothing watches: that of a watched
+ * child, or one that may be no child.
  */
 #include "orphans.h"
 
@@ -31,7 +32,8 @@ static int append(struct list *list, pid_t pid)
     return 0;
 }
 
-/* proc(5): the children of one thread, for a child belongs to the thread that forked it. */
+/* proc(5): the children of one thread, for a child belongs to the thread that
+   forked it. */
 static int append_children_of(struct list *list, const char *thread)
 {
     char path[64];

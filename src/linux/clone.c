@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * clone3(2) has no function in libc, and a child that shares the memory must not
- * come back from one: it would write over the return address that the parent
- * still needs. So on x86-64 it leaves the call straight for its own stack. On
- * other processors there is clone(2) of libc, which cannot clear handlers.
+ * clone3(2) has no function in libc, and a child that shares the memory must
+ * not come back from one: it would write over the return address that the
+ * parent still needs. So on x86-64 it leaves the call straight for its own
+ * stack. On other processors there is clone(2) of libc, which cannot clear
+ * handlers.
  */
 #include "linux/clone.h"
 
@@ -29,12 +30,14 @@
 
 #if defined __x86_64__ && !defined __ILP32__
 
-/* linux/sched.h, struct clone_args in its first version (64 bytes), which every kernel with the call accepts. */
+/* linux/sched.h, struct clone_args in its first version (64 bytes), which every
+   kernel with the call accepts. */
 struct clone_arguments {
     uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls;
 };
 
-/* Without privileges the kernel asks for the flag, also of a process whose children could not get any. */
+/* Without privileges the kernel asks for the flag, also of a process whose
+   children could not get any. */
 static uint64_t autokill_flags(void)
 {
     return CLONE_UNTIL_CLOSED | (syscall(SYS_prctl, PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 ? CLONE_NO_PRIVILEGES : 0);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The epoll set is the parent's as well, and knows what it polls: /proc/self/fdinfo lists the number that each file had
- * when it was added, in the parent. Here that number may be another file by now, if only because the parent has added it
- * after the fork. So the kernel is asked whether the fd is that very file (KCMP_EPOLL_TFD, Linux 4.13). The inode would
- * not do: the child may watch the same process by a pidfd of its own.
+ * The epoll set is the parent's as well, and knows what it polls:
+ * /proc/self/fdinfo lists the number that each file had when it was added, in
+ * the parent. Here that number may be another file by now, if only because the
+ * parent has added it after the fork. So the kernel is asked whether the fd is
+ * that very file (KCMP_EPOLL_TFD, Linux 4.13). The inode would not do: the
+ * child may watch the same process by a pidfd of its own.
  */
 #include "linux/copies.h"
 
@@ -19,10 +21,12 @@ struct epoll_slot {
 };
 #define COMPARE_WITH_EPOLL_SLOT 7
 
-/* For each the kernel goes through the set, in the order of the list, while the parent waits: 1,000 take it 20 ms. */
+/* For each the kernel goes through the set, in the order of the list, while the
+   parent waits: 1,000 take it 20 ms. */
 #define MOST 1000
 
-/* More than one entry has the same number if other forked children hold copies of what the parent has closed. */
+/* More than one entry has the same number if other forked children hold copies
+   of what the parent has closed. */
 static bool is_in_set(int fd, int set)
 {
     struct epoll_slot slot = { (uint32_t)set, (uint32_t)fd, 0 };
@@ -51,8 +55,11 @@ static int close_copy(const struct exitfd *x, const char *line)
     return 1;
 }
 
-/* The kernel writes the whole list at the first read, so that what is closed meanwhile does not change it. No memory is
-   allocated: after _Fork another thread of the parent may hold the lock for that for ever. */
+/*
+ * The kernel writes the whole list at the first read, so that what is closed
+ * meanwhile does not change it. No memory is allocated: after _Fork another
+ * thread of the parent may hold the lock for that for ever.
+ */
 void xfd_copies_close(const struct exitfd *x)
 {
     char text[1024];

@@ -5,8 +5,11 @@
 
 #include "backend.h"
 
-/* Closes the copies that the epoll set of x still lists, up to some 1,000. Where there is no /proc, no kcmp(2) or no epoll
-   set, they stay open: they could be fds of the child's own. */
+/*
+ * Closes the copies that the epoll set of x still lists, up to some 1,000.
+ * Where there is no /proc, no kcmp(2) or no epoll set, they stay open: they
+ * could be fds of the child's own.
+ */
 void xfd_copies_close(const struct exitfd *x);
 
 #endif

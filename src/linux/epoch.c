@@ -42,7 +42,8 @@ int xfd_epoch_init(void (*function)(void))
     atomic_store(page, atomic_fetch_add(&next_epoch, 1));
     if (error || !atomic_compare_exchange_strong(&wiped_page, &before, page))
         munmap((void *)page, size);
-    /* Any other error is the same for each thread: an old kernel, or seccomp. There the pid serves. */
+    /* Any other error is the same for each thread: an old kernel, or seccomp.
+       There the pid serves. */
     return error == ENOMEM ? -ENOMEM : 0;
 }
 

@@ -41,7 +41,8 @@ static int wait_readable(int fd)
     return poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, PATIENCE_MS);
 }
 
-/* Who has sent the byte that is there, in our pid namespace; 0: the kernel does not tell. */
+/* Who has sent the byte that is there, in our pid namespace; 0: the kernel does
+   not tell. */
 static pid_t receive_sender(int own)
 {
     struct ucred sender = { .pid = 0 };
@@ -85,7 +86,8 @@ static void meet_child(void *pointer)
     close(own);
 }
 
-/* What the child sends: its pid, or 0 and one byte more, which comes with the kernel's word on who has sent it. */
+/* What the child sends: its pid, or 0 and one byte more, which comes with the
+   kernel's word on who has sent it. */
 static void introduce(const struct meeting *meeting, pid_t parent)
 {
     const char in_another_namespace[sizeof parent + 1] = { 0 };

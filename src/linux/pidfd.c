@@ -55,7 +55,8 @@ static int add_to_set(struct exitfd *x, struct watch *w, int pidfd)
     uint64_t token = xfd_watches_token(&x->watches, w);
     int error = xfd_set_add(x, pidfd, EPOLLIN | EPOLLET | EPOLLONESHOT, token);
 
-    /* A copy that a forked child kept, and sent to the caller, who now gives it to us. */
+    /* A copy that a forked child kept, and sent to the caller, who now gives it
+       to us. */
     if (error == -EEXIST) {
         epoll_ctl(x->fd, EPOLL_CTL_DEL, pidfd, NULL);
         error = xfd_set_add(x, pidfd, EPOLLIN | EPOLLET | EPOLLONESHOT, token);
@@ -83,8 +84,11 @@ static void remove_watch(struct exitfd *x, struct watch *w)
     end_watch(x, w, true);
 }
 
-/* From now on an edge for each change, and at once if it is readable: nothing since the last look is missed. Again each time
-   that this thread may not wait: another one may. */
+/*
+ * From now on an edge for each change, and at once if it is readable: nothing
+ * since the last look is missed. Again each time that this thread may not wait:
+ * another one may.
+ */
 static OWN_FRAME void rearm(struct exitfd *x, struct watch *w, bool blocked)
 {
     struct epoll_event event = { .events = EPOLLIN | EPOLLET, .data.u64 = xfd_watches_token(&x->watches, w) };
@@ -126,7 +130,8 @@ static int finish_watch(struct exitfd *x, struct watch *w, uint32_t ready, struc
     return count;
 }
 
-/* How many events; -EPERM: none, and what could not be waited for is ready again. */
+/* How many events; -EPERM: none, and what could not be waited for is ready
+   again. */
 static int take_ready(struct exitfd *x, const struct epoll_event *ready, int ready_count, struct exitfd_event *events,
                       int max)
 {
@@ -143,13 +148,15 @@ static int take_ready(struct exitfd *x, const struct epoll_event *ready, int rea
             count += found > 0 ? found : 0;
         }
     }
-    /* Here, and not at the end of all: with a small max the pidfds would always be faster. */
+    /* Here, and not at the end of all: with a small max the pidfds would always
+       be faster. */
     if (woken)
         count += xfd_scan_take(x, events + count, max - count, x->subscription.signal_lost, 0);
     return count > 0 ? count : error;
 }
 
-/* The child in turn comes last: with a small max, children without a pidfd that exit all the time would hide the others. */
+/* The child in turn comes last: with a small max, children without a pidfd that
+   exit all the time would hide the others. */
 static int take(struct exitfd *x, struct exitfd_event *events, int max)
 {
     struct epoll_event *ready = (void *)x->ready;

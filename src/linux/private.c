@@ -10,8 +10,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* Of LeakSanitizer, where the program has it: it looks for pointers in malloc's memory, and the data of a watch may be
-   kept nowhere else. */
+/* Of LeakSanitizer, where the program has it: it looks for pointers in malloc's
+   memory, and the data of a watch may be kept nowhere else. */
 extern void __lsan_register_root_region(const void *start, size_t size) __attribute__((weak));
 extern void __lsan_unregister_root_region(const void *start, size_t size) __attribute__((weak));
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Questions to a pidfd: the status of a process that was reaped, its parent, its pid. PIDFD_GET_INFO answers them (Linux
- * 6.13, the status 6.15), and /proc/self/fdinfo on older kernels.
+ * Questions to a pidfd: the status of a process that was reaped, its parent,
+ * its pid. PIDFD_GET_INFO answers them (Linux 6.13, the status 6.15), and
+ * /proc/self/fdinfo on older kernels.
  */
 #include "linux/record.h"
 
@@ -55,8 +56,8 @@ bool xfd_record_reap_is_shown(int pidfd)
     return fstatfs(pidfd, &fs) == 0 && fs.f_type == PID_FS_MAGIC_NUMBER;
 }
 
-/* proc(5): the pid in the namespace of this /proc, -1 once it was reaped. A process that has none in ours cannot be sent
-   a signal by it. */
+/* proc(5): the pid in the namespace of this /proc, -1 once it was reaped. A
+   process that has none in ours cannot be sent a signal by it. */
 static pid_t pid_from_fdinfo(int pidfd)
 {
     char path[48], line[128];
@@ -89,7 +90,8 @@ pid_t xfd_platform_pid_of(int pidfd)
 
     if (flags < 0)
         return -EBADF;
-    /* The one harmless call that knows whether it is a pidfd: an ioctl could mean anything to another kind of file. */
+    /* The one harmless call that knows whether it is a pidfd: an ioctl could
+       mean anything to another kind of file. */
     if (syscall(SYS_waitid, WAIT_PIDFD, pidfd, &ignored, WEXITED | WNOHANG | WNOWAIT, NULL) < 0 && errno != ECHILD)
         return errno == EBADF ? -EBADF : -ENOTSUP;
     if (flags & PIDFD_IS_THREAD)
@@ -107,7 +109,8 @@ bool xfd_platform_is_thread(pid_t pid)
     return syscall(SYS_tgkill, pid, pid, 0) < 0 && errno == ESRCH && (kill(pid, 0) == 0 || errno == EPERM);
 }
 
-/* In pidfs each process has its own file, and a later one never gets its number. */
+/* In pidfs each process has its own file, and a later one never gets its
+   number. */
 bool xfd_platform_is_same(int pidfd, int other)
 {
     struct stat one, two;
@@ -117,7 +120,8 @@ bool xfd_platform_is_same(int pidfd, int other)
     return one.st_ino == two.st_ino;
 }
 
-/* The kernel kills with the last copy of a pidfd of CLONE_PIDFD_AUTOKILL, and a duplicate would be one. */
+/* The kernel kills with the last copy of a pidfd of CLONE_PIDFD_AUTOKILL, and a
+   duplicate would be one. */
 int xfd_platform_duplicate_pidfd(int pidfd, pid_t pid)
 {
     int flags = fcntl(pidfd, F_GETFL);
@@ -147,7 +151,8 @@ bool xfd_platform_is_reaped(int pidfd)
     return error == -ESRCH;
 }
 
-/* Linux 6.9. Older kernels say EINVAL, as they do for a signal that does not exist: so that is asked first. */
+/* Linux 6.9. Older kernels say EINVAL, as they do for a signal that does not
+   exist: so that is asked first. */
 int xfd_platform_kill_group(int pidfd, int signum)
 {
     if (signum < 0 || signum >= _NSIG)

@@ -12,7 +12,8 @@
  */
 int xfd_record_get_dump_signal(int pidfd, int killed_by);
 
-/* The parent's pid, 0 if it is in another pid namespace; -ESRCH: reaped; -ENOTSUP: this kernel does not say. */
+/* The parent's pid, 0 if it is in another pid namespace; -ESRCH: reaped;
+   -ENOTSUP: this kernel does not say. */
 pid_t xfd_record_get_parent(int pidfd);
 
 /* Whether a reap shows as POLLHUP (pidfs, Linux 6.9). */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A ring with SINGLE_ISSUER and DEFER_TASKRUN, the only kind that does not interrupt system calls of the host. Everything
- * that is known of kernels' rings is here.
+ * A ring with SINGLE_ISSUER and DEFER_TASKRUN, the only kind that does not
+ * interrupt system calls of the host. Everything that is known of kernels'
+ * rings is here.
  */
 #include "linux/ring.h"
 
@@ -23,8 +24,11 @@
 #define EXEC_MS 200
 #define SETUP_FLAGS (IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG)
 
-/* Seen on 6.12.118, by a bare ring as well: work is left, TASKRUN is set, and the eventfd is not signalled. Not so on 6.1,
-   nor from 6.16 on; those between were not tried. */
+/*
+ * Seen on 6.12.118, by a bare ring as well: work is left, TASKRUN is set, and
+ * the eventfd is not signalled. Not so on 6.1, nor from 6.16 on; those between
+ * were not tried.
+ */
 bool xfd_ring_may_lose_a_wake_up(void)
 {
     struct utsname name;
@@ -91,7 +95,8 @@ static int open_tear_down_pipe(struct io_uring *ring)
     return ends[0];
 }
 
-/* Whether a forked child may have a copy, which keeps the ring: an epoll set forgets a file with its last copy. */
+/* Whether a forked child may have a copy, which keeps the ring: an epoll set
+   forgets a file with its last copy. */
 static bool close_and_ask_for_copies(struct io_uring *ring)
 {
     struct epoll_event ready = { .events = EPOLLOUT };
@@ -157,8 +162,8 @@ int xfd_ring_enter(struct io_uring *ring)
 /*
  * The flag may stay set when the work is done: the kernel sets it after it has
  * put the work in place, and we may have done that in between. But it signals
- * the eventfd after that. So without a signal there is no work, or its signal is
- * still to come.
+ * the eventfd after that. So without a signal there is no work, or its signal
+ * is still to come.
  */
 bool xfd_ring_is_more_due(const struct io_uring *ring, bool signalled)
 {

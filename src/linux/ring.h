@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A ring of our own for one thread, which signals an eventfd when there is work. How that goes: uring.c. */
+/* A ring of our own for one thread, which signals an eventfd when there is
+   work. How that goes: uring.c. */
 #ifndef EXITFD_RING_H
 #define EXITFD_RING_H
 
@@ -22,7 +23,8 @@ bool xfd_ring_knows(struct io_uring *ring, int operation);
 /* NULL: all are taken, and the kernel accepts none of them now. */
 struct io_uring_sqe *xfd_ring_sqe(struct io_uring *ring);
 
-/* Has requests accepted and completions made. 0; -ENOTSUP: forbidden, by a seccomp filter; else it may succeed later. */
+/* Has requests accepted and completions made. 0; -ENOTSUP: forbidden, by a
+   seccomp filter; else it may succeed later. */
 int xfd_ring_enter(struct io_uring *ring);
 
 /* Whether it must be entered once more before the eventfd is relied upon. */

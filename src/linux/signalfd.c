@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * SIGCHLD is blocked in every thread and read from a signalfd. A pending SIGCHLD is one for the whole process: whichever
- * exitfd reads it wakes the others, its siblings, through their listeners.
+ * SIGCHLD is blocked in every thread and read from a signalfd. A pending
+ * SIGCHLD is one for the whole process: whichever exitfd reads it wakes the
+ * others, its siblings, through their listeners.
  */
 #include "linux/set.h"
 #include "linux/threads.h"
@@ -11,7 +12,8 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-/* Another thread that has SIGCHLD not blocked takes it away from the signalfd. Who named this back end may know better. */
+/* Another thread that has SIGCHLD not blocked takes it away from the signalfd.
+   Who named this back end may know better. */
 static int probe(unsigned flags, bool forced)
 {
     if (xfd_sigchld_is_blocked())
@@ -25,7 +27,8 @@ static void sigchld_set(sigset_t *set)
     sigaddset(set, SIGCHLD);
 }
 
-/* Of the exitfds that this thread has opened, the last one to be closed unblocks what the first one blocked. */
+/* Of the exitfds that this thread has opened, the last one to be closed
+   unblocks what the first one blocked. */
 static _Thread_local struct {
     unsigned open;
     bool blocked;
@@ -108,7 +111,8 @@ static bool read_signal(struct exitfd *x, pid_t *sender)
     return true;
 }
 
-/* Whatever the set says: a forked child that polls it asks for signals of its own, and finds the signalfd not ready. */
+/* Whatever the set says: a forked child that polls it asks for signals of its
+   own, and finds the signalfd not ready. */
 static int take(struct exitfd *x, struct exitfd_event *events, int max)
 {
     struct epoll_event ready[3];

@@ -18,7 +18,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-/* The deepest is the PATH search, with PATH_MAX bytes. The rest is for an execve of another library in front of libc's. */
+/* The deepest is the PATH search, with PATH_MAX bytes. The rest is for an
+   execve of another library in front of libc's. */
 #define STACK_SIZE ((size_t)131072)
 #define GUARD_SIZE ((size_t)65536) /* at its lower end; a multiple of any page */
 
@@ -31,8 +32,9 @@ struct birth {
 
 /*
  * One is kept, as a mapping and its first fault cost as much as the rest. A
- * second start meanwhile makes its own. Whether it is in use stands on the stack
- * itself, above where it begins: no other page of ours is written to in a start.
+ * second start meanwhile makes its own. Whether it is in use stands on the
+ * stack itself, above where it begins: no other page of ours is written to in a
+ * start.
  */
 static void *_Atomic kept_stack;
 
@@ -42,7 +44,8 @@ struct top {
 
 #define TOP_SIZE ((size_t)64)
 
-/* qemu-user and valgrind make a fork of it, and do not stop the parent: there the child reports by a pipe. */
+/* qemu-user and valgrind make a fork of it, and do not stop the parent: there
+   the child reports by a pipe. */
 static atomic_bool memory_is_shared;
 
 static struct top *top_of(void *stack)
@@ -108,7 +111,8 @@ static bool lacks_fd(pid_t pid)
 
 typedef pid_t clone_function(void (*run)(void *), void *argument, void *stack, size_t size, int *pidfd);
 
-/* A clone that fails late, as for a limit of a cgroup, has written a number that is nobody's fd, or by now another's. */
+/* A clone that fails late, as for a limit of a cgroup, has written a number
+   that is nobody's fd, or by now another's. */
 static pid_t clone_by(clone_function *clone, struct birth *birth, void *stack, int *pidfd)
 {
     pid_t pid = clone(run_child, birth, stack, STACK_SIZE - TOP_SIZE, pidfd);
@@ -147,8 +151,11 @@ static pid_t clone_child(struct birth *birth, void *stack, int *pidfd, bool insi
     return pid;
 }
 
-/* From now on a forked child does not share the kept stack (private.h), and finds it free. Not before: where the start
-   itself is made a fork, libc may have put on it what the child needs. */
+/*
+ * From now on a forked child does not share the kept stack (private.h), and
+ * finds it free. Not before: where the start itself is made a fork, libc may
+ * have put on it what the child needs.
+ */
 static void note_shared_memory(void)
 {
     if (atomic_load(&memory_is_shared)) /* a page that a fork has shared costs a fault to write to */
@@ -159,7 +166,8 @@ static void note_shared_memory(void)
         madvise(kept + GUARD_SIZE, STACK_SIZE - GUARD_SIZE, MADV_WIPEONFORK);
 }
 
-/* What the child could not do, as a negative errno. A child with a memory of its own reports it by the pipe. */
+/* What the child could not do, as a negative errno. A child with a memory of
+   its own reports it by the pipe. */
 static int learn_failure(struct birth *birth)
 {
     if (atomic_load(&birth->entered)) {

@@ -33,7 +33,8 @@
 #define SYS_close_range 436
 #endif
 
-/* The kernel's, at least as long as any. What it has besides the handler is 0 for SIG_DFL. */
+/* The kernel's, at least as long as any. What it has besides the handler is 0
+   for SIG_DFL. */
 struct kernel_action {
 #ifdef __mips__
     unsigned flags;
@@ -93,7 +94,8 @@ IN_CHILD int xfd_call_set_attributes(const struct start_plan *plan)
     return error < 0 || !plan->reset_ids ? error : reset_ids();
 }
 
-/* The parent may have died before the call. Its pid is 0 where it is in a pid namespace above ours, and this cannot be seen. */
+/* The parent may have died before the call. Its pid is 0 where it is in a pid
+   namespace above ours, and this cannot be seen. */
 IN_CHILD int xfd_call_set_death_signal(int signum, pid_t parent)
 {
     int error = result_of(syscall(SYS_prctl, PR_SET_PDEATHSIG, (unsigned long)signum, 0, 0, 0));
@@ -151,7 +153,8 @@ IN_CHILD static int number_in(const char *name)
     return number;
 }
 
-/* Whether any was closed: then there may be more, which the listing has skipped. */
+/* Whether any was closed: then there may be more, which the listing has
+   skipped. */
 IN_CHILD static bool close_listed(int directory, unsigned first, unsigned last)
 {
     _Alignas(struct kernel_entry) char buffer[1024];
@@ -170,7 +173,8 @@ IN_CHILD static bool close_listed(int directory, unsigned first, unsigned last)
     return any;
 }
 
-/* Without /proc: every number. Those above the limit, from before it was lowered, are few if any. */
+/* Without /proc: every number. Those above the limit, from before it was
+   lowered, are few if any. */
 IN_CHILD static void close_each(unsigned first, unsigned last)
 {
     long limit = sysconf(_SC_OPEN_MAX);
@@ -179,7 +183,8 @@ IN_CHILD static void close_each(unsigned first, unsigned last)
         xfd_call_close((int)fd);
 }
 
-/* Before Linux 5.9, or where a seccomp filter does not know close_range. With no fd left the first one makes room. */
+/* Before Linux 5.9, or where a seccomp filter does not know close_range. With
+   no fd left the first one makes room. */
 IN_CHILD static void close_one_by_one(unsigned first, unsigned last)
 {
     int directory = xfd_call_open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Kernel names that a libc or its headers may lack. Numbers are the same on every architecture (alpha excepted). */
+/* Kernel names that a libc or its headers may lack. Numbers are the same on
+   every architecture (alpha excepted). */
 #ifndef EXITFD_SYS_H
 #define EXITFD_SYS_H
 
@@ -21,7 +22,8 @@
 #define PIDFD_IS_THREAD O_EXCL /* PIDFD_THREAD as fcntl(F_GETFL) shows it */
 #define PIDFD_KILLS O_TRUNC    /* CLONE_PIDFD_AUTOKILL, likewise (Linux 7.1) */
 
-/* linux/pidfd.h of Linux 6.15, its first version (64 bytes), which every later kernel accepts. */
+/* linux/pidfd.h of Linux 6.15, its first version (64 bytes), which every later
+   kernel accepts. */
 struct pidfd_info_v0 {
     uint64_t mask, cgroup;
     uint32_t pid, tgid, ppid, ruid, rgid, euid, egid, suid, sgid, fsuid, fsgid;

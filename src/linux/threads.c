@@ -6,7 +6,8 @@
 #include <signal.h>
 #include <stdio.h>
 
-/* proc(5): one bit for each signal, the lowest for signal 1. A thread that has ended, or that is hidden, takes nothing. */
+/* proc(5): one bit for each signal, the lowest for signal 1. A thread that has
+   ended, or that is hidden, takes nothing. */
 static bool takes_sigchld(const char *thread)
 {
     char path[64], line[128];

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* An epoll set with the pipe and a timerfd. What is ready in it is never asked for: both are read in any case. */
+/* An epoll set with the pipe and a timerfd. What is ready in it is never asked
+   for: both are read in any case. */
 #include "ticker.h"
 
 #include "linux/set.h"

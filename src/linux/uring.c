@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One poll request for each pidfd, in a ring of our own. Where no pidfd can be had, one waitid request instead (Linux
- * 6.7), which needs neither an fd nor SIGCHLD. Why not waitid for all: docs/uring.md.
+ * One poll request for each pidfd, in a ring of our own. Where no pidfd can be
+ * had, one waitid request instead (Linux 6.7), which needs neither an fd nor
+ * SIGCHLD. Why not waitid for all: docs/uring.md.
  *
- * The fd is an eventfd registered with the ring. An ordinary ring would make the host's blocked system calls fail with
- * EINTR at each completion. With DEFER_TASKRUN the kernel leaves the work to our next io_uring_enter. It does not wake
- * a poll of the ring for that, but it does signal the eventfd: when there is work, and again when we have done it. So
- * the eventfd is read after the work. What came between the two is in the TASKRUN flag, which the kernel sets before it
- * signals. tests/uring_traps.c shows all of this.
+ * The fd is an eventfd registered with the ring. An ordinary ring would make
+ * the host's blocked system calls fail with EINTR at each completion. With
+ * DEFER_TASKRUN the kernel leaves the work to our next io_uring_enter. It does
+ * not wake a poll of the ring for that, but it does signal the eventfd: when
+ * there is work, and again when we have done it. So the eventfd is read after
+ * the work. What came between the two is in the TASKRUN flag, which the kernel
+ * sets before it signals. tests/uring_traps.c shows all of this.
  */
 #include "event.h"
 #include "fds.h"
@@ -122,7 +125,8 @@ static void close_uring(struct exitfd *x)
     xfd_close_fd(&x->wake.fd);
 }
 
-/* What is held back makes the fd readable, so the host calls exitfd_wait, which submits it. Nothing is reported late. */
+/* What is held back makes the fd readable, so the host calls exitfd_wait, which
+   submits it. Nothing is reported late. */
 static void hand_over(struct exitfd *x)
 {
     struct uring *u = x->uring;
@@ -147,7 +151,8 @@ static bool request_poll(struct exitfd *x, const struct watch *w, int pidfd, uns
     return true;
 }
 
-/* No siginfo, to which the kernel might write when we no longer expect it: waitid(2) is asked at the delivery anyway. */
+/* No siginfo, to which the kernel might write when we no longer expect it:
+   waitid(2) is asked at the delivery anyway. */
 static bool request_waitid(struct exitfd *x, const struct watch *w)
 {
     struct io_uring_sqe *sqe = xfd_ring_sqe(&x->uring->ring);
@@ -175,7 +180,8 @@ static bool is_child(pid_t pid)
 
 static int track(struct exitfd *x, struct watch *w, int why, bool started_by_us)
 {
-    /* -ESRCH: it was reaped, and a request by its pid would be about whatever process gets that next. */
+    /* -ESRCH: it was reaped, and a request by its pid would be about whatever
+       process gets that next. */
     bool waitable = x->uring->has_waitid && !(w->flags & STOP_FLAGS) && why != -ESRCH;
 
     if (!waitable || (!started_by_us && !is_child(w->pid)) || !request_waitid(x, w))
@@ -189,7 +195,8 @@ static int add(struct exitfd *x, struct watch *w, int given, bool started_by_us)
     return xfd_child_add(x, w, given, started_by_us, poll_pidfd, track);
 }
 
-/* Held back without a word to the host: what completes before it is of a watch that no longer exists. */
+/* Held back without a word to the host: what completes before it is of a watch
+   that no longer exists. */
 static void cancel_request(struct exitfd *x, const struct watch *w)
 {
     struct io_uring_sqe *sqe = xfd_ring_sqe(&x->uring->ring);
@@ -240,7 +247,8 @@ static int take_waited(struct watch *w, int answer, struct exitfd_event *event)
     return found != 0;
 }
 
-/* The kernel refused the request, or had no memory for it. The pidfd stays, which the host may have borrowed. */
+/* The kernel refused the request, or had no memory for it. The pidfd stays,
+   which the host may have borrowed. */
 static void do_without_request(struct exitfd *x, struct watch *w)
 {
     if (w->pidfd >= 0 || !xfd_subscription_is_allowed(x))
@@ -252,16 +260,19 @@ static void do_without_request(struct exitfd *x, struct watch *w)
 /* It was reported too soon. 0, or -EAGAIN: the kernel could not be asked. */
 static int ask_again(struct exitfd *x, struct watch *w, bool requested)
 {
-    /* A child that we trace ourselves has stopped: until its tracer takes that, waitid would report it again at once. */
+    /* A child that we trace ourselves has stopped: until its tracer takes that,
+       waitid would report it again at once. */
     if (w->pidfd < 0) {
         do_without_request(x, w);
         return 0;
     }
-    /* Now for each change, beginning with what it is: nothing since the last look is missed. */
+    /* Now for each change, beginning with what it is: nothing since the last
+       look is missed. */
     return requested || request_poll(x, w, w->pidfd, IORING_POLL_ADD_MULTI) ? 0 : -EAGAIN;
 }
 
-/* 1: it is over, and *event is filled (NULL: it was discarded). 0: not yet. Else -EPERM or -ESTALE. */
+/* 1: it is over, and *event is filled (NULL: it was discarded). 0: not yet.
+   Else -EPERM or -ESTALE. */
 static int look(struct exitfd *x, struct watch *w, int answer, struct exitfd_event *event)
 {
     return w->pidfd >= 0 ? xfd_child_take(x, w, answer > 0 && answer & POLLHUP, event) : take_waited(w, answer, event);
@@ -283,7 +294,8 @@ static int complete_one(struct exitfd *x, struct watch *w, const struct io_uring
     bool requested = cqe->flags & IORING_CQE_F_MORE;
     int count = xfd_watch_is_reported(w);
 
-    /* Its event was given. A request for each change may have more to say, and its cancellation says that it has ended. */
+    /* Its event was given. A request for each change may have more to say, and
+       its cancellation says that it has ended. */
     if (w->flags & WATCH_HELD)
         return 0;
     if (cqe->res < 0 && w->pidfd >= 0) {
@@ -327,8 +339,11 @@ static int take_unpolled(struct exitfd *x, struct exitfd_event *events, int max)
     return count;
 }
 
-/* Takes completions up to the first for which there is no room. A handler may have forked in each system call, and where
-   this is its child the ring is wiped. */
+/*
+ * Takes completions up to the first for which there is no room. A handler may
+ * have forked in each system call, and where this is its child the ring is
+ * wiped.
+ */
 static int complete(struct exitfd *x, struct exitfd_event *events, int max)
 {
     struct uring *u = x->uring;
@@ -391,7 +406,8 @@ static bool is_more_due(const struct exitfd *x, bool signalled)
     return xfd_ring_is_more_due(&x->uring->ring, signalled) || is_timer_wanted(x);
 }
 
-/* What no request of the ring is about. Without room for them they make the fd readable again. */
+/* What no request of the ring is about. Without room for them they make the fd
+   readable again. */
 static int take_others(struct exitfd *x, struct exitfd_event *events, int max)
 {
     bool any = xfd_subscription_is_used(x);
@@ -421,8 +437,11 @@ static int take(struct exitfd *x, struct exitfd_event *events, int max)
     } while (room && is_more_due(x, signalled));
     if (!room && drained)
         wake_up(&x->wake);
-    /* In turn, so that neither hides the other, however small max is. The others come last in any case: the kernel may have
-       refused a request above. */
+    /*
+     * In turn, so that neither hides the other, however small max is. The
+     * others come last in any case: the kernel may have refused a request
+     * above.
+     */
     u->others_first = !others_first && !(room && count < max);
     if (room)
         count += take_others(x, events + count, max - count);

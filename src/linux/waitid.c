@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * waitid(2) with its fifth argument, the rusage of the child, which no libc passes on. So the kernel's struct is spelt out
- * here.
+ * waitid(2) with its fifth argument, the rusage of the child, which no libc
+ * passes on. So the kernel's struct is spelt out here.
  */
 #include "linux/sys.h"
 #include "status.h"
@@ -13,7 +13,8 @@
 const int xfd_platform_any_exit_signal = __WALL;
 const int xfd_platform_other_exit_signal = __WCLONE;
 
-/* The kernel's struct rusage: what the libc's is laid out like wherever its time_t is a long. */
+/* The kernel's struct rusage: what the libc's is laid out like wherever its
+   time_t is a long. */
 struct kernel_rusage {
     long utime_sec, utime_usec, stime_sec, stime_usec;
     long maxrss, ixrss, idrss, isrss, minflt, majflt, nswap, inblock, oublock, msgsnd, msgrcv, nsignals, nvcsw, nivcsw;
@@ -63,14 +64,16 @@ static void convert(struct rusage *rusage, const struct kernel_rusage *usage)
     };
 }
 
-/* The system call and not the libc's function, which hides the fifth argument. */
+/* The system call and not the libc's function, which hides the fifth
+   argument. */
 int xfd_platform_waitid(idtype_t type, id_t id, int options, siginfo_t *info, struct rusage *rusage)
 {
     struct kernel_rusage usage = { 0 }; /* an older qemu-user does not fill it */
     void *place = IS_KERNELS_RUSAGE ? (void *)rusage : &usage;
     long result;
 
-    /* A pidfd can name a child that clone(2) gave another exit signal than SIGCHLD, or none. */
+    /* A pidfd can name a child that clone(2) gave another exit signal than
+       SIGCHLD, or none. */
     if (type == WAIT_PIDFD)
         options |= __WALL;
     do

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Each function is written once for those that have it and once for those that do not. What a system has is known from its
- * name, or from what <unistd.h> says of an option, so that a build needs no questions and no definitions.
+ * Each function is written once for those that have it and once for those that
+ * do not. What a system has is known from its name, or from what <unistd.h>
+ * says of an option, so that a build needs no questions and no definitions.
  */
 #include "posix/compat.h"
 
@@ -41,7 +42,8 @@ static int prepare(int fd)
     return fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 || fcntl(fd, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
 }
 
-/* A fork in another thread between the two calls hands the pipe on. There is no better way. */
+/* A fork in another thread between the two calls hands the pipe on. There is no
+   better way. */
 int xfd_compat_pipe(int ends[2])
 {
     if (pipe(ends) < 0)

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The application may install a handler over ours and chain to it. Ours must then stay callable, with its own
- * predecessor, for as long as the process lives, even when we have no more use for it. And when we install a handler
- * again, over theirs, it must not be the same one, or theirs and ours would call each other for ever. Hence several
- * trampolines, each with its predecessor. Of four, three may be buried like that.
+ * The application may install a handler over ours and chain to it. Ours must
+ * then stay callable, with its own predecessor, for as long as the process
+ * lives, even when we have no more use for it. And when we install a handler
+ * again, over theirs, it must not be the same one, or theirs and ours would
+ * call each other for ever. Hence several trampolines, each with its
+ * predecessor. Of four, three may be buried like that.
  *
- * The application may also take such a handler away for a moment and put it back (signal(3) around system(3)). So what is
- * buried stays buried, and is used again only over the very handler it chains to: that changes no chain.
+ * The application may also take such a handler away for a moment and put it
+ * back (signal(3) around system(3)). So what is buried stays buried, and is
+ * used again only over the very handler it chains to: that changes no chain.
  */
 #include "posix/disposition.h"
 
@@ -30,8 +33,9 @@ enum {
 };
 
 /*
- * A trampoline may be used again for another handler while a thread is still in it. So where a function is kept says how
- * it is called: one load gives both, and no function can be called in the way of another.
+ * A trampoline may be used again for another handler while a thread is still in
+ * it. So where a function is kept says how it is called: one load gives both,
+ * and no function can be called in the way of another.
  */
 struct trampoline {
     action_function *entry;
@@ -119,7 +123,8 @@ static struct trampoline *ours(const struct sigaction *action)
     return NULL;
 }
 
-/* One that chains to this handler already; else one that no chain can hold; else one that was never seen buried. */
+/* One that chains to this handler already; else one that no chain can hold;
+   else one that was never seen buried. */
 static struct trampoline *choose_trampoline(const struct sigaction *current)
 {
     uintptr_t function = function_of(current);
@@ -151,9 +156,13 @@ enum {
     HOW_IT_RUNS = SA_RESTART | SA_ONSTACK | SA_NODEFER
 };
 
-/* What the handler found expects of the kernel goes on. That is its mask, its stack, and whether it nests or restarts calls
-   of the application. It has stops if it had them, and no zombies if it wanted none. SIG_IGN counts as an accident,
-   inherited from the program that started us: with it no child would leave a status. */
+/*
+ * What the handler found expects of the kernel goes on. That is its mask, its
+ * stack, and whether it nests or restarts calls of the application. It has
+ * stops if it had them, and no zombies if it wanted none. SIG_IGN counts as an
+ * accident, inherited from the program that started us: with it no child would
+ * leave a status.
+ */
 static struct sigaction our_action(const struct trampoline *t, bool stops)
 {
     bool chained = is_function(function_of(&t->found));
@@ -185,13 +194,15 @@ static int install(const struct sigaction *current, bool stops)
 
     struct sigaction action = our_action(t, stops), replaced;
     sigaction(SIGCHLD, &action, &replaced);
-    /* Between our look and this call another thread may have installed its own: that is what we chain to, then. */
+    /* Between our look and this call another thread may have installed its own:
+       that is what we chain to, then. */
     if (function_of(&replaced) != function_of(current))
         remember(t, &replaced);
     return 0;
 }
 
-/* A runtime that is loaded later (Go) adds SA_ONSTACK to the handler it finds, which is ours, and means the one below. */
+/* A runtime that is loaded later (Go) adds SA_ONSTACK to the handler it finds,
+   which is ours, and means the one below. */
 static void keep_stack(struct trampoline *t, const struct sigaction *current)
 {
     if (is_function(function_of(&t->found)))
@@ -238,7 +249,8 @@ int xfd_disposition_install(bool stops, bool newcomer)
     return 0;
 }
 
-/* More than one if what was found is another of ours: other code had put its handler between them, and took it away. */
+/* More than one if what was found is another of ours: other code had put its
+   handler between them, and took it away. */
 void xfd_disposition_restore(void)
 {
     struct sigaction current;

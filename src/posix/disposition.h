@@ -8,8 +8,11 @@
 
 #include <stdbool.h>
 
-/* Makes the handler run for stops, or not. Where it is not installed, or other code has replaced it, it is
-   installed for a newcomer only: we do not fight. -EAGAIN: it was buried too often. */
+/*
+ * Makes the handler run for stops, or not. Where it is not installed, or other
+ * code has replaced it, it is installed for a newcomer only: we do not fight.
+ * -EAGAIN: it was buried too often.
+ */
 int xfd_disposition_install(bool stops, bool newcomer);
 
 /* Puts back what was found, as far as what is there is still ours. */

@@ -4,7 +4,8 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
-/* The pid alone would not do: the child of a child may get the pid of the process that opened an exitfd. */
+/* The pid alone would not do: the child of a child may get the pid of the
+   process that opened an exitfd. */
 static _Atomic uint64_t forks;
 
 /* A fork that no pthread_atfork handler sees is not noticed here. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * exitfd_install_handler: its arguments. The fd itself is one of the listeners in sigchld.c, and how the handler is installed
- * is in disposition.c.
+ * exitfd_install_handler: its arguments. The fd itself is one of the listeners
+ * in sigchld.c, and how the handler is installed is in disposition.c.
  */
 #include "exitfd.h"
 #include "posix/sigchld.h"
@@ -10,7 +10,8 @@
 #include <errno.h>
 #include <fcntl.h>
 
-/* A blocking write in a handler could wait for ever for a reader that is the interrupted thread itself. */
+/* A blocking write in a handler could wait for ever for a reader that is the
+   interrupted thread itself. */
 static int make_writable_without_blocking(int fd, int *flags)
 {
     *flags = fcntl(fd, F_GETFL);

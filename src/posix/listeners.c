@@ -28,7 +28,8 @@ static void write_to(struct listener *l)
     atomic_fetch_sub(&l->users, 1);
 }
 
-/* In a forked child that shares our pipes getpid() differs from the pid of who listens. */
+/* In a forked child that shares our pipes getpid() differs from the pid of who
+   listens. */
 static struct listener *skip(struct listener *l, const struct listener *except, pid_t self)
 {
     while (l && (l == except || atomic_load(&l->fd) < 0 || atomic_load(&l->pid) != self))
@@ -117,7 +118,8 @@ void xfd_listener_set(struct listener *l, int fd, unsigned size, enum listen_to 
     atomic_store(&l->fd, fd);
 }
 
-/* In a forked child that shares the listener with its parent, `users` counts threads that exist in the parent only. */
+/* In a forked child that shares the listener with its parent, `users` counts
+   threads that exist in the parent only. */
 void xfd_listener_wait_for_users(const struct listener *l)
 {
     while (atomic_load(&l->pid) == getpid() && atomic_load(&l->users) > 0)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Whom the SIGCHLD handler writes to. The handler and the reader of a signalfd walk this list without a lock. All other
- * calls are made with the lock of sigchld.h held.
+ * Whom the SIGCHLD handler writes to. The handler and the reader of a signalfd
+ * walk this list without a lock. All other calls are made with the lock of
+ * sigchld.h held.
  */
 #ifndef EXITFD_LISTENERS_H
 #define EXITFD_LISTENERS_H
@@ -26,7 +27,8 @@ struct listener {
     bool reserved;
 };
 
-/* Writes to every active listener of this process except one. Async-signal-safe. */
+/* Writes to every active listener of this process except one.
+   Async-signal-safe. */
 void xfd_listeners_write(const struct listener *except);
 
 /* A listener that is not in use, or NULL: no memory. */

@@ -69,14 +69,16 @@ static int add(struct exitfd *x, struct watch *w, int pidfd, bool started_by_us)
     return error;
 }
 
-/* Some exits write nothing to the pipe: one child in turn, and the orphans, of which some have another exit signal. */
+/* Some exits write nothing to the pipe: one child in turn, and the orphans, of
+   which some have another exit signal. */
 static int take_without_sign(struct exitfd *x, struct exitfd_event *events)
 {
     xfd_orphans_set_due(&x->orphans);
     return xfd_scan_one(x, events);
 }
 
-/* Where SIGCHLD does not arrive nothing writes to the pipe, so every take is a scan. */
+/* Where SIGCHLD does not arrive nothing writes to the pipe, so every take is a
+   scan. */
 static int take(struct exitfd *x, struct exitfd_event *events, int max)
 {
     bool lost = x->subscription.signal_lost, woken = wake_drain(x->pipe_end);

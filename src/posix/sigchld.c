@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who wants the one SIGCHLD handler of the process. Exitfds and exitfd_install_handler reserve a listener, give it an fd
- * and take the fd away again. The handler is installed while a listener needs it. The lock here guards all of that, and
- * a thread that holds it has all signals blocked.
+ * Who wants the one SIGCHLD handler of the process. Exitfds and
+ * exitfd_install_handler reserve a listener, give it an fd and take the fd away
+ * again. The handler is installed while a listener needs it. The lock here
+ * guards all of that, and a thread that holds it has all signals blocked.
  */
 #include "posix/sigchld.h"
 
@@ -18,7 +19,8 @@
 static void *_Atomic memory;     /* private.h: of the lock, which each fork of the process writes to */
 static struct listener *user_fd; /* of exitfd_install_handler */
 
-/* Of the thread that holds the lock. A page that libc writes to in a fork as well. */
+/* Of the thread that holds the lock. A page that libc writes to in a fork as
+   well. */
 static _Thread_local sigset_t mask_before_lock;
 static _Thread_local int cancel_state_before_lock;
 
@@ -37,8 +39,11 @@ int xfd_sigchld_init(void)
     return xfd_private_alloc_once(&memory, sizeof(pthread_mutex_t), init) ? 0 : -ENOMEM;
 }
 
-/* All signals are blocked as well: a handler of the application that forks must not find us holding the lock. Nor may the
-   thread end, cancelled, where xfd_listener_silence sleeps. */
+/*
+ * All signals are blocked as well: a handler of the application that forks must
+ * not find us holding the lock. Nor may the thread end, cancelled, where
+ * xfd_listener_silence sleeps.
+ */
 void xfd_sigchld_lock(void)
 {
     sigset_t all, before;
@@ -85,8 +90,10 @@ void xfd_sigchld_reset_lock(void)
 
 void xfd_sigchld_unlock_in_child(void)
 {
-    /* Unlocked first: TSan would else think that it is locked for ever. A wiped one is unlocked already, and on Linux it does
-       no harm to unlock it again. */
+    /*
+     * Unlocked first: TSan would else think that it is locked for ever. A wiped
+     * one is unlocked already, and on Linux it does no harm to unlock it again.
+     */
     pthread_mutex_unlock(lock());
     xfd_sigchld_reset_lock();
     xfd_sigchld_restore_thread();
@@ -110,7 +117,8 @@ static int sync_handler(bool newcomer)
     return 0;
 }
 
-/* The fd before goes only when the new one is there: no SIGCHLD between the two is missed. */
+/* The fd before goes only when the new one is there: no SIGCHLD between the two
+   is missed. */
 static int listen_to(struct listener *l, int fd, unsigned size, enum listen_to to, bool newcomer)
 {
     int before = xfd_listener_is_active(l) ? atomic_load(&l->fd) : -1;
@@ -176,7 +184,8 @@ static int set_user_fd(int fd)
     return error;
 }
 
-/* In a forked child the handler is put back as well, although the fd is the parent's. */
+/* In a forked child the handler is put back as well, although the fd is the
+   parent's. */
 static void clear_user_fd(void)
 {
     if (user_fd)

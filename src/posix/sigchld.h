@@ -9,18 +9,23 @@
 
 int xfd_sigchld_init(void); /* before all others; 0 or -ENOMEM */
 
-/* Reserves an entry, so that nothing needs memory when a child is already running. NULL: no memory. */
+/* Reserves an entry, so that nothing needs memory when a child is already
+   running. NULL: no memory. */
 struct listener *xfd_sigchld_reserve(void);
 void xfd_sigchld_release(struct listener *l);
 
-/* From now on each SIGCHLD writes so many bytes (at most 8) to fd. May be called again with another `to`. -EAGAIN: the
-   handler was buried too often, see disposition.c; nothing is written then. */
+/*
+ * From now on each SIGCHLD writes so many bytes (at most 8) to fd. May be
+ * called again with another `to`. -EAGAIN: the handler was buried too often,
+ * see disposition.c; nothing is written then.
+ */
 int xfd_sigchld_listen(struct listener *l, int fd, unsigned size, enum listen_to to);
 
 /* After the return nothing more is written, in no thread. */
 void xfd_sigchld_unlisten(struct listener *l);
 
-/* For exitfd_install_handler, with the lock held. fd -1: none from now on. 0, -ENOMEM or -EAGAIN. */
+/* For exitfd_install_handler, with the lock held. fd -1: none from now on. 0,
+   -ENOMEM or -EAGAIN. */
 int xfd_sigchld_replace_user_fd(int fd, int *old_fd);
 
 bool xfd_sigchld_is_blocked(void); /* in this thread */

@@ -31,7 +31,8 @@ static void keep_read_end(void *pointer)
     xfd_report_close_write_end(&birth->report);
 }
 
-/* Without a report no failure could be reported. The start has failed already then. */
+/* Without a report no failure could be reported. The start has failed already
+   then. */
 static void run_program(void *pointer)
 {
     struct birth *birth = pointer;

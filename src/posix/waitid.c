@@ -6,7 +6,8 @@
 const int xfd_platform_any_exit_signal = 0; /* it is always SIGCHLD */
 const int xfd_platform_other_exit_signal = 0;
 
-/* wait4 is in no standard but on every system we know of, and has what POSIX's waitid lacks: the rusage. */
+/* wait4 is in no standard but on every system we know of, and has what POSIX's
+   waitid lacks: the rusage. */
 static int reap(pid_t pid, siginfo_t *info, struct rusage *rusage)
 {
     int wait_status;

@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the library and its host may do with the disposition of SIGCHLD, in every order up to a length. After each step
- * SIGCHLD is raised, unless the host has set its handler aside:
+ * What the library and its host may do with the disposition of SIGCHLD, in
+ * every order up to a length. After each step SIGCHLD is raised, unless the
+ * host has set its handler aside:
  *
  *   - the handlers end: no two of them call each other without end;
- *   - each handler that the host has installed and not removed runs once, whatever stands over it;
- *   - the fd of exitfd_install_handler gets a byte, or more (CAVEATS there), where a handler of the library can be reached,
- *     and none elsewhere;
- *   - where the library gives up its last use of a handler, and no handler of the host is there, SIGCHLD is as it was.
+ *   - each handler that the host has installed and not removed runs once,
+ *     whatever stands over it;
+ *   - the fd of exitfd_install_handler gets a byte, or more (CAVEATS there),
+ *     where a handler of the library can be reached, and none elsewhere;
+ *   - where the library gives up its last use of a handler, and no handler of
+ *     the host is there, SIGCHLD is as it was.
  *
- * Each order is tried in a process of its own: what was once in a chain of the host stays bound for its life.
+ * Each order is tried in a process of its own: what was once in a chain of the
+ * host stays bound for its life.
  */
 #include "check.h"
 #include "host_handlers.h"
@@ -40,7 +44,8 @@ void report_failure(const char *message)
     _exit(1);
 }
 
-/* 0, or -EAGAIN: all handlers of the library are buried. The two are alike, so the first is opened first. */
+/* 0, or -EAGAIN: all handlers of the library are buried. The two are alike, so
+   the first is opened first. */
 static int open_or_close(int number)
 {
     struct exitfd **x = &exitfds[number];
@@ -73,8 +78,11 @@ static int install_or_uninstall(void)
     return error;
 }
 
-/* False: a host does no such thing. It removes only what is on top, and changes nothing under what it has set aside. The
-   two are alike, so the first is pushed first. */
+/*
+ * False: a host does no such thing. It removes only what is on top, and changes
+ * nothing under what it has set aside. The two are alike, so the first is
+ * pushed first.
+ */
 static bool push_or_pop(int number)
 {
     struct host *h = &hosts[number];
@@ -137,7 +145,8 @@ static void expect_one_signal(void)
           reaches ? "there" : "not there");
 }
 
-/* A handler of the library that was buried when it was given up stays when the host lays it bare. */
+/* A handler of the library that was buried when it was given up stays when the
+   host lays it bare. */
 static void expect_nothing_left(unsigned last_step)
 {
     struct sigaction current = current_action();

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The listeners of the SIGCHLD handler, in every order of their steps. It is the
- * source of src/posix itself. Threads listen and stop listening, while handlers
- * run in others. What must hold:
+ * The listeners of the SIGCHLD handler, in every order of their steps. It is
+ * the source of src/posix itself. Threads listen and stop listening, while
+ * handlers run in others. What must hold:
  *
- *   - No byte is written to an fd after xfd_sigchld_unlisten returned, nor after a call that failed. The fd may be closed
- *     by then, and its number another file's.
+ *   - No byte is written to an fd after xfd_sigchld_unlisten returned, nor
+ *     after a call that failed. The fd may be closed by then, and its number
+ *     another file's.
  *   - What is written has the size that goes with the file.
- *   - A handler writes if it starts after xfd_sigchld_listen returned, and ends before that is taken back.
+ *   - A handler writes if it starts after xfd_sigchld_listen returned, and ends
+ *     before that is taken back.
  *
- * Not here: fork, and what is installed as SIGCHLD's disposition. handlers.c has the latter.
+ * Not here: fork, and what is installed as SIGCHLD's disposition. handlers.c
+ * has the latter.
  */
 #include "explore.h"
 
@@ -60,7 +63,8 @@ static void model_mask(const sigset_t *set, sigset_t *old);
         explore_note(0);                                                                                               \
     })
 #define atomic_fetch_add(object, operand) atomic_add(object, operand)
-/* The end of one listener's turn in a handler: which it was is all that counts from here on. */
+/* The end of one listener's turn in a handler: which it was is all that counts
+   from here on. */
 #define atomic_fetch_sub(object, operand)                                                                              \
     __extension__({                                                                                                    \
         atomic_add(object, -(operand));                                                                                \
@@ -221,7 +225,8 @@ static uint64_t hash_shared(uint64_t hash)
     return explore_mix(hash, (uintptr_t)user_fd ^ (uintptr_t)locked);
 }
 
-/* The lowest number that is free, as the kernel gives it: what was closed is used again. */
+/* The lowest number that is free, as the kernel gives it: what was closed is
+   used again. */
 static int open_file(unsigned size)
 {
     int fd = 0;
@@ -242,7 +247,8 @@ static void set_state(int fd, enum file_state state)
     explore_note(0);
 }
 
-/* For where nothing else is alive in a thread that listens: its line and these. */
+/* For where nothing else is alive in a thread that listens: its line and
+   these. */
 #define HERE(l, first, second)                                                                                         \
     explore_forget_all_but(                                                                                            \
         explore_mix(explore_mix(__LINE__, (uintptr_t)(l)), (uint64_t)(first) << 32 | (unsigned)(second)))
@@ -268,7 +274,8 @@ static void handler(void)
                        "a signal after listen returned was not written");
 }
 
-/* Two exitfds, one after the other: a pipe's end, then an eventfd, which gets the same number and the same listener. */
+/* Two exitfds, one after the other: a pipe's end, then an eventfd, which gets
+   the same number and the same listener. */
 static void live_twice(void)
 {
     for (unsigned size = 1; size <= 8; size += 7) {
@@ -325,7 +332,8 @@ static void live_side_by_side(void)
     xfd_sigchld_release(first);
 }
 
-/* One fd, another in its place, none; what fails or is replaced is closed at once. */
+/* One fd, another in its place, none; what fails or is replaced is closed at
+   once. */
 static void use_user_fd(void)
 {
     int registered = -1;
