@@ -8,7 +8,7 @@ import subprocess
 import termios
 import time
 
-from tool_support import PATIENCE, TOOL, ToolTest, children_of, hear, is_alive, main, process_fields, tell, until
+from tool_support import PATIENCE, TOOL, ToolTest, children_of, hear, is_alive, main, process_fields, read, tell, until
 
 # Each announces itself in the fifo $1 and then stays, with a child of its own.
 PLAIN = "echo go >{0}; sleep 1000 & wait"
@@ -32,7 +32,9 @@ class Ends(ToolTest):
         return tool
 
     def worker(self, tool):
-        return children_of(tool.pid)[0]
+        """Orphans of the commands are children of the tool too, and may have a lower pid where pids wrap around."""
+        words = read(f"/proc/{tool.pid}/cmdline")
+        return next(child for child in children_of(tool.pid) if read(f"/proc/{child}/cmdline") == words)
 
     def assert_ended_by(self, tool, signo):
         output, errors = tool.communicate(timeout=PATIENCE)
