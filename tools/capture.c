@@ -19,17 +19,14 @@ static int open_spill(struct spill *spill)
 {
     char path[4096];
     const char *folder = getenv("TMPDIR");
-    if (spill->fd >= 0) {
+    if (spill->fd >= 0)
         return 0;
-    }
     int length = snprintf(path, sizeof path, "%s/exitfd-run-XXXXXX", folder && *folder ? folder : "/tmp");
-    if (length < 0 || (size_t)length >= sizeof path) {
+    if (length < 0 || (size_t)length >= sizeof path)
         return -ENAMETOOLONG;
-    }
     spill->fd = mkstemp(path);
-    if (spill->fd < 0) {
+    if (spill->fd < 0)
         return -errno;
-    }
     unlink(path);
     fcntl(spill->fd, F_SETFD, FD_CLOEXEC);
     return 0;
@@ -44,9 +41,8 @@ static int write_block(int fd, const char *bytes, size_t count, off_t place)
 {
     while (count) {
         ssize_t n = pwrite(fd, bytes, count, place);
-        if (n < 0 && errno != EINTR) {
+        if (n < 0 && errno != EINTR)
             return -errno;
-        }
         if (n > 0) {
             bytes += n;
             count -= (size_t)n;
@@ -65,9 +61,8 @@ static void give_back(struct spill *spill, uint32_t block)
 static int spill_tail(struct capture *capture, struct spill *spill)
 {
     int r = open_spill(spill);
-    if (r < 0) {
+    if (r < 0)
         return r;
-    }
     uint32_t block = spill->unused_count ? spill->unused[--spill->unused_count] : spill->block_count++;
     r = write_block(spill->fd, capture->tail, capture->tail_length, place_of(block));
     if (r < 0) {
@@ -92,22 +87,19 @@ int capture_make_room(struct capture *capture, struct spill *spill)
 {
     if (capture->tail_length == CAPTURE_BLOCK) {
         int r = spill_tail(capture, spill);
-        if (r < 0) {
+        if (r < 0)
             return r;
-        }
     }
-    if (capture->tail_length == capture->tail_room) {
+    if (capture->tail_length == capture->tail_room)
         grow_tail(capture);
-    }
     return 0;
 }
 
 ssize_t capture_read(struct capture *capture, int fd)
 {
     ssize_t n = read(fd, capture->tail + capture->tail_length, capture->tail_room - capture->tail_length);
-    if (n < 0) {
+    if (n < 0)
         return errno == EINTR ? -EAGAIN : -errno;
-    }
     capture->tail_length += (size_t)n;
     return n;
 }
@@ -138,9 +130,8 @@ void capture_trim(struct capture *capture)
 int capture_park(struct capture *capture, struct spill *spill)
 {
     int r = capture->tail_length ? spill_tail(capture, spill) : 0;
-    if (r == 0) {
+    if (r == 0)
         free_tail(capture);
-    }
     return r;
 }
 
@@ -149,9 +140,8 @@ static ssize_t take_block(struct capture *capture, struct spill *spill, char *pi
     uint32_t block = capture->blocks[capture->blocks_taken];
     size_t count = capture->spilled < CAPTURE_BLOCK ? capture->spilled : CAPTURE_BLOCK;
     ssize_t n = pread(spill->fd, piece, count, place_of(block));
-    if (n != (ssize_t)count) {
+    if (n != (ssize_t)count)
         return n < 0 ? -errno : -EIO;
-    }
     capture->blocks_taken++;
     capture->spilled -= count;
     give_back(spill, block);
@@ -160,22 +150,19 @@ static ssize_t take_block(struct capture *capture, struct spill *spill, char *pi
 
 ssize_t capture_take(struct capture *capture, struct spill *spill, char piece[CAPTURE_BLOCK])
 {
-    if (capture->blocks_taken < capture->block_count) {
+    if (capture->blocks_taken < capture->block_count)
         return take_block(capture, spill, piece);
-    }
     ssize_t count = (ssize_t)capture->tail_length;
-    if (count) {
+    if (count)
         memcpy(piece, capture->tail, (size_t)count);
-    }
     free_tail(capture);
     return count;
 }
 
 void capture_drop(struct capture *capture, struct spill *spill)
 {
-    for (; capture->blocks_taken < capture->block_count; capture->blocks_taken++) {
+    for (; capture->blocks_taken < capture->block_count; capture->blocks_taken++)
         give_back(spill, capture->blocks[capture->blocks_taken]);
-    }
     free_tail(capture);
     free(capture->blocks);
     *capture = (struct capture){ .tail = NULL };

@@ -54,12 +54,10 @@ int option_error(char **argv, int option)
     const char *last = argv[optind - 1];
     bool is_long = strncmp(last, "--", 2) == 0;
     char letter[] = { '-', (char)optopt, '\0' };
-    if (option == ':') {
+    if (option == ':')
         return usage_error("option '%s' needs a value", last);
-    }
-    if (optopt && is_long && strchr(last, '=')) {
+    if (optopt && is_long && strchr(last, '='))
         return usage_error("option '%s' takes no value", last);
-    }
     return usage_error("invalid option '%s'", optopt ? letter : last);
 }
 
@@ -67,9 +65,8 @@ static const char *find_foreign(const char *name, size_t length, const struct fo
 {
     for (; known->names; known++) {
         for (const char *at = known->names; (at = strchr(at, ' ')); at++) {
-            if (strncmp(at + 1, name, length) == 0 && at[1 + length] == ' ') {
+            if (strncmp(at + 1, name, length) == 0 && at[1 + length] == ' ')
                 return known->ours;
-            }
         }
     }
     return known->ours;
@@ -89,9 +86,8 @@ int close_stdout(int status)
 {
     errno = 0;
     bool has_failed = ferror(stdout); /* earlier, when what was printed was flushed */
-    if (fclose(stdout) == 0 && !has_failed) {
+    if (fclose(stdout) == 0 && !has_failed)
         return status;
-    }
     complain("cannot write standard output%s%s", errno ? ": " : "", errno ? strerror(errno) : "");
     return STATUS_FAILED;
 }
@@ -100,13 +96,12 @@ int complain_cannot_start(int error)
 {
     const char *forced = getenv("EXITFD_BACKEND");
 
-    if (error == -EINVAL && forced) {
+    if (error == -EINVAL && forced)
         complain("cannot start: EXITFD_BACKEND is '%s'. It takes pidfd, io_uring, signalfd or self-pipe", forced);
-    } else if (error == -ENOTSUP && forced) {
+    else if (error == -ENOTSUP && forced)
         complain("cannot start: EXITFD_BACKEND is '%s', which does not work here. See 'exitfd doctor'", forced);
-    } else {
+    else
         complain("cannot start: %s; see 'exitfd doctor'", strerror(-error));
-    }
     return STATUS_FAILED;
 }
 
@@ -117,9 +112,8 @@ static int64_t seconds_of_unit(const char *suffix)
         int64_t seconds;
     } units[] = { { "", 1 }, { "s", 1 }, { "m", 60 }, { "h", 3600 }, { "d", 86400 } };
     for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
-        if (strcmp(suffix, units[i].suffix) == 0) {
+        if (strcmp(suffix, units[i].suffix) == 0)
             return units[i].seconds;
-        }
     }
     return 0;
 }
@@ -128,9 +122,8 @@ static int64_t seconds_of_unit(const char *suffix)
 static int64_t round_up_to_ns(double seconds)
 {
     const int64_t a_century = INT64_C(100) * 366 * 86400;
-    if (seconds >= (double)a_century) {
+    if (seconds >= (double)a_century)
         return a_century * NS_PER_SECOND;
-    }
     double ns = seconds * (double)NS_PER_SECOND;
     return ns > 0 && ns < 1 ? 1 : (int64_t)ns;
 }
@@ -155,18 +148,16 @@ bool parse_number(const char *text, int64_t min, int64_t max, int64_t *ret)
     char *end;
     errno = 0;
     long long number = strtoll(text, &end, 10);
-    if (end == text || *end || errno || number < min || number > max) {
+    if (end == text || *end || errno || number < min || number > max)
         return false;
-    }
     *ret = number;
     return true;
 }
 
 bool read_count(const char *text, int64_t min, int64_t max, int64_t *ret)
 {
-    if (parse_number(text, min, max, ret)) {
+    if (parse_number(text, min, max, ret))
         return true;
-    }
     usage_error("'%s' is not a whole number from %" PRId64 " to %" PRId64, text, min, max);
     return false;
 }
@@ -180,13 +171,11 @@ int64_t monotonic_ns(void)
 
 int poll_timeout(int64_t deadline_ns)
 {
-    if (deadline_ns == NEVER) {
+    if (deadline_ns == NEVER)
         return -1;
-    }
     int64_t left = deadline_ns - monotonic_ns();
-    if (left <= 0) {
+    if (left <= 0)
         return 0;
-    }
     int64_t ms = (left + NS_PER_MS - 1) / NS_PER_MS;
     return ms < INT32_MAX ? (int)ms : INT32_MAX;
 }
@@ -220,9 +209,8 @@ int open_pipe(int fds[2])
 #else
 int open_pipe(int fds[2])
 {
-    if (pipe(fds) != 0) {
+    if (pipe(fds) != 0)
         return -errno;
-    }
     fcntl(fds[0], F_SETFD, FD_CLOEXEC);
     fcntl(fds[1], F_SETFD, FD_CLOEXEC);
     return 0;

@@ -63,9 +63,8 @@ __attribute__((format(printf, 5, 6))) static void tell(struct report *report, en
         printf("%s  %-18s %-16s %s\n", marks[verdict], check, value, text);
     }
     /* The next question may be the end of this process. */
-    if (fflush(stdout) != 0 && !report->write_error) {
+    if (fflush(stdout) != 0 && !report->write_error)
         report->write_error = errno;
-    }
 }
 
 /* The first line of a small file, "" where there is none. */
@@ -74,9 +73,8 @@ static const char *read_line(const char *path, char line[128])
     FILE *file = fopen(path, "re");
     line[0] = '\0';
     if (file) {
-        if (fgets(line, 128, file)) {
+        if (fgets(line, 128, file))
             line[strcspn(line, "\n")] = '\0';
-        }
         fclose(file);
     }
     return line;
@@ -87,21 +85,18 @@ static void tell_system(struct report *report)
     struct utsname system;
     tell(report, GOOD, "exitfd", exitfd_version(), "the version of the library. This program is %d.%d.%d",
          EXITFD_VERSION_MAJOR, EXITFD_VERSION_MINOR, EXITFD_VERSION_PATCH);
-    if (uname(&system) == 0) {
+    if (uname(&system) == 0)
         tell(report, GOOD, "kernel", system.release, "%s on %s", system.sysname, system.machine);
-    } else {
+    else
         tell(report, NOTE, "kernel", "unknown", "uname: %s", strerror(errno));
-    }
 }
 
 static const char *answer_name(const struct probe *probe, char buffer[SIGNAL_NAME_SIZE])
 {
-    if (!probe->is_asked) {
+    if (!probe->is_asked)
         return "unknown";
-    }
-    if (probe->killed_by) {
+    if (probe->killed_by)
         return signal_name(probe->killed_by, buffer);
-    }
     switch (probe->error) {
     case 0:
         return "yes";
@@ -170,13 +165,11 @@ static void tell_syscalls(struct report *report)
 static const char *explain_backend(unsigned flag, const struct probe *probe, char buffer[128])
 {
     char line[128];
-    if (probe->error != ENOTSUP) {
+    if (probe->error != ENOTSUP)
         return strerror(probe->error);
-    }
     if (flag == EXITFD_URING && probe_syscall("io_uring_setup").error == EPERM &&
-        atoi(read_line("/proc/sys/kernel/io_uring_disabled", line)) != 0) {
+        atoi(read_line("/proc/sys/kernel/io_uring_disabled", line)) != 0)
         return "the sysctl kernel.io_uring_disabled forbids it";
-    }
     for (const char *const *name = probe_needs(flag); *name; name++) {
         struct probe need = probe_syscall(*name);
         if (need.is_asked && need.error) {
@@ -238,27 +231,23 @@ static void tell_backends(struct report *report)
 static const char *explain_record(const struct probe *record, char buffer[128])
 {
     struct probe info = probe_syscall("PIDFD_GET_INFO");
-    if (!record->is_asked || !info.is_asked) {
+    if (!record->is_asked || !info.is_asked)
         return "Not asked, because doctor cannot start a process";
-    }
     bool is_without_pidfds = strcmp(record->text, "signalfd") == 0 || strcmp(record->text, "self-pipe") == 0;
-    if ((is_without_pidfds || !*record->text) && probe_backend(EXITFD_PIDFD).error) {
+    if ((is_without_pidfds || !*record->text) && probe_backend(EXITFD_PIDFD).error)
         return "It needs the pidfd back end, which does not work, see above";
-    }
     if (is_without_pidfds) {
         snprintf(buffer, 128, "The %.16s back end does not read the kernel's record", record->text);
         return buffer;
     }
-    if (info.error) {
+    if (info.error)
         return "It needs PIDFD_GET_INFO, which does not work, see above";
-    }
     if (record->error) {
         snprintf(buffer, 128, "the trial failed: %s", strerror(record->error));
         return buffer;
     }
-    if (*record->text && !record->has_pidfd) {
+    if (*record->text && !record->has_pidfd)
         return "The child of the trial got no pidfd. The limit on open files may be too low, see below";
-    }
     snprintf(buffer, 128, "PIDFD_GET_INFO is there, but has no record of exits (Linux 6.15 has)");
     return buffer;
 }
@@ -283,9 +272,8 @@ static void tell_null(struct report *report)
          fd < 0 ? "the commands of exitfd run get an empty pipe as standard input instead: "
                 : "can be read and written",
          fd < 0 ? strerror(errno) : "");
-    if (fd >= 0) {
+    if (fd >= 0)
         close(fd);
-    }
 }
 
 static void tell_sandbox(struct report *report)
@@ -298,9 +286,8 @@ static void tell_sandbox(struct report *report)
         sscanf(line, "NoNewPrivs: %d", &no_new_privileges);
         sscanf(line, "TracerPid: %d", &tracer);
     }
-    if (file) {
+    if (file)
         fclose(file);
-    }
     static const char *const modes[] = { "none", "strict", "filter" };
     bool is_known = seccomp >= 0 && seccomp <= 2;
     tell(report, seccomp > 0 ? NOTE : GOOD, "seccomp", is_known ? modes[seccomp] : "unknown",
@@ -342,12 +329,10 @@ static int count_open_fds(void)
 {
     DIR *folder = opendir("/proc/self/fd");
     int count = -3; /* ".", ".." and the folder itself */
-    while (folder && readdir(folder)) {
+    while (folder && readdir(folder))
         count++;
-    }
-    if (folder) {
+    if (folder)
         closedir(folder);
-    }
     return folder ? count : -1;
 }
 
@@ -465,8 +450,7 @@ int doctor_main(int argc, char **argv)
             return option_error(argv, option);
         }
     }
-    if (optind < argc) {
+    if (optind < argc)
         return usage_error("'%s' is one too many. doctor takes no arguments", argv[optind]);
-    }
     return examine(&report);
 }

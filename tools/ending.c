@@ -29,9 +29,8 @@ bool ending_is_success(const struct exitfd_event *ending)
 
 int ending_exit_status(const struct exitfd_event *ending)
 {
-    if (ending->origin == EXITFD_UNKNOWN) {
+    if (ending->origin == EXITFD_UNKNOWN)
         return STATUS_UNKNOWN;
-    }
     return ending->code == CLD_EXITED ? ending->status : STATUS_KILLED + ending->status;
 }
 
@@ -59,11 +58,10 @@ void ending_to_json(FILE *out, const struct exitfd_event *ending)
     bool known = ending->origin != EXITFD_UNKNOWN;
     bool exited = known && ending->code == CLD_EXITED;
     json_string(out, "outcome", !known ? "unknown" : exited ? "exited" : "killed");
-    if (exited) {
+    if (exited)
         json_integer(out, "status", ending->status);
-    } else {
+    else
         json_null(out, "status");
-    }
     json_string(out, "signal", known && !exited ? signal_name(ending->status, name) : NULL);
     json_boolean(out, "core", known && ending->code == CLD_DUMPED);
     json_string(out, "origin", name_origin(ending->origin));

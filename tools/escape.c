@@ -40,18 +40,15 @@ size_t next_character(const char *text, size_t count, uint32_t *ret)
     uint32_t character = length == 1 ? bytes[0] : bytes[0] & (0x7fu >> length);
 
     *ret = NOT_UTF8;
-    if (length == 0 || length > count) {
+    if (length == 0 || length > count)
         return 1;
-    }
     for (size_t i = 1; i < length; i++) {
-        if ((bytes[i] & 0xc0) != 0x80) {
+        if ((bytes[i] & 0xc0) != 0x80)
             return 1;
-        }
         character = character << 6 | (bytes[i] & 0x3f);
     }
-    if (character < smallest[length] || is_in(character, 0xd800, 0xdfff) || character > 0x10ffff) {
+    if (character < smallest[length] || is_in(character, 0xd800, 0xdfff) || character > 0x10ffff)
         return 1;
-    }
     *ret = character;
     return length;
 }

@@ -27,9 +27,8 @@ const char *format_clock(int64_t ns, char buffer[FORMAT_SIZE])
 const char *format_duration(int64_t ns, char buffer[FORMAT_SIZE])
 {
     double seconds = (double)ns / (double)NS_PER_SECOND;
-    if (seconds >= 60) {
+    if (seconds >= 60)
         return format_clock(ns, buffer);
-    }
     snprintf(buffer, FORMAT_SIZE, seconds < 10 ? "%.3f s" : "%.1f s", seconds);
     return buffer;
 }
@@ -50,11 +49,10 @@ const char *format_memory(int64_t kib, char buffer[FORMAT_SIZE])
 const char *format_rate(int64_t count, int64_t ns, char buffer[FORMAT_SIZE])
 {
     double rate = ns > 0 ? (double)count * (double)NS_PER_SECOND / (double)ns : 0;
-    if (rate >= 1) {
+    if (rate >= 1)
         snprintf(buffer, FORMAT_SIZE, rate < 10 ? "%.1f/s" : "%.0f/s", rate);
-    } else {
+    else
         snprintf(buffer, FORMAT_SIZE, "%.0f/min", rate * 60);
-    }
     return buffer;
 }
 

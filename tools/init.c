@@ -82,12 +82,10 @@ static struct found_signals find_signals(void)
 _Noreturn static void become_command(const struct supervision *s, char **command, bool is_foreground,
                                      const struct found_signals *found)
 {
-    if (!s->shares_terminal_signals) {
+    if (!s->shares_terminal_signals)
         setpgid(0, 0);
-    }
-    if (is_foreground) {
+    if (is_foreground)
         tcsetpgrp(s->terminal, getpgrp());
-    }
     sigaction(SIGCHLD, &found->chld, NULL);
     signals_set_mask(&found->mask);
     execvp(command[0], command);
@@ -113,12 +111,10 @@ static int start_command(struct supervision *s, char **command, const struct fou
     bool is_foreground = terminal_foreground_is(s->terminal, getpgrp());
     sigpending(&s->before_fork);
     s->child = exitfd_fork(s->x, EXITFD_STOPPED, NULL);
-    if (s->child == 0) {
+    if (s->child == 0)
         become_command(s, command, is_foreground, found);
-    }
-    if (s->child > 0 && !s->shares_terminal_signals) {
+    if (s->child > 0 && !s->shares_terminal_signals)
         setpgid(s->child, s->child); /* both do it, so that a signal for the group finds it at once */
-    }
     return s->child < 0 ? s->child : 0;
 }
 
@@ -134,9 +130,8 @@ static int conclude(const struct init_options *o)
         close(STDOUT_FILENO);
         end_orphans(s->x, o->kill_after_ns, s->tells_orphans ? tell_orphan : NULL);
     }
-    if (s->tells_signals || s->ending.origin == EXITFD_UNKNOWN) {
+    if (s->tells_signals || s->ending.origin == EXITFD_UNKNOWN)
         complain("the command %s", ending_in_words(&s->ending, words));
-    }
     int status = ending_exit_status(&s->ending);
     return o->is_remapped[status & 0xff] ? 0 : status;
 }
@@ -144,9 +139,8 @@ static int conclude(const struct init_options *o)
 static int fail_to_wait(struct supervision *s, int reason)
 {
     complain("cannot wait for the command: %s. It is killed now. See 'exitfd doctor'", strerror(-reason));
-    if (s->shares_terminal_signals || kill(-s->child, SIGKILL) != 0) {
+    if (s->shares_terminal_signals || kill(-s->child, SIGKILL) != 0)
         kill(s->child, SIGKILL);
-    }
     return STATUS_UNKNOWN;
 }
 
@@ -158,13 +152,11 @@ static int init_with(struct init_options *o, char **command)
     int r = s->parent_death_signal ? parent_watch(&s->parent, s->parent_death_signal) : 0;
     r = r < 0 ? r : supervise_prepare(s);
     r = r < 0 ? r : start_command(s, command, &found);
-    if (r < 0) {
+    if (r < 0)
         return complain_cannot_start(r);
-    }
     r = supervise(s);
-    if (r < 0) {
+    if (r < 0)
         return fail_to_wait(s, r);
-    }
     int status = conclude(o);
     exitfd_close(s->x);
     return status;
@@ -186,23 +178,20 @@ int init_main(int argc, char **argv)
     while ((option = getopt_long(argc, argv, "+:e:gK:p:svwh", options, NULL)) != -1) {
         switch (option) {
         case 'e':
-            if (!read_count(optarg, 0, 255, &status)) {
+            if (!read_count(optarg, 0, 255, &status))
                 return STATUS_USAGE;
-            }
             o.is_remapped[status] = true;
             break;
         case 'g':
             o.supervision.whole_group = true;
             break;
         case 'K':
-            if (!read_duration(optarg, &o.kill_after_ns)) {
+            if (!read_duration(optarg, &o.kill_after_ns))
                 return STATUS_USAGE;
-            }
             break;
         case 'p':
-            if (!parse_signal(optarg, &o.supervision.parent_death_signal)) {
+            if (!parse_signal(optarg, &o.supervision.parent_death_signal))
                 return usage_error("'%s' is not a signal. Give a name or number, as in SIGTERM", optarg);
-            }
             break;
         case 's': /* tini's, for what is always so here */
             break;
@@ -220,8 +209,7 @@ int init_main(int argc, char **argv)
             return foreign_option(argv, option, of_other_programs);
         }
     }
-    if (optind == argc) {
+    if (optind == argc)
         return usage_error("a command is missing");
-    }
     return init_with(&o, argv + optind);
 }

@@ -37,9 +37,8 @@ static int open_outputs(struct job *job, int child_fds[2])
         int fds[2];
         int r = open_pipe(fds);
         if (r < 0) {
-            if (i == 1) {
+            if (i == 1)
                 close(child_fds[0]);
-            }
             close_outputs(job);
             return r;
         }
@@ -72,9 +71,8 @@ static void end_without_run(struct job *job, char *why)
 static void free_all_but_line(struct job *job)
 {
     close_outputs(job);
-    if (job->command != job->line->text) {
+    if (job->command != job->line->text)
         free(job->command);
-    }
     free(job->words);
     free(job->refusal);
     free(job);
@@ -136,9 +134,8 @@ struct job *job_refuse(struct line *line, const char *why, const struct job_envi
 void job_free(struct job *job, struct spill *spill)
 {
     struct line *line = job->line;
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 2; i++)
         capture_drop(&job->outputs[i], spill);
-    }
     free_all_but_line(job);
     line_free(line);
 }
@@ -146,9 +143,8 @@ void job_free(struct job *job, struct spill *spill)
 int job_signal(const struct job *job, struct exitfd *x, int signo)
 {
     int r = kill(-job->pid, signo) == 0 ? 0 : -errno;
-    if (getpgid(job->pid) != job->pid) {
+    if (getpgid(job->pid) != job->pid)
         r = exitfd_kill(x, job->pid, signo);
-    }
     return r;
 }
 
@@ -198,13 +194,11 @@ static ssize_t read_once(struct job *job, int which, struct spill *spill)
         int r = capture_make_room(&job->outputs[which], spill);
         job->keep_error = -r;
     }
-    if (drops_output(job)) {
+    if (drops_output(job))
         return read(fd, dropped, sizeof dropped);
-    }
     ssize_t n = capture_read(&job->outputs[which], fd);
-    if (n > 0) {
+    if (n > 0)
         limit_output(job, which, n);
-    }
     return n;
 }
 
@@ -213,9 +207,8 @@ void job_read(struct job *job, int which, struct spill *spill)
     int *fd = &job->output_fds[which];
     for (size_t budget = READ_AT_ONCE; budget && *fd >= 0;) {
         ssize_t n = read_once(job, which, spill);
-        if (n < 0) {
+        if (n < 0)
             return; /* EAGAIN or EINTR: reading a pipe does not fail */
-        }
         if (n == 0) {
             close(*fd);
             *fd = -1;
@@ -235,9 +228,8 @@ void job_end(struct job *job, const struct exitfd_event *ending, struct spill *s
     job_read(job, 1, spill);
     job->ended_ns = monotonic_ns();
     job->ending = *ending;
-    if (ending->origin == EXITFD_PEEKED) {
+    if (ending->origin == EXITFD_PEEKED)
         job->ending.origin = EXITFD_REAPED; /* which it will be, when its group is gone */
-    }
     job->phase = JOB_DRAINING;
 }
 
@@ -258,21 +250,16 @@ static bool has_failed_output(const struct job *job)
 
 enum job_result job_result(const struct job *job)
 {
-    if (job->refusal) {
+    if (job->refusal)
         return RESULT_FAILED;
-    }
-    if (job->has_timed_out) {
+    if (job->has_timed_out)
         return RESULT_TIMED_OUT;
-    }
-    if (job->was_stopped) {
+    if (job->was_stopped)
         return RESULT_STOPPED;
-    }
-    if (has_failed_output(job)) {
+    if (has_failed_output(job))
         return RESULT_FAILED;
-    }
-    if (job->ending.origin == EXITFD_UNKNOWN) {
+    if (job->ending.origin == EXITFD_UNKNOWN)
         return RESULT_UNKNOWN;
-    }
     return ending_is_success(&job->ending) ? RESULT_SUCCEEDED : RESULT_FAILED;
 }
 
@@ -305,22 +292,17 @@ const char *job_verdict(const struct job *job, char buffer[VERDICT_SIZE])
 {
     char name[SIGNAL_NAME_SIZE];
     enum job_result result = job_result(job);
-    if (job->refusal) {
+    if (job->refusal)
         return "not started";
-    }
-    if (result == RESULT_TIMED_OUT) {
+    if (result == RESULT_TIMED_OUT)
         return "timed out";
-    }
-    if (has_failed_output(job)) {
+    if (has_failed_output(job))
         return job->is_too_long ? "output limit" : "output lost";
-    }
-    if (job->ending.origin == EXITFD_UNKNOWN) {
+    if (job->ending.origin == EXITFD_UNKNOWN)
         return job->is_left ? "left running" : "unknown";
-    }
-    if (job->ending.code == CLD_EXITED) {
+    if (job->ending.code == CLD_EXITED)
         snprintf(buffer, VERDICT_SIZE, "exit %d", job->ending.status);
-    } else {
+    else
         snprintf(buffer, VERDICT_SIZE, "%s", signal_name(job->ending.status, name));
-    }
     return buffer;
 }

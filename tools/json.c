@@ -66,13 +66,12 @@ static void put_ascii(FILE *out, unsigned char c)
 {
     static const char escaped[] = "\"\\\b\f\n\r\t", letters[] = "\"\\bfnrt";
     const char *found = c ? strchr(escaped, c) : NULL;
-    if (found) {
+    if (found)
         fprintf(out, "\\%c", letters[found - escaped]);
-    } else if (c < 0x20 || c == 0x7f) {
+    else if (c < 0x20 || c == 0x7f)
         fprintf(out, "\\u%04x", c);
-    } else {
+    else
         fputc(c, out);
-    }
 }
 
 /* JSON allows the controls above ASCII as they are; a terminal that it is shown
@@ -81,11 +80,10 @@ static void put_character(FILE *out, const char *bytes, size_t length)
 {
     uint32_t character;
     next_character(bytes, length, &character);
-    if (is_control(character)) {
+    if (is_control(character))
         fprintf(out, "\\u%04" PRIx32, character);
-    } else {
+    else
         fwrite(bytes, 1, length, out);
-    }
 }
 
 static void expect_next(struct json_text *text, unsigned char lowest, unsigned char highest)
@@ -124,9 +122,8 @@ static void put_byte(FILE *out, struct json_text *text, unsigned char c)
     }
     text->character[text->length++] = c;
     expect_next(text, 0x80, 0xbf);
-    if (--text->missing == 0) {
+    if (--text->missing == 0)
         put_character(out, (const char *)text->character, (size_t)text->length);
-    }
 }
 
 void json_text_begin(FILE *out, struct json_text *text, const char *key)
@@ -138,9 +135,8 @@ void json_text_begin(FILE *out, struct json_text *text, const char *key)
 
 void json_text_add(FILE *out, struct json_text *text, const char *bytes, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         put_byte(out, text, (unsigned char)bytes[i]);
-    }
 }
 
 void json_text_end(FILE *out, struct json_text *text)

@@ -32,9 +32,8 @@ bool lines_wants_input(const struct lines *lines)
 
 static bool is_wanted(const struct lines *lines, const char *text)
 {
-    if (lines->format.is_arguments) {
+    if (lines->format.is_arguments)
         return *text != '\0';
-    }
     text += strspn(text, " \t\r\n\f\v");
     return *text != '\0' && (*text != '#' || lines->format.separator == '\0');
 }
@@ -47,16 +46,14 @@ static bool is_begin_of_script(const struct lines *lines, const char *text)
 
 static void drop_carriage_return(struct lines *lines)
 {
-    if (lines->partial_length && !lines->is_partial_too_long && lines->partial[lines->partial_length - 1] == '\r') {
+    if (lines->partial_length && !lines->is_partial_too_long && lines->partial[lines->partial_length - 1] == '\r')
         lines->partial_length--; /* written by an editor of another system: the shell would take it for a word's end */
-    }
 }
 
 static void put_line(struct lines *lines)
 {
-    if (lines->format.separator == '\n') {
+    if (lines->format.separator == '\n')
         drop_carriage_return(lines);
-    }
     if (lines->partial_length > LONGEST_COMMAND) {
         lines->partial_length = LONGEST_COMMAND;
         lines->is_partial_too_long = true;
@@ -64,11 +61,10 @@ static void put_line(struct lines *lines)
     struct line *line = reallocate(NULL, 1, sizeof *line);
     char *text = copy_text(lines->partial, lines->partial_length);
     *line = (struct line){ .number = ++lines->number, .text = text };
-    if (memchr(text, '\0', lines->partial_length)) {
+    if (memchr(text, '\0', lines->partial_length))
         line->defect = "the line holds a null byte";
-    } else if (lines->is_partial_too_long) {
+    else if (lines->is_partial_too_long)
         line->defect = "the line is longer than a command can be (131,071 bytes)";
-    }
     lines->partial_length = 0;
     lines->is_partial_too_long = false;
     lines->is_script |= is_begin_of_script(lines, text);
@@ -107,9 +103,8 @@ static void split(struct lines *lines, const char *bytes, size_t count)
 static void finish(struct lines *lines)
 {
     lines->at_end = true;
-    if (lines->partial_length) {
+    if (lines->partial_length)
         put_line(lines); /* a last line without its end is one too */
-    }
     free(lines->partial);
     lines->partial = NULL;
 }
@@ -117,9 +112,8 @@ static void finish(struct lines *lines)
 void lines_fill(struct lines *lines)
 {
     static char chunk[CHUNK];
-    if (!lines->partial) {
+    if (!lines->partial)
         lines->partial = reallocate(NULL, LONGEST_PARTIAL, 1);
-    }
     ssize_t count = read(lines->fd, chunk, sizeof chunk);
     if (count > 0) {
         split(lines, chunk, (size_t)count);

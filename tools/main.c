@@ -31,9 +31,8 @@ static int print_help(void)
 {
     puts("Usage: exitfd COMMAND [OPTION]... [ARGUMENT]...\n"
          "Child exits, exactly once, with their true status.\n");
-    for (size_t i = 0; i < SUBCOMMAND_COUNT; i++) {
+    for (size_t i = 0; i < SUBCOMMAND_COUNT; i++)
         printf("  %-8s %s\n", subcommands[i].name, subcommands[i].purpose);
-    }
     puts("\n'exitfd help COMMAND' or 'exitfd COMMAND --help' describes one of them.\n"
          "The manual page exitfd(1) describes all.\n"
          "'exitfd --version' prints the versions of this program and of its library.");
@@ -59,9 +58,8 @@ static bool fill_standard_fds(void)
         int mode = (fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) | O_CLOEXEC;
         /* A folder cannot be read or written either, and one is there without a
            /dev. */
-        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", mode) != fd && open("/", O_RDONLY | O_CLOEXEC) != fd) {
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", mode) != fd && open("/", O_RDONLY | O_CLOEXEC) != fd)
             return false;
-        }
     }
     return true;
 }
@@ -69,9 +67,8 @@ static bool fill_standard_fds(void)
 static const struct subcommand *find_subcommand(const char *name)
 {
     for (size_t i = 0; i < SUBCOMMAND_COUNT; i++) {
-        if (strcmp(name, subcommands[i].name) == 0) {
+        if (strcmp(name, subcommands[i].name) == 0)
             return &subcommands[i];
-        }
     }
     return NULL;
 }
@@ -92,9 +89,8 @@ static int run_subcommand(const char *name, int argc, char **argv)
 static int help_main(int argc, char **argv)
 {
     char help[] = "--help", *words[] = { NULL, help, NULL };
-    if (argc > 2) {
+    if (argc > 2)
         return usage_error("'%s' is one too many. help takes one command", argv[2]);
-    }
     return argc == 2 ? run_subcommand(argv[1], 2, words) : print_help();
 }
 
@@ -105,17 +101,13 @@ int main(int argc, char **argv)
         return STATUS_FAILED;
     }
     const char *word = argc > 1 ? argv[1] : NULL;
-    if (!word) {
+    if (!word)
         return usage_error("a command is missing. Commands are wait, run, init and doctor");
-    }
-    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
         return print_help();
-    }
-    if (strcmp(word, "help") == 0) {
+    if (strcmp(word, "help") == 0)
         return help_main(argc - 1, argv + 1);
-    }
-    if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0) {
+    if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0)
         return print_version();
-    }
     return run_subcommand(word, argc - 1, argv + 1);
 }

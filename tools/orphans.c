@@ -50,9 +50,8 @@ static void put_into(struct process_list *list, const struct process *process)
 static bool is_in(const struct process_list *list, const struct process *process)
 {
     for (size_t i = 0; i < list->count; i++) {
-        if (list->all[i].pid == process->pid && list->all[i].start == process->start) {
+        if (list->all[i].pid == process->pid && list->all[i].start == process->start)
             return true;
-        }
     }
     return false;
 }
@@ -73,19 +72,17 @@ static struct process_list list_processes(void)
     while (processes && (errno = 0, entry = readdir(processes))) {
         struct process process;
         int pid = isdigit((unsigned char)entry->d_name[0]) ? atoi(entry->d_name) : 0;
-        if (pid > 0 && find_process(pid, &process)) {
+        if (pid > 0 && find_process(pid, &process))
             put_into(&list, &process);
-        } else if (pid > 0 && errno != ENOENT && errno != ESRCH && errno != EPERM && errno != EACCES) {
+        else if (pid > 0 && errno != ENOENT && errno != ESRCH && errno != EPERM && errno != EACCES)
             list.error = errno;
-        }
     }
     if (processes) {
         list.error = errno ? errno : list.error;
         closedir(processes);
     }
-    if (list.count) {
+    if (list.count)
         qsort(list.all, list.count, sizeof *list.all, compare_pids);
-    }
     return list;
 }
 
@@ -103,14 +100,12 @@ static struct process_list earlier;
 static const struct process *find_root(const struct process_list *list, const struct process *process)
 {
     for (size_t steps = 0; steps < list->count && !is_in(&earlier, process); steps++) {
-        if (process->parent == getpid() || (process->parent == 0 && getpid() == 1 && process->pid != 1)) {
+        if (process->parent == getpid() || (process->parent == 0 && getpid() == 1 && process->pid != 1))
             return process;
-        }
         const struct process sought = { .pid = process->parent };
         const struct process *parent = bsearch(&sought, list->all, list->count, sizeof sought, compare_pids);
-        if (!parent || parent->start > process->start) {
+        if (!parent || parent->start > process->start)
             return NULL;
-        }
         process = parent;
     }
     return NULL;
@@ -120,9 +115,8 @@ static void note_earlier(void)
 {
     struct process_list list = list_processes(), found = { .all = NULL };
     for (size_t i = 0; i < list.count; i++) {
-        if (find_root(&list, &list.all[i])) {
+        if (find_root(&list, &list.all[i]))
             put_into(&found, &list.all[i]);
-        }
     }
     free(list.all);
     found.error = list.error;
@@ -143,12 +137,10 @@ static int become_subreaper(void)
 
 int adopt_orphans(void)
 {
-    if (has_children() && has_own_proc()) {
+    if (has_children() && has_own_proc())
         note_earlier();
-    }
-    if (getpid() == 1) {
+    if (getpid() == 1)
         return 0;
-    }
     return become_subreaper();
 }
 
@@ -157,9 +149,8 @@ int adopt_orphans(void)
 static void send_signal(pid_t pid, int pidfd, int signo)
 {
     int r = pidfd >= 0 ? signal_by_pidfd(pidfd, signo) : -ENOSYS;
-    if (r < 0 && r != -ESRCH) {
+    if (r < 0 && r != -ESRCH)
         kill(pid, signo);
-    }
 }
 
 /*
@@ -176,9 +167,8 @@ static void signal_process(const struct process *process, int signo, bool has_pi
         send_signal(process->pid, pidfd, signo);
         send_signal(process->pid, pidfd, SIGCONT);
     }
-    if (pidfd >= 0) {
+    if (pidfd >= 0)
         close(pidfd);
-    }
 }
 
 /*
@@ -195,17 +185,14 @@ static bool signal_descendants(int signo, struct process_list *asked, bool has_p
     for (size_t i = 0; i < list.count; i++) {
         const struct process *process = &list.all[i], *root = find_root(&list, process);
         has_child |= root && root->parent == getpid();
-        if (!root || (asked && is_in(asked, root))) {
+        if (!root || (asked && is_in(asked, root)))
             continue;
-        }
         signal_process(process, signo, has_pidfds);
-        if (root == process) {
+        if (root == process)
             put_into(&roots, process);
-        }
     }
-    for (size_t i = 0; asked && i < roots.count; i++) {
+    for (size_t i = 0; asked && i < roots.count; i++)
         put_into(asked, &roots.all[i]);
-    }
     *ret_error = list.error;
     free(roots.all);
     free(list.all);
@@ -226,9 +213,8 @@ static void reap_what_ended(struct exitfd *x, int timeout_ms, void (*tell)(const
     int n = 1;
     for (int round = 0; round < rounds && n > 0; round++) {
         n = exitfd_wait(x, events, 16, round == 0 ? timeout_ms : 0);
-        for (int i = 0; tell && i < n; i++) {
+        for (int i = 0; tell && i < n; i++)
             tell(&events[i]);
-        }
     }
 }
 
@@ -236,17 +222,15 @@ static bool is_told_to_end(void)
 {
     int signo;
     bool is_reported = false;
-    while ((signo = signals_take())) {
+    while ((signo = signals_take()))
         is_reported |= signo == SIGTERM || signo == SIGINT || signo == SIGHUP || signo == SIGQUIT;
-    }
     return is_reported;
 }
 
 void end_orphans(struct exitfd *x, int64_t grace_ns, void (*tell)(const struct exitfd_event *event))
 {
-    if (earlier.error && has_children()) {
+    if (earlier.error && has_children())
         complain("what is left cannot be ended: /proc could not be read at the start: %s", strerror(earlier.error));
-    }
     if (earlier.error) { /* what is to be left alone is not known */
         return;
     }
@@ -265,12 +249,10 @@ void end_orphans(struct exitfd *x, int64_t grace_ns, void (*tell)(const struct e
         bool is_patient = now < patience_ends;
         if (is_by_proc) {
             if (!signal_descendants(is_patient ? SIGTERM : SIGKILL, is_patient ? &asked : NULL, has_pidfds, &error) &&
-                !error) {
+                !error)
                 break;
-            }
-            if (error && getpid() == 1) {
+            if (error && getpid() == 1)
                 signal_everybody(is_patient ? SIGTERM : SIGKILL);
-            }
         } else if (getpid() != 1) {
             complain("what is left cannot be ended: /proc is missing, or of another pid namespace");
             break;
@@ -280,12 +262,10 @@ void end_orphans(struct exitfd *x, int64_t grace_ns, void (*tell)(const struct e
         is_first = false;
         reap_what_ended(x, recheck_ms, tell);
         now = monotonic_ns();
-        if (is_told_to_end() && now < patience_ends) {
+        if (is_told_to_end() && now < patience_ends)
             patience_ends = now;
-        }
     }
     free(asked.all);
-    if (error && has_children()) {
+    if (error && has_children())
         complain("what is left could not be ended: /proc cannot be read: %s", strerror(error));
-    }
 }

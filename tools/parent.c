@@ -25,9 +25,8 @@ int parent_watch(struct parent *parent, int signo)
 {
     pid_t pid = getppid();
     parent->pidfd = open_pidfd(pid);
-    if (parent->pidfd < 0 && prctl(PR_SET_PDEATHSIG, signo) != 0) {
+    if (parent->pidfd < 0 && prctl(PR_SET_PDEATHSIG, signo) != 0)
         return -errno;
-    }
     parent->is_gone = getppid() != pid || is_inherited(pid);
     return 0;
 }

@@ -97,9 +97,8 @@ static struct probe wait_for_answer(pid_t pid)
         }
         sleep_ms(1);
     }
-    if (answer->is_given) {
+    if (answer->is_given)
         return answer->probe;
-    }
     return (struct probe){ .is_asked = r == pid, .error = r == pid ? EIO : errno, .killed_by = killed_by };
 }
 
@@ -110,19 +109,16 @@ struct probe ask_in_child(void (*ask)(struct probe *probe, const void *argument)
     struct sigaction chld, is_default = { .sa_handler = SIG_DFL };
     fflush(stdout);
     answer = mmap(NULL, sizeof *answer, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (answer == MAP_FAILED) {
+    if (answer == MAP_FAILED)
         return (struct probe){ .error = errno };
-    }
     answer->probe.is_asked = true;
     sigaction(SIGCHLD, &is_default, &chld);
     pid_t pid = fork();
-    if (pid == 0) {
+    if (pid == 0)
         answer_in_child(ask, argument, &chld);
-    }
     struct probe probe = { .error = errno };
-    if (pid > 0) {
+    if (pid > 0)
         probe = wait_for_answer(pid);
-    }
     munmap(answer, sizeof *answer);
     sigaction(SIGCHLD, &chld, NULL);
     return probe;
@@ -166,19 +162,16 @@ static int32_t submit(int ring, const unsigned params[30], const struct sqe *sqe
     size_t size = params[CQ_CQES] + (size_t)CQE_SIZE * params[CQ_ENTRIES];
     char *rings = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, ring, 0);
     struct sqe *sqes = mmap(NULL, sizeof *sqe, PROT_READ | PROT_WRITE, MAP_SHARED, ring, SQES_OFFSET);
-    if (rings == MAP_FAILED || sqes == MAP_FAILED) {
+    if (rings == MAP_FAILED || sqes == MAP_FAILED)
         return -errno;
-    }
     int32_t result;
     *sqes = *sqe;
     *(unsigned *)(rings + params[SQ_ARRAY]) = 0;
     atomic_store((_Atomic unsigned *)(rings + params[SQ_TAIL]), 1);
-    if (syscall(NR_IO_URING_ENTER, ring, 1, 0, 0, NULL, 0) < 0) {
+    if (syscall(NR_IO_URING_ENTER, ring, 1, 0, 0, NULL, 0) < 0)
         return -errno;
-    }
-    if (atomic_load((_Atomic unsigned *)(rings + params[CQ_TAIL])) == 0) {
+    if (atomic_load((_Atomic unsigned *)(rings + params[CQ_TAIL])) == 0)
         return 0; /* it is on its way: what is denied completes at once */
-    }
     memcpy(&result, rings + params[CQ_CQES] + sizeof(uint64_t), sizeof result);
     return result;
 }
@@ -188,9 +181,8 @@ static long call_io_uring_poll(void)
     unsigned params[30] = { 0 };
     const bool is_little_endian = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
     int ring = (int)syscall(NR_IO_URING_SETUP, 1, params);
-    if (ring < 0) {
+    if (ring < 0)
         return -1;
-    }
     if (!(params[FEATURES] & SINGLE_MMAP)) {
         errno = ENOTSUP;
         return -1;
@@ -304,9 +296,8 @@ static long call_autoreap(void)
     uint64_t args[11] = { pidfd | into_cgroup | autoreap | no_new_privileges | autokill, (uint64_t)(uintptr_t)&fd };
     args[10] = (uint64_t)INT_MAX;
     long r = syscall(NR_CLONE3, args, sizeof args);
-    if (r == 0) {
+    if (r == 0)
         _exit(0);
-    }
     return expect(r, EBADF);
 }
 
@@ -342,9 +333,8 @@ const char *const probe_syscalls[] = {
 static void ask_syscall(struct probe *probe, const void *name)
 {
     for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
-        if (strcmp(name, calls[i].name) == 0) {
+        if (strcmp(name, calls[i].name) == 0)
             probe->error = calls[i].call() < 0 ? errno : 0;
-        }
     }
 }
 #else
@@ -401,9 +391,8 @@ static const char *judge(struct probe *probe, int count, const struct exitfd_eve
         probe->error = ETIME;
         return "opens, but the exit of a child was not reported within 5 seconds";
     }
-    if (event->origin == EXITFD_UNKNOWN) {
+    if (event->origin == EXITFD_UNKNOWN)
         return "works, but the status of a child is unknown";
-    }
     probe->is_true_status = event->code == CLD_EXITED && event->status == TRIAL_STATUS;
     return probe->is_true_status ? "works" : "reported a wrong status. Please report this bug";
 }
@@ -415,9 +404,8 @@ static pid_t fork_trial(struct exitfd *x)
     pid_t pid = exitfd_fork(x, 0, NULL);
     if (pid == 0) {
         const int64_t deadline_ns = monotonic_ns() + TRIAL_MS * NS_PER_MS;
-        while (!answer->may_trial_end && monotonic_ns() < deadline_ns) {
+        while (!answer->may_trial_end && monotonic_ns() < deadline_ns)
             sleep_ms(1);
-        }
         _exit(TRIAL_STATUS);
     }
     answer->may_trial_end = true;
@@ -453,9 +441,8 @@ static void ask_record(struct probe *probe, const void *unused)
     signal(SIGCHLD, SIG_DFL);
     int r = exitfd_open(&x, 0);
     pid_t pid = r < 0 ? r : exitfd_fork(x, EXITFD_OBSERVE, NULL);
-    if (pid == 0) {
+    if (pid == 0)
         _exit(TRIAL_STATUS);
-    }
     r = pid < 0 ? pid : 0;
     if (r == 0) {
         snprintf(probe->text, sizeof probe->text, "%s", exitfd_get_backend(x));

@@ -44,9 +44,8 @@ static int64_t count_cpus(void)
 {
 #ifdef __linux__
     cpu_set_t cpus;
-    if (sched_getaffinity(0, sizeof cpus, &cpus) == 0) {
+    if (sched_getaffinity(0, sizeof cpus, &cpus) == 0)
         return CPU_COUNT(&cpus);
-    }
 #endif
     long count = sysconf(_SC_NPROCESSORS_ONLN);
     return count > 0 ? count : 1;
@@ -104,9 +103,8 @@ static const struct foreign_option of_other_programs[] = {
    limit. */
 static bool read_jobs(const char *text, int64_t *ret)
 {
-    if (*text >= '0' && *text <= '9' && parse_number(text, 1, 1000000, ret)) {
+    if (*text >= '0' && *text <= '9' && parse_number(text, 1, 1000000, ret))
         return true;
-    }
     usage_error(
         "-j takes how many commands to run at a time, as in -j 4, and not '%s'. Without -j it is the number of CPUs",
         text);
@@ -116,9 +114,8 @@ static bool read_jobs(const char *text, int64_t *ret)
 /* timeout's -s takes a signal. */
 static bool read_rows(const char *text, int64_t *ret)
 {
-    if (*text >= '0' && *text <= '9') {
+    if (*text >= '0' && *text <= '9')
         return read_count(text, 0, 1000000, ret);
-    }
     usage_error("-s takes how many rows the summary has, and not '%s'. %s", text,
                 "A time limit sends SIGTERM, and SIGKILL after -K SECONDS");
     return false;
@@ -158,17 +155,14 @@ static int split_command(struct run_options *o, int argc, char **argv)
 
 static int check_command(const struct run_options *o)
 {
-    if (!o->command) {
+    if (!o->command)
         return 0;
-    }
     for (char *const *word = o->command; *word; word++) {
-        if (strstr(*word, "{}")) {
+        if (strstr(*word, "{}"))
             return 0;
-        }
     }
-    if (!*o->command) {
+    if (!*o->command)
         return usage_error("a command is missing after '--'");
-    }
     return usage_error("'{}' is missing in the command. Put it where the line belongs, as in '-- %s {}'", *o->command);
 }
 
@@ -258,9 +252,8 @@ static int read_options(struct run_options *o, int argc, char **argv)
             return foreign_option(argv, option, of_other_programs);
         }
     }
-    if (!is_valid) {
+    if (!is_valid)
         return STATUS_USAGE;
-    }
     int status = take_list(o, argc - optind, argv + optind);
     return status ? status : check_command(o);
 }

@@ -29,11 +29,10 @@ enum {
 static void add_pid(char pids[PIDS_SIZE], int pid)
 {
     size_t length = strlen(pids);
-    if (length + 16 < PIDS_SIZE) {
+    if (length + 16 < PIDS_SIZE)
         snprintf(pids + length, PIDS_SIZE - length, "%s%d", length ? ", " : "", pid);
-    } else if (length + 5 < PIDS_SIZE && pids[length - 1] != '.') {
+    else if (length + 5 < PIDS_SIZE && pids[length - 1] != '.')
         snprintf(pids + length, PIDS_SIZE - length, " ...");
-    }
 }
 
 /* One that has ended has given back all but its number, and its parent may
@@ -50,15 +49,13 @@ static bool for_each_member(void (*act)(int pid, pid_t group, void *context), vo
 {
     DIR *processes = opendir("/proc");
     struct dirent *entry;
-    if (!processes) {
+    if (!processes)
         return false;
-    }
     while ((errno = 0, entry = readdir(processes))) {
         int pid = isdigit((unsigned char)entry->d_name[0]) ? atoi(entry->d_name) : 0;
         pid_t group = pid > 0 ? getpgid(pid) : -1;
-        if (group > 0 && group != pid) {
+        if (group > 0 && group != pid)
             act(pid, group, context);
-        }
     }
     bool is_whole = errno == 0;
     closedir(processes);
@@ -69,9 +66,8 @@ static void note_member(int pid, pid_t group, void *context)
 {
     struct groups *groups = context;
     for (size_t i = 0; i < groups->count; i++) {
-        if (groups->all[i].number == group && groups->all[i].is_empty) {
+        if (groups->all[i].number == group && groups->all[i].is_empty)
             groups->all[i].is_empty = !is_alive(pid);
-        }
     }
 }
 
@@ -79,15 +75,12 @@ static void note_member(int pid, pid_t group, void *context)
    killed. */
 static void find_empty(struct groups *groups)
 {
-    for (size_t i = 0; i < groups->count; i++) {
+    for (size_t i = 0; i < groups->count; i++)
         groups->all[i].is_empty = true;
-    }
-    if (has_own_proc() && for_each_member(note_member, groups)) {
+    if (has_own_proc() && for_each_member(note_member, groups))
         return;
-    }
-    for (size_t i = 0; i < groups->count; i++) {
+    for (size_t i = 0; i < groups->count; i++)
         groups->all[i].is_empty = groups->all[i].is_killed;
-    }
 }
 
 struct members {
@@ -98,18 +91,16 @@ struct members {
 static void list_member(int pid, pid_t group, void *context)
 {
     struct members *members = context;
-    if (group == members->group && is_alive(pid)) {
+    if (group == members->group && is_alive(pid))
         add_pid(members->pids, pid);
-    }
 }
 
 static void tell_of(const struct group *group, groups_tell *tell, void *context, const char *what, const char *why)
 {
     struct members members = { .group = group->number };
     for_each_member(list_member, &members);
-    if (!*members.pids) {
+    if (!*members.pids)
         snprintf(members.pids, sizeof members.pids, "of group %d", (int)group->number);
-    }
     tell(context, group->line, what, members.pids, why);
 }
 
@@ -122,12 +113,10 @@ void groups_add(struct groups *groups, struct group group)
 /* True if there is nothing more to do about it. */
 static bool advance(struct group *group, int64_t now_ns, struct exitfd *x, groups_tell *tell, void *context)
 {
-    if (group->is_empty) {
+    if (group->is_empty)
         return true;
-    }
-    if (group->deadline_ns > now_ns) {
+    if (group->deadline_ns > now_ns)
         return false;
-    }
     if (group->is_killed) {
         tell_of(group, tell, context, "SIGKILL has not ended", "it is left behind");
         return true;
@@ -164,7 +153,6 @@ int64_t groups_next_ns(const struct groups *groups)
 
 void groups_hurry(struct groups *groups)
 {
-    for (size_t i = 0; i < groups->count; i++) {
+    for (size_t i = 0; i < groups->count; i++)
         groups->all[i].deadline_ns = 0;
-    }
 }

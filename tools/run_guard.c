@@ -21,23 +21,20 @@ static int start_worker(struct supervision *s, const struct run_options *options
 {
     int lifeline[2];
     int r = open_pipe(lifeline);
-    if (r < 0) {
+    if (r < 0)
         return r;
-    }
     s->child = exitfd_fork(s->x, EXITFD_STOPPED, NULL);
     if (s->child == 0) {
         exitfd_close(s->x);
         close(lifeline[1]);
-        if (!s->shares_terminal_signals) {
+        if (!s->shares_terminal_signals)
             setpgid(0, 0);
-        }
         exit(work(options, lifeline[0]));
     }
     close(lifeline[0]);
     close(options->list_fd);
-    if (s->child > 0 && !s->shares_terminal_signals) {
+    if (s->child > 0 && !s->shares_terminal_signals)
         setpgid(s->child, s->child);
-    }
     return s->child < 0 ? s->child : 0; /* the guard's end of the lifeline stays open as long as the guard lives */
 }
 
@@ -54,18 +51,15 @@ static int conclude(const struct supervision *s, const struct run_options *optio
     const struct exitfd_event *ending = &s->ending;
     int status = ending_exit_status(ending);
     bool has_exited = ending->origin != EXITFD_UNKNOWN && ending->code == CLD_EXITED;
-    if (has_exited && status != WORKER_STOPPED && status != WORKER_FAILED) {
+    if (has_exited && status != WORKER_STOPPED && status != WORKER_FAILED)
         return status;
-    }
-    if (has_exited && status == WORKER_FAILED) {
+    if (has_exited && status == WORKER_FAILED)
         complain("the process that ran the commands could not go on. Ending them");
-    } else if (!has_exited && !is_interrupt(ending)) {
+    else if (!has_exited && !is_interrupt(ending))
         complain("the process that ran the commands %s. Ending them", ending_in_words(ending, words));
-    }
     end_orphans(s->x, s->times_asked > 1 ? 0 : options->kill_after_ns, NULL);
-    if (is_interrupt(ending)) {
+    if (is_interrupt(ending))
         signals_die_of(ending->status);
-    }
     return has_exited ? STATUS_FAILED : status;
 }
 
@@ -80,8 +74,7 @@ int guard_worker(const struct run_options *options, int (*work)(const struct run
         r = start_worker(&s, options, work);
         r = r < 0 ? r : supervise(&s);
     }
-    if (r < 0) {
+    if (r < 0)
         return complain_cannot_start(r);
-    }
     return conclude(&s, options);
 }

@@ -30,9 +30,8 @@ static void ask_to_end(struct run *run, struct job *job)
 
 void run_end(struct run *run)
 {
-    if (run->is_ending) {
+    if (run->is_ending)
         return;
-    }
     run->is_ending = true;
     int64_t drained_ns = monotonic_ns() + DRAIN_AT_END_NS;
     for (int64_t i = 0; i < run->open_count; i++) {
@@ -48,17 +47,15 @@ void run_end(struct run *run)
 
 void run_kill(struct run *run)
 {
-    for (int64_t i = 0; i < run->open_count; i++) {
+    for (int64_t i = 0; i < run->open_count; i++)
         run->open[i]->deadline_ns = 0;
-    }
     groups_hurry(&run->groups);
 }
 
 void run_break_off(struct run *run, const char *what, int error)
 {
-    if (!run->has_broken) {
+    if (!run->has_broken)
         run_complain(run, "%s: %s", what, strerror(error));
-    }
     run->has_broken = true;
     run_end(run);
 }
@@ -69,16 +66,14 @@ static void finish(struct run *run, struct job *job)
     run->progress.failed += job_result(job) != RESULT_SUCCEEDED;
     summary_add(&run->summary, job);
     printer_hold(&run->printer, job);
-    if (!run->options->keep_order) {
+    if (!run->options->keep_order)
         printer_add(&run->printer, job);
-    }
 }
 
 static void heed_result(struct run *run, const struct job *job)
 {
-    if (run->options->fail_fast && job_result(job) != RESULT_SUCCEEDED) {
+    if (run->options->fail_fast && job_result(job) != RESULT_SUCCEEDED)
         run_end(run);
-    }
 }
 
 void jobs_make_room(struct run *run)
@@ -93,17 +88,15 @@ void jobs_make_room(struct run *run)
 static void enter(struct run *run, struct job *job)
 {
     run->progress.started++;
-    if (run->options->keep_order) {
+    if (run->options->keep_order)
         printer_add(&run->printer, job);
-    }
     if (job->phase == JOB_ENDED) {
         finish(run, job);
         heed_result(run, job);
         return;
     }
-    if (run->options->timeout_ns != NEVER) {
+    if (run->options->timeout_ns != NEVER)
         job->deadline_ns = monotonic_ns() + run->options->timeout_ns;
-    }
     jobs_make_room(run);
     job->slot = run->open_count++;
     run->open[job->slot] = job;
@@ -122,9 +115,8 @@ static int start_job(struct run *run, struct job **ret, struct line *line)
 
 static void check_quotes(const struct run *run, struct line *line)
 {
-    if (!run->options->command && has_dollar_quotes(line->text) && !shell_knows_dollar_quotes()) {
+    if (!run->options->command && has_dollar_quotes(line->text) && !shell_knows_dollar_quotes())
         line->defect = "it holds $'...', which this /bin/sh reads otherwise. For names use exitfd run -- COMMAND {}";
-    }
 }
 
 static void start(struct run *run, struct line *line)
@@ -137,9 +129,8 @@ static void start(struct run *run, struct line *line)
         run->is_crowded = true;
         return;
     }
-    if (line->defect || r < 0) {
+    if (line->defect || r < 0)
         job = job_refuse(line, line->defect ? line->defect : strerror(-r), &run->environment);
-    }
     enter(run, job);
 }
 
@@ -152,9 +143,8 @@ void jobs_start_some(struct run *run)
     for (int i = 0; !run->is_ending && !run->is_crowded && run->running_count < run->options->jobs; i++) {
         struct line *line = run->next_line ? run->next_line : lines_take(&run->lines);
         run->next_line = line;
-        if (!line) {
+        if (!line)
             return;
-        }
         if (i == most_at_once) {
             run->can_start_more = true;
             return;
@@ -189,9 +179,8 @@ static void note_end(struct run *run, const struct exitfd_event *event)
                                  .line = job->line->number,
                                  .is_killed = job->phase == JOB_KILLED,
                                  .deadline_ns = job->deadline_ns };
-    if (job->phase != JOB_RUNNING) {
+    if (job->phase != JOB_RUNNING)
         groups_add(&run->groups, group);
-    }
     run->running_count--;
     run->is_crowded = false;
     job_end(job, event, &run->spill);
@@ -201,21 +190,18 @@ static void note_end(struct run *run, const struct exitfd_event *event)
 static void act_on_end(struct run *run, struct job *job)
 {
     heed_result(run, job);
-    if (!job_has_output_open(job)) {
+    if (!job_has_output_open(job))
         close_job(run, job);
-    }
 }
 
 /* All are noted first. One that ends the run must not signal those beside it:
    their numbers are given back. */
 void jobs_end(struct run *run, const struct exitfd_event *events, int count)
 {
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < count; i++)
         note_end(run, &events[i]);
-    }
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < count; i++)
         act_on_end(run, events[i].data);
-    }
 }
 
 /* A tracer, or a system call that does not end, may keep it: neither we nor the
@@ -259,9 +245,8 @@ void jobs_meet_deadlines(struct run *run)
 {
     int64_t now_ns = monotonic_ns();
     for (int64_t i = run->open_count; i-- > 0;) { /* the last one takes the place of one that leaves */
-        if (run->open[i]->deadline_ns <= now_ns) {
+        if (run->open[i]->deadline_ns <= now_ns)
             advance(run, run->open[i], now_ns);
-        }
     }
     groups_advance(&run->groups, run->environment.x, tell_process, run);
 }
@@ -284,23 +269,20 @@ void jobs_read(struct run *run)
     for (int64_t i = run->open_count; i-- > 0;) {
         struct job *job = run->open[i];
         for (int which = 0; which < 2; which++) {
-            if (job->polled[which] >= 0 && run->fds[job->polled[which]].revents) {
+            if (job->polled[which] >= 0 && run->fds[job->polled[which]].revents)
                 job_read(job, which, &run->spill);
-            }
         }
-        if (job->phase == JOB_RUNNING && (job->is_too_long || job->keep_error)) {
+        if (job->phase == JOB_RUNNING && (job->is_too_long || job->keep_error))
             end_for_output(run, job);
-        } else if (job->phase == JOB_DRAINING && (job->is_flooded || !job_has_output_open(job))) {
+        else if (job->phase == JOB_DRAINING && (job->is_flooded || !job_has_output_open(job)))
             close_job(run, job);
-        }
     }
 }
 
 void jobs_signal_all(struct run *run, int signo)
 {
     for (int64_t i = 0; i < run->open_count; i++) {
-        if (run->open[i]->phase < JOB_DRAINING) {
+        if (run->open[i]->phase < JOB_DRAINING)
             job_signal(run->open[i], run->environment.x, signo);
-        }
     }
 }

@@ -41,9 +41,8 @@ static bool say_rest(struct message *message)
 {
     size_t left = message->length - message->said;
     ssize_t n = write(STDERR_FILENO, message->text + message->said, left < PIPE_BUF ? left : PIPE_BUF);
-    if (n < 0) {
+    if (n < 0)
         return errno != EAGAIN && errno != EINTR;
-    }
     message->said += (size_t)n;
     return message->said == message->length;
 }
@@ -62,17 +61,14 @@ bool messages_are_mid_line(const struct run *run)
 bool messages_say(struct run *run)
 {
     size_t said = 0;
-    if (printer_is_in_job(&run->printer)) {
+    if (printer_is_in_job(&run->printer))
         return true;
-    }
     while (said < run->message_count && is_writable(STDERR_FILENO)) {
         struct message *message = &run->messages[said];
-        if (!message->said) {
+        if (!message->said)
             begin_line(run);
-        }
-        if (!say_rest(message)) {
+        if (!say_rest(message))
             break;
-        }
         free(message->text);
         said++;
     }
@@ -85,7 +81,6 @@ bool messages_say(struct run *run)
 
 void messages_drop(struct run *run)
 {
-    while (run->message_count) {
+    while (run->message_count)
         free(run->messages[--run->message_count].text);
-    }
 }

@@ -102,17 +102,14 @@ static bool put_piece(struct printer *printer, FILE *out, int which, struct json
     size_t in_memory = capture->tail_length;
     ssize_t count = capture_take(capture, printer->spill, piece);
     printer->held_bytes -= in_memory - capture->tail_length;
-    if (count < 0) {
+    if (count < 0)
         printer->error = (int)-count;
-    }
-    if (count <= 0) {
+    if (count <= 0)
         return false;
-    }
-    if (json) {
+    if (json)
         json_text_add(out, json, piece, (size_t)count);
-    } else {
+    else
         fwrite(piece, 1, (size_t)count, out);
-    }
     return true;
 }
 
@@ -120,12 +117,10 @@ static void put_verdict(const struct printer *printer, FILE *out)
 {
     char verdict[VERDICT_SIZE], wall[FORMAT_SIZE];
     const struct job *job = printer->first;
-    if (job_result(job) == RESULT_SUCCEEDED || (printer->options->quiet && !job->refusal)) {
+    if (job_result(job) == RESULT_SUCCEEDED || (printer->options->quiet && !job->refusal))
         return;
-    }
-    if (printer->is_mid_line) {
+    if (printer->is_mid_line)
         fputc('\n', out);
-    }
     fprintf(out, "%s: line %" PRId64 ": %s", command_name, job->line->number, job_verdict(job, verdict));
     if (job->refusal) {
         fputs(": ", out);
@@ -151,9 +146,8 @@ static void put_next(struct printer *printer, FILE *out)
         }
         break;
     case STAGE_STDOUT:
-        if (put_piece(printer, out, 0, is_json ? &json : NULL)) {
+        if (put_piece(printer, out, 0, is_json ? &json : NULL))
             return;
-        }
         break;
     case STAGE_BETWEEN:
         if (is_json) {
@@ -163,9 +157,8 @@ static void put_next(struct printer *printer, FILE *out)
         break;
     case STAGE_STDERR:
         printer->fd = is_json ? STDOUT_FILENO : STDERR_FILENO;
-        if (put_piece(printer, out, 1, is_json ? &json : NULL)) {
+        if (put_piece(printer, out, 1, is_json ? &json : NULL))
             return;
-        }
         break;
     case STAGE_VERDICT:
         if (is_json) {
@@ -195,18 +188,16 @@ static FILE *begin_text(struct printer *printer)
 {
     drop_text(printer);
     FILE *out = open_memstream(&printer->text, &printer->length);
-    if (!out) {
+    if (!out)
         printer->error = errno;
-    }
     return out;
 }
 
 static void end_text(struct printer *printer, FILE *out)
 {
     bool is_whole = !ferror(out);
-    if (fclose(out) != 0 || !is_whole) {
+    if (fclose(out) != 0 || !is_whole)
         printer->error = ENOMEM;
-    }
 }
 
 static bool goes_to_stderr(const struct printer *printer)
@@ -239,9 +230,8 @@ static bool has_text(struct printer *printer)
 
 FILE *printer_begin_last(struct printer *printer, int fd)
 {
-    if (printer->error && (fd == STDOUT_FILENO || printer->error == PRINTER_GAVE_UP)) {
+    if (printer->error && (fd == STDOUT_FILENO || printer->error == PRINTER_GAVE_UP))
         return NULL;
-    }
     printer->fd = fd;
     printer->error = 0;
     printer->is_at_summary = fd == STDERR_FILENO;
@@ -268,23 +258,20 @@ static bool write_text(struct printer *printer)
 {
     const char *rest = printer->text + printer->written;
     bool is_on_terminal = isatty(printer->fd) && isatty(STDERR_FILENO);
-    if (is_on_terminal) {
+    if (is_on_terminal)
         status_erase(printer->status);
-    }
     const size_t amount = harmless_amount(printer->fd, printer->length - printer->written);
     ssize_t n = write(printer->fd, rest, amount);
     if (n < 0) {
         printer->error = errno == EAGAIN || errno == EINTR ? 0 : errno;
         return false;
     }
-    if (is_on_terminal && n > 0) {
+    if (is_on_terminal && n > 0)
         printer->is_mid_line = rest[n - 1] != '\n';
-    }
     printer->has_begun |= n > 0 && goes_to_stderr(printer);
     printer->written += (size_t)n;
-    if (printer->written == printer->length) {
+    if (printer->written == printer->length)
         drop_text(printer);
-    }
     return (size_t)n == amount;
 }
 
@@ -294,17 +281,15 @@ void printer_write(struct printer *printer)
     }
     if (printer->error) {
         drop_text(printer);
-        while (printer->first && printer->first->phase == JOB_ENDED) {
+        while (printer->first && printer->first->phase == JOB_ENDED)
             drop_first(printer);
-        }
     }
 }
 
 void printer_give_up(struct printer *printer)
 {
-    if (!printer->error) {
+    if (!printer->error)
         printer->error = PRINTER_GAVE_UP;
-    }
 }
 
 int printer_fd(const struct printer *printer)
@@ -315,7 +300,6 @@ int printer_fd(const struct printer *printer)
 void printer_free(struct printer *printer)
 {
     drop_text(printer);
-    while (printer->first) {
+    while (printer->first)
         drop_first(printer);
-    }
 }

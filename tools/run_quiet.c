@@ -33,9 +33,8 @@ static bool is_at_end(int fd)
 
 void quiet_drain(struct run *run)
 {
-    if (monotonic_ns() < run->quiet_next_ns) {
+    if (monotonic_ns() < run->quiet_next_ns)
         return;
-    }
     for (size_t i = run->quiet_count; i-- > 0;) {
         if (is_at_end(run->quiet_fds[i])) {
             close(run->quiet_fds[i]);
@@ -47,8 +46,7 @@ void quiet_drain(struct run *run)
 
 void quiet_close_all(struct run *run)
 {
-    while (run->quiet_count) {
+    while (run->quiet_count)
         close(run->quiet_fds[--run->quiet_count]);
-    }
     run->quiet_next_ns = NEVER;
 }

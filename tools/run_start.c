@@ -32,9 +32,8 @@ static bool ask_shell(void)
 bool shell_knows_dollar_quotes(void)
 {
     static int answer = -1;
-    if (answer < 0) {
+    if (answer < 0)
         answer = ask_shell();
-    }
     return answer;
 }
 
@@ -49,9 +48,8 @@ static void die_with_parent(pid_t parent)
 {
 #ifdef __linux__
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent) {
+    if (getppid() != parent)
         _exit(STATUS_FAILED);
-    }
 #else
     (void)parent;
 #endif
@@ -78,9 +76,8 @@ _Noreturn static void become_command(const struct start *start, pid_t parent, st
     setrlimit(RLIMIT_NOFILE, &start->environment->open_files);
     signals_restore_in_child();
     signals_set_mask(&start->environment->signal_mask);
-    if (start->words) {
+    if (start->words)
         try_to_execute(start->words[0], start->words, failure);
-    }
     if (start->line) { /* it knows best what to say of a program that is not there */
         try_to_execute(shell, shell_words, failure);
     }
@@ -91,9 +88,8 @@ _Noreturn static void become_command(const struct start *start, pid_t parent, st
 __attribute__((noinline)) static pid_t fork_command(const struct start *start, pid_t parent, struct failure *failure)
 {
     pid_t pid = vfork();
-    if (pid == 0) {
+    if (pid == 0)
         become_command(start, parent, failure);
-    }
     return pid < 0 ? -errno : pid;
 }
 
@@ -121,8 +117,7 @@ pid_t start_process(const struct start *start, const char **ret_file)
         waitpid(pid, NULL, 0);
         return -failure.error;
     }
-    if (pid > 0) {
+    if (pid > 0)
         watch(start, pid);
-    }
     return pid;
 }

@@ -83,13 +83,11 @@ void status_draw(struct status_line *status, const struct progress *progress, bo
 {
     char line[LINE_SIZE];
     int64_t now_ns = monotonic_ns();
-    if (now_ns < status->next_ns) {
+    if (now_ns < status->next_ns)
         return;
-    }
     status->next_ns = now_ns + status->interval_ns;
-    if (!takes_output()) {
+    if (!takes_output())
         return;
-    }
     describe(line, progress, is_ending);
     if (status->is_terminal) {
         /* One column stays free: in the last one some terminals go on to the

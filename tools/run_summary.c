@@ -38,11 +38,10 @@ static size_t place_of(const struct summary *summary, const struct summary_row *
     size_t low = 0, high = summary->row_count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (is_before(row, summary->rows[middle])) {
+        if (is_before(row, summary->rows[middle]))
             high = middle;
-        } else {
+        else
             low = middle + 1;
-        }
     }
     return low;
 }
@@ -50,14 +49,12 @@ static size_t place_of(const struct summary *summary, const struct summary_row *
 static void add_row(struct summary *summary, const struct summary_row *row)
 {
     size_t place = place_of(summary, row);
-    if (place == summary->row_limit) {
+    if (place == summary->row_limit)
         return;
-    }
-    if (summary->row_count == summary->row_limit) {
+    if (summary->row_count == summary->row_limit)
         free_row(summary->rows[--summary->row_count]);
-    } else {
+    else
         summary->rows = reallocate(summary->rows, summary->row_count + 1, sizeof *summary->rows);
-    }
     struct summary_row *copy = reallocate(NULL, 1, sizeof *copy);
     *copy = *row;
     copy->command = copy_text(row->command, strlen(row->command));
@@ -85,9 +82,8 @@ void summary_add(struct summary *summary, const struct job *job)
 static int64_t count_all(const struct summary *summary)
 {
     int64_t count = 0;
-    for (int result = 0; result < RESULT_COUNT; result++) {
+    for (int result = 0; result < RESULT_COUNT; result++)
         count += summary->results[result];
-    }
     return count;
 }
 
@@ -107,13 +103,11 @@ static void print_totals(const struct summary *summary, struct leftover leftover
     fprintf(out, "%s: %" PRId64 " command%s in %s: %" PRId64 " succeeded", command_name, count, count == 1 ? "" : "s",
             format_duration(elapsed_ns, wall), summary->results[RESULT_SUCCEEDED]);
     for (int result = RESULT_FAILED; result < RESULT_COUNT; result++) {
-        if (summary->results[result]) {
+        if (summary->results[result])
             fprintf(out, ", %" PRId64 " %s", summary->results[result], labels[result]);
-        }
     }
-    if (leftover.not_run || !leftover.is_all_of_it) {
+    if (leftover.not_run || !leftover.is_all_of_it)
         fprintf(out, ", %s%" PRId64 " not run", leftover.is_all_of_it ? "" : "at least ", leftover.not_run);
-    }
     fprintf(out, "; %s, CPU %s, peak %s\n", format_rate(count, elapsed_ns, rate), format_duration(summary->cpu_ns, cpu),
             format_memory(summary->peak_kib, peak));
 }
@@ -131,16 +125,13 @@ void summary_print(const struct summary *summary, struct leftover leftover, FILE
 {
     int room = terminal_columns() - BEFORE_COMMAND;
     print_totals(summary, leftover, out);
-    if (summary->row_count) {
+    if (summary->row_count)
         fprintf(out, "%12s %10s %10s %10s %7s  %s\n", "RESULT", "WALL", "CPU", "PEAK", "LINE", "COMMAND");
-    }
-    for (size_t i = 0; i < summary->row_count; i++) {
+    for (size_t i = 0; i < summary->row_count; i++)
         print_row(summary->rows[i], room > LEAST_COMMAND ? room : LEAST_COMMAND, out);
-    }
     int64_t hidden = count_all(summary) - (int64_t)summary->row_count;
-    if (hidden && summary->row_limit) {
+    if (hidden && summary->row_limit)
         fprintf(out, "%12s and %" PRId64 " more (--summary ROWS)\n", "...", hidden);
-    }
 }
 
 void summary_print_json(const struct summary *summary, struct leftover leftover, FILE *out)
@@ -148,9 +139,8 @@ void summary_print_json(const struct summary *summary, struct leftover leftover,
     static const char *const keys[RESULT_COUNT] = { "succeeded", "failed", "timed_out", "stopped", "unknown" };
     json_begin(out, "summary");
     json_integer(out, "commands", count_all(summary));
-    for (int result = 0; result < RESULT_COUNT; result++) {
+    for (int result = 0; result < RESULT_COUNT; result++)
         json_integer(out, keys[result], summary->results[result]);
-    }
     json_integer(out, "not_run", leftover.not_run);
     json_boolean(out, "list_read", leftover.is_all_of_it);
     json_seconds(out, "wall", monotonic_ns() - summary->started_ns);
@@ -161,8 +151,7 @@ void summary_print_json(const struct summary *summary, struct leftover leftover,
 
 void summary_free(struct summary *summary)
 {
-    for (size_t i = 0; i < summary->row_count; i++) {
+    for (size_t i = 0; i < summary->row_count; i++)
         free_row(summary->rows[i]);
-    }
     free(summary->rows);
 }

@@ -61,9 +61,8 @@ static const char *copy_quoted(const char *from, char **to)
 {
     const char quote = *from++;
     for (; *from && *from != quote; from++) {
-        if (quote == '"' && strchr("$`\\", *from)) {
+        if (quote == '"' && strchr("$`\\", *from))
             return NULL;
-        }
         *(*to)++ = *from;
     }
     return *from ? from + 1 : NULL;
@@ -72,13 +71,12 @@ static const char *copy_quoted(const char *from, char **to)
 static const char *copy_word(const char *from, char **to)
 {
     while (from && *from && *from != ' ' && *from != '\t') {
-        if (*from == '\'' || *from == '"') {
+        if (*from == '\'' || *from == '"')
             from = copy_quoted(from, to);
-        } else if (is_plain(*from)) {
+        else if (is_plain(*from))
             *(*to)++ = *from++;
-        } else {
+        else
             return NULL;
-        }
     }
     *(*to)++ = '\0';
     return from;
@@ -89,9 +87,8 @@ static const char *copy_word(const char *from, char **to)
 static bool is_plain_echo(char *const *words)
 {
     for (size_t i = 1; words[i]; i++) {
-        if (words[i][0] == '-' || strchr(words[i], '\\')) {
+        if (words[i][0] == '-' || strchr(words[i], '\\'))
             return false;
-        }
     }
     return true;
 }
@@ -99,12 +96,10 @@ static bool is_plain_echo(char *const *words)
 static bool is_program(char *const *words)
 {
     const char *name = words[0];
-    if (strcmp(name, "echo") == 0) {
+    if (strcmp(name, "echo") == 0)
         return is_plain_echo(words);
-    }
-    if (strcmp(name, "true") == 0 || strcmp(name, "false") == 0) {
+    if (strcmp(name, "true") == 0 || strcmp(name, "false") == 0)
         return !words[1];
-    }
     return !is_of_the_shell(name);
 }
 
@@ -123,9 +118,8 @@ static bool has_shell_in_environment(void)
     static int answer = -1;
     if (answer < 0) {
         answer = 0;
-        for (char **variable = environ; variable && *variable; variable++) {
+        for (char **variable = environ; variable && *variable; variable++)
             answer |= strncmp(*variable, "BASH_FUNC_", 10) == 0 || strncmp(*variable, "SHELLOPTS=", 10) == 0;
-        }
     }
     return answer;
 }
@@ -134,9 +128,8 @@ char **simple_words(const char *line)
 {
     line += strspn(line, " \t");
     const size_t length = strlen(line), most = length / 2 + 2;
-    if (!*line || !begins_with_a_name(line) || has_shell_in_environment()) {
+    if (!*line || !begins_with_a_name(line) || has_shell_in_environment())
         return NULL;
-    }
     char **words = reallocate(NULL, most * sizeof *words + length + 1, 1);
     char *to = (char *)(words + most);
     size_t count = 0;
@@ -155,9 +148,8 @@ char **simple_words(const char *line)
 
 static const char *skip_quoted(const char *text, char quote)
 {
-    for (; *text && *text != quote; text++) {
+    for (; *text && *text != quote; text++)
         text += quote == '"' && *text == '\\' && text[1];
-    }
     return text;
 }
 
@@ -165,12 +157,10 @@ static const char *skip_quoted(const char *text, char quote)
    "$$", something quoted, or one character. */
 static const char *skip_one(const char *text, bool is_begin_of_word)
 {
-    if (*text == '#' && is_begin_of_word) {
+    if (*text == '#' && is_begin_of_word)
         return text + strcspn(text, "\n") - 1;
-    }
-    if (*text == '\'' || *text == '"') {
+    if (*text == '\'' || *text == '"')
         return skip_quoted(text + 1, *text);
-    }
     bool is_pair = (text[0] == '$' && text[1] == '$') || (text[0] == '\\' && text[1]);
     return text + is_pair;
 }
@@ -181,9 +171,8 @@ bool has_dollar_quotes(const char *line)
 {
     bool is_begin_of_word = true, is_simple = true;
     while (*line) {
-        if (line[0] == '$' && line[1] == '\'') {
+        if (line[0] == '$' && line[1] == '\'')
             return true;
-        }
         const char *last = skip_one(line, is_begin_of_word && is_simple);
         is_begin_of_word = last == line && strchr(" \t\n;&|", *line);
         is_simple &= last != line || !strchr("{(`<", *line);
@@ -201,24 +190,21 @@ static size_t fill_word(char *to, const char *word, const char *argument)
         bool is_place = word[0] == '{' && word[1] == '}';
         const char *from = is_place ? argument : word;
         size_t step = is_place ? strlen(argument) : 1;
-        if (to) {
+        if (to)
             memcpy(to + length, from, step);
-        }
         length += step;
         word += is_place ? 2 : 1;
     }
-    if (to) {
+    if (to)
         to[length] = '\0';
-    }
     return length + 1;
 }
 
 char **fill_words(char *const *command, const char *argument)
 {
     size_t count = 0, size = 0;
-    while (command[count]) {
+    while (command[count])
         size += fill_word(NULL, command[count++], argument);
-    }
     char **words = reallocate(NULL, (count + 1) * sizeof *words + size, 1);
     char *to = (char *)(words + count + 1);
     for (size_t i = 0; i < count; i++) {
@@ -232,24 +218,21 @@ char **fill_words(char *const *command, const char *argument)
 static bool needs_quotes(const char *word)
 {
     bool is_bare = *word != '\0';
-    for (const char *c = word; *c; c++) {
+    for (const char *c = word; *c; c++)
         is_bare &= is_plain(*c);
-    }
     return !is_bare;
 }
 
 static char *quote_word(char *to, const char *word)
 {
-    if (!needs_quotes(word)) {
+    if (!needs_quotes(word))
         return stpcpy(to, word);
-    }
     *to++ = '\'';
     for (; *word; word++) {
-        if (*word == '\'') {
+        if (*word == '\'')
             to = stpcpy(to, "'\\''");
-        } else {
+        else
             *to++ = *word;
-        }
     }
     return stpcpy(to, "'");
 }
@@ -257,9 +240,8 @@ static char *quote_word(char *to, const char *word)
 char *quote_words(char *const *words)
 {
     size_t size = 1;
-    for (char *const *word = words; *word; word++) {
+    for (char *const *word = words; *word; word++)
         size += 4 * strlen(*word) + 3;
-    }
     char *text = reallocate(NULL, size, 1), *to = text;
     for (char *const *word = words; *word; word++) {
         to = quote_word(to, *word);

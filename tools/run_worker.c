@@ -17,9 +17,8 @@ static void take_endings(struct run *run)
 {
     struct exitfd_event events[64];
     int n;
-    while ((n = exitfd_wait(run->environment.x, events, 64, 0)) > 0) {
+    while ((n = exitfd_wait(run->environment.x, events, 64, 0)) > 0)
         jobs_end(run, events, n);
-    }
 }
 
 static int64_t earlier(int64_t a_ns, int64_t b_ns)
@@ -33,9 +32,8 @@ static int64_t next_deadline_ns(const struct run *run)
     deadline_ns = earlier(deadline_ns, run->status.next_ns);
     deadline_ns = earlier(deadline_ns, run->print_until_ns);
     deadline_ns = earlier(deadline_ns, run->quiet_next_ns);
-    for (int64_t i = 0; i < run->open_count; i++) {
+    for (int64_t i = 0; i < run->open_count; i++)
         deadline_ns = earlier(deadline_ns, run->open[i]->deadline_ns);
-    }
     return deadline_ns;
 }
 
@@ -52,9 +50,8 @@ static void stop_for_a_while(struct run *run)
     jobs_signal_all(run, SIGCONT);
     for (int64_t i = 0; i < run->open_count; i++) {
         struct job *job = run->open[i];
-        if (job->deadline_ns != NEVER) {
+        if (job->deadline_ns != NEVER)
             job->deadline_ns += monotonic_ns() - stopped_ns;
-        }
     }
 }
 
@@ -87,9 +84,8 @@ static void take_signals(struct run *run)
 
 static void notice_dead_guard(struct run *run)
 {
-    if (!run->is_ending) {
+    if (!run->is_ending)
         run_complain(run, "the parent process was killed. Ending the commands");
-    }
     run->end_signal = SIGTERM;
     run->lifeline = -1;
     run_end(run);
@@ -100,25 +96,21 @@ static void notice_dead_guard(struct run *run)
 static void limit_printing(struct run *run)
 {
     bool is_only_printing = run->end_signal && !run->open_count && !run->groups.count;
-    if (is_only_printing && run->print_until_ns == NEVER) {
+    if (is_only_printing && run->print_until_ns == NEVER)
         run->print_until_ns = monotonic_ns() + run->options->kill_after_ns;
-    }
-    if (monotonic_ns() >= run->print_until_ns) {
+    if (monotonic_ns() >= run->print_until_ns)
         give_up_printing(run);
-    }
 }
 
 static void print_some(struct run *run)
 {
     limit_printing(run);
-    if (!messages_say(run)) {
+    if (!messages_say(run))
         return; /* the terminal stands still, and what came now would break that line */
-    }
     run->printer.has_to_yield = run->message_count > 0;
     printer_write(&run->printer);
-    if (run->printer.is_at_summary) {
+    if (run->printer.is_at_summary)
         return; /* a reader that is gone changes no result */
-    }
     if (run->printer.error == EPIPE && !run->end_signal) {
         run->end_signal = SIGPIPE; /* the reader is gone: end as any other program, with the commands */
         run_end(run);
@@ -129,9 +121,8 @@ static void print_some(struct run *run)
 
 static void show_progress(struct run *run)
 {
-    if (monotonic_ns() < run->status.next_ns) {
+    if (monotonic_ns() < run->status.next_ns)
         return;
-    }
     if ((run->printer.is_mid_line && run->printer.length) ||
         messages_are_mid_line(run)) { /* the rest of that line is on its way */
         run->status.next_ns = monotonic_ns() + run->status.interval_ns;
@@ -164,9 +155,8 @@ static int add_outputs(struct run *run)
         for (int which = 0; which < 2; which++) {
             bool is_open = job->output_fds[which] >= 0;
             job->polled[which] = is_open ? count : -1;
-            if (is_open) {
+            if (is_open)
                 run->fds[count++] = (struct pollfd){ .fd = job->output_fds[which], .events = POLLIN };
-            }
         }
     }
     return count;
@@ -189,21 +179,17 @@ static void turn(struct run *run)
     int count = prepare_fds(run);
     int timeout = run->can_start_more ? 0 : poll_timeout(next_deadline_ns(run));
     if (poll(run->fds, (nfds_t)count, timeout) < 0) {
-        if (errno != EINTR) {
+        if (errno != EINTR)
             run_break_off(run, "cannot wait for the commands", errno);
-        }
         return;
     }
     jobs_read(run);
-    if (run->fds[FD_EXITS].revents) {
+    if (run->fds[FD_EXITS].revents)
         take_endings(run);
-    }
-    if (run->fds[FD_LIST].revents) {
+    if (run->fds[FD_LIST].revents)
         lines_fill(&run->lines);
-    }
-    if (run->fds[FD_LIFELINE].revents) {
+    if (run->fds[FD_LIFELINE].revents)
         notice_dead_guard(run);
-    }
 }
 
 /*
@@ -222,9 +208,8 @@ static bool may_block(int fd)
 static void interrupt_writes(const struct run *run, bool is_wanted)
 {
     const struct timeval interval = { .tv_usec = is_wanted ? 100000 : 0 };
-    if (run->may_block) {
+    if (run->may_block)
         setitimer(ITIMER_REAL, &(struct itimerval){ .it_interval = interval, .it_value = interval }, NULL);
-    }
 }
 
 static void print(struct run *run)
@@ -244,9 +229,8 @@ static void work(struct run *run)
         quiet_drain(run);
         jobs_start_some(run);
         print(run);
-        if (!is_done(run)) {
+        if (!is_done(run))
             turn(run);
-        }
     } while (!is_done(run));
 }
 
@@ -258,9 +242,8 @@ static void catch_signals(bool uses_timer)
             signals_catch(caught[i]);
         }
     }
-    if (uses_timer) {
+    if (uses_timer)
         signals_catch(SIGALRM);
-    }
     signals_ignore(SIGPIPE);
     signals_ignore(SIGXFSZ); /* EFBIG says the same */
     signals_ignore(SIGTTOU); /* the terminal's foreground is the guard's */
@@ -272,9 +255,8 @@ static int open_empty(void)
     int fds[2], fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
         int r = open_pipe(fds);
-        if (r < 0) {
+        if (r < 0)
             return r;
-        }
         close(fds[1]);
         fd = fds[0];
     }
@@ -286,9 +268,8 @@ static int begin_environment(struct run *run)
     run->environment.signal_mask = run->options->signal_mask;
     run->environment.command = run->options->command;
     run->environment.null_fd = open_empty();
-    if (run->environment.null_fd < 0) {
+    if (run->environment.null_fd < 0)
         return run->environment.null_fd;
-    }
     run->environment.open_files = raise_fd_limit();
     return exitfd_open(&run->environment.x, 0);
 }
@@ -298,9 +279,8 @@ static int begin(struct run *run)
     const struct run_options *o = run->options;
     run->signal_fd = signals_open();
     int r = run->signal_fd < 0 ? run->signal_fd : begin_environment(run);
-    if (r < 0) {
+    if (r < 0)
         return r;
-    }
     out_of_memory_status = WORKER_FAILED;
     lines_begin(&run->lines, o->list_fd, o->format);
     status_begin(&run->status, o);
@@ -317,11 +297,10 @@ static void print_summary(struct run *run, FILE *out)
 {
     const struct leftover leftover = { .not_run = run->lines.commands - run->progress.started,
                                        .is_all_of_it = run->lines.at_end && !run->lines.error };
-    if (run->options->json) {
+    if (run->options->json)
         summary_print_json(&run->summary, leftover, out);
-    } else if (!run->options->quiet) {
+    else if (!run->options->quiet)
         summary_print(&run->summary, leftover, out);
-    }
 }
 
 /* It goes the way of the outputs: a reader that is slow, or that never reads,
@@ -335,17 +314,15 @@ static void summarise(struct run *run)
     run->status.next_ns = NEVER;
     run_start_new_line(run);
     interrupt_writes(run, false);
-    if (run->lines.error) {
+    if (run->lines.error)
         run_complain(run, "cannot read the list '%s': %s", run->options->list, strerror(run->lines.error));
-    }
     out = printer_begin_last(&run->printer, fd);
     if (out) {
         print_summary(run, out);
         printer_end_last(&run->printer, out);
     }
-    if (run->printer.length || run->message_count) {
+    if (run->printer.length || run->message_count)
         work(run);
-    }
 }
 
 static void release(struct run *run)
@@ -354,12 +331,10 @@ static void release(struct run *run)
     exitfd_close(run->environment.x);
     printer_free(&run->printer);
     summary_free(&run->summary);
-    while ((line = lines_take(&run->lines))) {
+    while ((line = lines_take(&run->lines)))
         line_free(line);
-    }
-    if (run->next_line) {
+    if (run->next_line)
         line_free(run->next_line);
-    }
     free(run->lines.partial);
     free(run->spill.unused);
     free(run->open);
@@ -386,18 +361,15 @@ int run_worker(const struct run_options *options, int lifeline)
         .options = options, .lifeline = lifeline, .print_until_ns = NEVER, .quiet_next_ns = NEVER, .spill.fd = -1
     };
     int r = begin(&run);
-    if (r < 0) {
+    if (r < 0)
         return complain_cannot_start(r);
-    }
     work(&run);
-    if (run.lines.is_script) {
+    if (run.lines.is_script)
         return refuse_script(&run);
-    }
     summarise(&run);
     bool is_success = summary_is_success(&run.summary) && !run.lines.error;
     release(&run);
-    if (run.end_signal) {
+    if (run.end_signal)
         signals_die_of(run.end_signal);
-    }
     return run.is_ending || run.has_broken ? WORKER_STOPPED : is_success ? 0 : STATUS_FAILED;
 }

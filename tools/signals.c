@@ -29,17 +29,15 @@ static atomic_uint caught[ORIGINS][NSIG]; /* how often, since it was taken */
 static void wake(void)
 {
     atomic_store(&is_woken, true);
-    if (write(pipe_fds[1], "", 1) < 0) {
+    if (write(pipe_fds[1], "", 1) < 0)
         return;
-    }
 }
 
 static void be_awake(void)
 {
     char bytes[4096];
-    if (!atomic_exchange(&is_woken, false)) {
+    if (!atomic_exchange(&is_woken, false))
         return;
-    }
     while (read(pipe_fds[0], bytes, sizeof bytes) == (ssize_t)sizeof bytes) {
     }
 }
@@ -47,9 +45,8 @@ static void be_awake(void)
 int signals_open(void)
 {
     for (int i = 0; i < 2; i++) {
-        if (pipe_fds[i] >= 0) {
+        if (pipe_fds[i] >= 0)
             close(pipe_fds[i]); /* of the process that this one was forked from */
-        }
     }
     int r = open_pipe(pipe_fds);
     if (r < 0) {
@@ -77,11 +74,10 @@ static bool is_by_kernel(const siginfo_t *info)
    later one counts. */
 static void forget_what_it_undoes(int signo)
 {
-    if (signo == SIGCONT) {
+    if (signo == SIGCONT)
         signals_forget(SIGTSTP);
-    } else if (signo == SIGTSTP) {
+    else if (signo == SIGTSTP)
         signals_forget(SIGCONT);
-    }
 }
 
 static void note_signal(int signo, siginfo_t *info, void *context)
@@ -102,9 +98,8 @@ static bool set_action(int signo, struct sigaction *action)
     /* Without SA_RESTART: a write that blocks on a stopped terminal must end at
        Ctrl-C. */
     sigfillset(&action->sa_mask);
-    if (sigaction(signo, action, changed[signo] ? NULL : &found[signo]) != 0) {
+    if (sigaction(signo, action, changed[signo] ? NULL : &found[signo]) != 0)
         return false;
-    }
     changed[signo] = true;
     return true;
 }
@@ -132,23 +127,20 @@ static bool is_queued(int signo)
 
 static bool take(atomic_uint *count, int signo)
 {
-    if (atomic_load(count) == 0) {
+    if (atomic_load(count) == 0)
         return false;
-    }
-    if (is_queued(signo)) {
+    if (is_queued(signo))
         atomic_fetch_sub(count, 1);
-    } else {
+    else
         atomic_store(count, 0);
-    }
     return true;
 }
 
 static bool is_one_left(void)
 {
     for (int i = 0; i < ORIGINS * NSIG; i++) {
-        if (atomic_load(&caught[i / NSIG][i % NSIG])) {
+        if (atomic_load(&caught[i / NSIG][i % NSIG]))
             return true;
-        }
     }
     return false;
 }
@@ -156,9 +148,8 @@ static bool is_one_left(void)
 int signals_take_with_origin(bool *ret_is_by_kernel)
 {
     static int place; /* in the round, which goes through caught once */
-    if (place == 0) {
+    if (place == 0)
         be_awake();
-    }
     while (place < ORIGINS * NSIG) {
         int origin = place / NSIG, signo = place % NSIG;
         place++;
@@ -168,9 +159,8 @@ int signals_take_with_origin(bool *ret_is_by_kernel)
         }
     }
     place = 0;
-    if (is_one_left()) {
+    if (is_one_left())
         wake();
-    }
     return 0;
 }
 
@@ -187,9 +177,8 @@ bool signals_kernel_sent(int signo)
 
 void signals_forget(int signo)
 {
-    for (int i = 0; i < ORIGINS; i++) {
+    for (int i = 0; i < ORIGINS; i++)
         atomic_store(&caught[i][signo], 0);
-    }
 }
 
 bool signals_was_ignored(int signo)
@@ -213,17 +202,15 @@ void signals_restore(int signo)
 
 void signals_restore_all(void)
 {
-    for (int signo = 1; signo < NSIG; signo++) {
+    for (int signo = 1; signo < NSIG; signo++)
         signals_restore(signo);
-    }
 }
 
 void signals_restore_in_child(void)
 {
     for (int signo = 1; signo < NSIG; signo++) {
-        if (changed[signo]) {
+        if (changed[signo])
             sigaction(signo, &found[signo], NULL);
-        }
     }
 }
 
@@ -246,9 +233,8 @@ void signals_unblock_for(const struct exitfd *x)
 {
     sigset_t mask;
     sigemptyset(&mask);
-    if (strcmp(exitfd_get_backend(x), "signalfd") == 0) {
+    if (strcmp(exitfd_get_backend(x), "signalfd") == 0)
         sigaddset(&mask, SIGCHLD);
-    }
     signals_set_mask(&mask);
 }
 

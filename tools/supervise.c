@@ -21,9 +21,8 @@
 static void adopt(void)
 {
     int r = adopt_orphans();
-    if (r < 0 && r != -ENOTSUP) {
+    if (r < 0 && r != -ENOTSUP)
         complain("orphans are neither reaped nor ended here, because PR_SET_CHILD_SUBREAPER failed: %s", strerror(-r));
-    }
 }
 
 static int take_events(struct supervision *s);
@@ -31,25 +30,22 @@ static int take_events(struct supervision *s);
 static int prepare_exitfd(struct supervision *s)
 {
     int r = exitfd_open(&s->x, 0);
-    if (r < 0) {
+    if (r < 0)
         return r;
-    }
     r = exitfd_add(s->x, -1, 0, NULL);
     /* A sandbox may forbid what a wait needs. PID 1 may have orphans before it
        starts anything. */
     r = r < 0 ? r : take_events(s);
-    if (r < 0) {
+    if (r < 0)
         s->x = exitfd_close(s->x);
-    }
     return r < 0 ? r : 0;
 }
 
 int supervise_prepare(struct supervision *s)
 {
     int signal_fd = signals_open();
-    if (signal_fd < 0) {
+    if (signal_fd < 0)
         return signal_fd;
-    }
     signal(SIGCHLD, SIG_DFL);
     adopt();
     terminal_find();
@@ -62,9 +58,8 @@ static bool is_forwarded(int signo)
     static const int kept[] = { SIGCHLD, SIGFPE, SIGILL,  SIGSEGV, SIGBUS,  SIGABRT,
                                 SIGTRAP, SIGSYS, SIGKILL, SIGSTOP, SIGTTIN, SIGTTOU };
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
-        if (signo == kept[i]) {
+        if (signo == kept[i])
             return false;
-        }
     }
     return true;
 }
@@ -72,9 +67,8 @@ static bool is_forwarded(int signo)
 static void catch_signals(void)
 {
     for (int signo = 1; signo < NSIG; signo++) {
-        if (is_forwarded(signo)) {
+        if (is_forwarded(signo))
             signals_catch(signo); /* fails for the real-time signals that libc keeps for itself */
-        }
     }
     /* The terminal may be the child's from now on: writing to it and taking it
        back must not stop us. */
@@ -86,12 +80,10 @@ static void catch_signals(void)
    take_events reaps it. */
 static int send(const struct supervision *s, bool to_group, int signo)
 {
-    if (to_group && kill(-s->child, signo) == 0) {
+    if (to_group && kill(-s->child, signo) == 0)
         return 0; /* else it has left that group */
-    }
-    if (kill(s->child, signo) == 0) {
+    if (kill(s->child, signo) == 0)
         return 0;
-    }
     int reason = errno;
     return exitfd_kill(s->x, s->child, signo) == 0 ? 0 : -reason; /* a sandbox may forbid the one and not the other */
 }
@@ -99,9 +91,8 @@ static int send(const struct supervision *s, bool to_group, int signo)
 static void continue_child(struct supervision *s)
 {
     bool has_own_group = !s->shares_terminal_signals;
-    if (has_own_group) {
+    if (has_own_group)
         terminal_hand_over(s->terminal, s->child);
-    }
     send(s, has_own_group, SIGCONT);
     s->is_stopped = false;
     s->has_continued = true;
@@ -125,11 +116,10 @@ static bool has_got_it(const struct supervision *s, int signo, bool is_by_kernel
 static void tell_forwarded(const struct supervision *s, int signo, int r)
 {
     char name[SIGNAL_NAME_SIZE];
-    if (r < 0) {
+    if (r < 0)
         complain("%s: cannot be forwarded to %d: %s", signal_name(signo, name), (int)s->child, strerror(-r));
-    } else if (s->tells_signals) {
+    else if (s->tells_signals)
         complain("%s: forwarded to %d", signal_name(signo, name), (int)s->child);
-    }
 }
 
 static bool asks_to_end(int signo)
@@ -162,9 +152,8 @@ static bool forward_signals(struct supervision *s)
     while ((signo = signals_take_with_origin(&is_by_kernel))) {
         is_asked_to_end |= asks_to_end(signo);
         note_stop_of_group(s, signo, is_by_kernel);
-        if (!has_got_it(s, signo, is_by_kernel)) {
+        if (!has_got_it(s, signo, is_by_kernel))
             forward(s, signo);
-        }
     }
     s->has_continued = false;
     sigemptyset(&s->before_fork);
@@ -199,16 +188,14 @@ static void stop_job(const struct supervision *s, int signo)
     signal(signo, SIG_DFL);
     signals_forget(SIGTSTP); /* of this stop */
     kill(whom, signo);
-    if (has_been_continued(s->child)) {
+    if (has_been_continued(s->child))
         kill(whom, SIGCONT);
-    }
     sigprocmask(SIG_UNBLOCK, &only, NULL); /* stops here */
     signals_forget(SIGCONT);               /* continue_child is what it asks for */
-    if (signo == SIGTSTP) {
+    if (signo == SIGTSTP)
         signals_catch(signo);
-    } else {
+    else
         signals_ignore(signo);
-    }
 }
 
 /*
@@ -237,9 +224,8 @@ static void stop_with(struct supervision *s, int signo)
     bool is_in_foreground =
         terminal_foreground_is(terminal, getpgrp()) || terminal_foreground_is(terminal, getpgid(s->child));
     s->is_stopped = true;
-    if (terminal < 0 || (signo == SIGSTOP && !is_in_foreground)) {
+    if (terminal < 0 || (signo == SIGSTOP && !is_in_foreground))
         return;
-    }
     terminal_take_back(s->terminal, s->child);
     stop_job(s, signo == SIGSTOP ? SIGTSTP : signo);
     s->group_is_stopped = false;
@@ -256,9 +242,8 @@ void tell_orphan(const struct exitfd_event *event)
 static bool note_event(struct supervision *s, const struct exitfd_event *event)
 {
     if (event->pid != s->child) {
-        if (s->tells_orphans) {
+        if (s->tells_orphans)
             tell_orphan(event);
-        }
         return false;
     }
     if (event->code == CLD_STOPPED) {
@@ -286,9 +271,8 @@ static int take_events(struct supervision *s)
     int has_ended = 0, n = MOST;
     for (int i = 0; i < ROUNDS && (n == MOST || (n > 0 && has_ended)) && !s->has_continued; i++) {
         n = exitfd_wait(s->x, events, MOST, 0);
-        for (int j = 0; j < n; j++) {
+        for (int j = 0; j < n; j++)
             has_ended |= note_event(s, &events[j]);
-        }
     }
     return has_ended || n >= 0 || n == -EPIPE ? has_ended : n;
 }
@@ -302,17 +286,15 @@ int supervise(struct supervision *s)
 {
     catch_signals();
     signals_unblock_for(s->x);
-    if (s->parent_death_signal && s->parent.is_gone) {
+    if (s->parent_death_signal && s->parent.is_gone)
         notice_end_of_parent(s);
-    }
     struct pollfd fds[] = { { .fd = signals_fd(), .events = POLLIN },
                             { .fd = exitfd_get_fd(s->x), .events = POLLIN },
                             { .fd = s->parent_death_signal ? s->parent.pidfd : -1, .events = POLLIN } };
     int r = 0;
     while (r == 0) {
-        if (poll(fds, 3, s->has_continued ? 0 : -1) < 0 && errno != EINTR) {
+        if (poll(fds, 3, s->has_continued ? 0 : -1) < 0 && errno != EINTR)
             return -errno;
-        }
         bool is_asked_to_end = forward_signals(s);
         s->was_asked_to_end |= is_asked_to_end;
         s->times_asked += is_asked_to_end;
@@ -323,9 +305,8 @@ int supervise(struct supervision *s)
             fds[2] = (struct pollfd){ .fd = -1 };
         }
         r = take_events(s);
-        if (is_asked_to_end && s->is_stopped) {
+        if (is_asked_to_end && s->is_stopped)
             continue_child(s); /* a stopped process ends by nothing but SIGKILL */
-        }
     }
     return r < 0 ? r : 0;
 }

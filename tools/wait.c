@@ -75,25 +75,22 @@ static bool parse_target(char *text, struct target *target)
         char *end;
         errno = 0;
         target->inode = strtoull(colon + 1, &end, 10);
-        if (colon[1] < '0' || colon[1] > '9' || *end || errno || target->inode == 0) {
+        if (colon[1] < '0' || colon[1] > '9' || *end || errno || target->inode == 0)
             return false;
-        }
         *colon = '\0';
     }
     int64_t pid;
     bool valid = parse_number(text, 1, INT_MAX, &pid);
-    if (colon) {
+    if (colon)
         *colon = ':';
-    }
     target->pid = (pid_t)pid;
     return valid;
 }
 
 static void print_without_ending(const struct waiting *w, pid_t pid, const char *outcome)
 {
-    if (!w->json) {
+    if (!w->json)
         return;
-    }
     json_begin(stdout, "process");
     json_integer(stdout, "pid", pid);
     outcome_to_json(stdout, outcome);
@@ -116,15 +113,12 @@ static int check_inode(struct exitfd *x, const struct target *target)
     struct statfs fs;
     struct stat st;
     int pidfd = exitfd_get_pidfd(x, target->pid);
-    if (pidfd < 0) {
+    if (pidfd < 0)
         return pidfd;
-    }
-    if (fstatfs(pidfd, &fs) != 0 || fstat(pidfd, &st) != 0) {
+    if (fstatfs(pidfd, &fs) != 0 || fstat(pidfd, &st) != 0)
         return -errno;
-    }
-    if ((long)fs.f_type != pidfs_magic) {
+    if ((long)fs.f_type != pidfs_magic)
         return -ENOTSUP;
-    }
     return st.st_ino == target->inode ? 0 : -ESRCH;
 }
 #else
@@ -139,9 +133,8 @@ static int check_inode(struct exitfd *x, const struct target *target)
 static void watch_inode(struct waiting *w, struct target *target)
 {
     int r = check_inode(w->x, target);
-    if (r == 0) {
+    if (r == 0)
         return;
-    }
     if (target->watched) {
         exitfd_remove(w->x, target->pid);
         target->watched = false;
@@ -174,13 +167,12 @@ static void watch(struct waiting *w, struct target *target)
     bool is_watched = exitfd_get_pidfd(w->x, target->pid) != -ENOENT;
     int r = is_watched ? -EEXIST : exitfd_add(w->x, target->pid, EXITFD_OBSERVE, target);
     target->watched = r == 0;
-    if (r == -ESRCH) {
+    if (r == -ESRCH)
         note_missing(w, target, "no such process");
-    } else if (r < 0 && r != -EEXIST) {
+    else if (r < 0 && r != -EEXIST)
         note_unwatched(w, target, r);
-    } else if (target->inode) {
+    else if (target->inode)
         watch_inode(w, target);
-    }
 }
 
 static void watch_all(struct waiting *w)
@@ -189,9 +181,8 @@ static void watch_all(struct waiting *w)
         watch(w, &w->targets[i]);
         w->watched_count += w->targets[i].watched;
     }
-    if (w->wanted_count > w->watched_count) {
+    if (w->wanted_count > w->watched_count)
         w->wanted_count = w->watched_count;
-    }
 }
 
 static void report(struct waiting *w, const struct exitfd_event *ending)
@@ -235,9 +226,8 @@ static void report_rest(const struct waiting *w)
     for (int i = 0; i < w->target_count; i++) {
         const struct target *target = &w->targets[i];
         int parent;
-        if (!target->watched) {
+        if (!target->watched)
             continue;
-        }
         if (w->has_own_proc && is_zombie(target->pid, &parent)) {
             complain("%d: time-out: it has ended, but its parent %d has not waited for it", (int)target->pid, parent);
             print_without_ending(w, target->pid, "zombie");
@@ -255,28 +245,24 @@ static int wait_for_targets(struct waiting *w, int64_t deadline_ns)
         struct exitfd_event events[16];
         int left = w->wanted_count - w->ended_count;
         int n = exitfd_wait(w->x, events, left < 16 ? left : 16, poll_timeout(deadline_ns));
-        if (n == -EINTR) {
+        if (n == -EINTR)
             continue;
-        }
         if (n < 0) {
             complain("cannot wait: %s", strerror(-n));
             return STATUS_FAILED;
         }
-        for (int i = 0; i < n; i++) {
+        for (int i = 0; i < n; i++)
             report(w, &events[i]);
-        }
         if (n == 0 && monotonic_ns() >= deadline_ns) {
             report_rest(w);
             w->is_timed_out = true;
             return STATUS_TIMED_OUT;
         }
     }
-    if (w->is_unwatched_one) {
+    if (w->is_unwatched_one)
         return STATUS_FAILED;
-    }
-    if (w->target_count == 1) {
+    if (w->target_count == 1)
         return w->last_status;
-    }
     return w->is_unknown_one ? STATUS_UNKNOWN : w->is_failed_one ? STATUS_SOME_FAILED : 0;
 }
 
@@ -285,15 +271,13 @@ static int wait_with(struct waiting *w, int64_t timeout_ns)
     raise_fd_limit();
     w->has_own_proc = has_own_proc();
     int r = exitfd_open(&w->x, 0);
-    if (r < 0) {
+    if (r < 0)
         return complain_cannot_start(r);
-    }
     int64_t deadline_ns = timeout_ns == NEVER ? NEVER : monotonic_ns() + timeout_ns;
     watch_all(w);
     close(STDIN_FILENO); /* nothing is read from it, and /proc takes one. There may be no other left */
-    if (timeout_ns > 0) {
+    if (timeout_ns > 0)
         tell_zombies(w);
-    }
     int status = wait_for_targets(w, deadline_ns);
     w->x = exitfd_close(w->x);
     int closed = close_stdout(status);
@@ -302,23 +286,19 @@ static int wait_with(struct waiting *w, int64_t timeout_ns)
 
 static int parse_targets(struct waiting *w, char **words, int count, int64_t wanted)
 {
-    if (count < 1) {
+    if (count < 1)
         return usage_error("a PID is missing");
-    }
-    if (wanted > count) {
+    if (wanted > count)
         return usage_error("--count %" PRId64 " is more than the PIDs given (%d)", wanted, count);
-    }
     w->targets = reallocate(NULL, (size_t)count, sizeof *w->targets);
     w->target_count = count;
     w->wanted_count = wanted ? (int)wanted : count;
     for (int i = 0; i < count; i++) {
         w->targets[i] = (struct target){ .pid = 0 };
-        if (!parse_target(words[i], &w->targets[i])) {
+        if (!parse_target(words[i], &w->targets[i]))
             return usage_error("'%s' is not a PID or PID:INODE. pgrep(1) finds PIDs by name", words[i]);
-        }
-        if (w->targets[i].pid == getpid()) {
+        if (w->targets[i].pid == getpid())
             return usage_error("%s is exitfd itself, which would wait for itself", words[i]);
-        }
     }
     return 0;
 }
@@ -339,14 +319,12 @@ int wait_main(int argc, char **argv)
     while ((option = getopt_long(argc, argv, ":t:n:h", options, NULL)) != -1) {
         switch (option) {
         case 't':
-            if (!read_duration(optarg, &timeout_ns)) {
+            if (!read_duration(optarg, &timeout_ns))
                 return STATUS_USAGE;
-            }
             break;
         case 'n':
-            if (!read_count(optarg, 1, INT_MAX, &wanted)) {
+            if (!read_count(optarg, 1, INT_MAX, &wanted))
                 return STATUS_USAGE;
-            }
             break;
         case OPTION_JSON:
             w.json = true;
