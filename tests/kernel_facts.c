@@ -61,7 +61,7 @@ static void make_zombies(pid_t pids[CHILDREN])
     }
 }
 
-static void reap(const pid_t pids[CHILDREN])
+static void reap_zombies(const pid_t pids[CHILDREN])
 {
     for (int i = 0; i < CHILDREN; i++) {
         int status;
@@ -127,7 +127,7 @@ static void pending_sigchlds_coalesce(void)
     SOFT_CHECK(info.si_pid == pids[0]);
     SOFT_CHECK(sigtimedwait(&set, &info, &(struct timespec){ 0 }) < 0 && errno == EAGAIN);
     set_mask(SIG_UNBLOCK);
-    reap(pids);
+    reap_zombies(pids);
 }
 
 static void pending_sigchlds_coalesce_in_a_signalfd_too(void)
@@ -142,7 +142,7 @@ static void pending_sigchlds_coalesce_in_a_signalfd_too(void)
     SOFT_CHECK(poll_events(fd, 0) == 0);
     close(fd);
     set_mask(SIG_UNBLOCK);
-    reap(pids);
+    reap_zombies(pids);
 }
 
 static void a_signalfd_is_silent_where_sigchld_is_not_blocked(void)
@@ -152,7 +152,7 @@ static void a_signalfd_is_silent_where_sigchld_is_not_blocked(void)
     make_zombies(pids);
     SOFT_CHECK(poll_events(fd, 0) == 0);
     close(fd);
-    reap(pids);
+    reap_zombies(pids);
 }
 
 /* field is SigBlk or SigIgn of /proc/PID/status: the fifth hexadecimal digit

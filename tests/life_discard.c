@@ -253,12 +253,6 @@ TEST(discard, after_the_close_the_child_is_the_callers_again)
     kill_and_reap(pid);
 }
 
-static bool have_children(void)
-{
-    siginfo_t info;
-    return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
-}
-
 TEST(discard, hundreds_go_between_those_that_are_reported)
 {
     enum {

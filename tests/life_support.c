@@ -84,12 +84,6 @@ pid_t watch_paused(struct exitfd *x, unsigned flags)
     return pid;
 }
 
-void kill_and_reap(pid_t pid)
-{
-    kill(pid, SIGKILL);
-    reap(pid);
-}
-
 static void signal_and_see(pid_t pid, int sig, int options)
 {
     siginfo_t info;

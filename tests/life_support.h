@@ -29,7 +29,6 @@ struct output output_of(struct exitfd *x, const posix_spawnattr_t *attr, char *c
 pid_t start_paused(void);
 /* The same, which x watches with x as its data. */
 pid_t watch_paused(struct exitfd *x, unsigned flags);
-void kill_and_reap(pid_t pid);
 /* Returns once its parent can see it. */
 void stop_child(pid_t pid);
 void continue_child(pid_t pid);

@@ -20,6 +20,7 @@
 #define EXITFD_TESTS_SUPPORT_H
 
 #include "check.h"
+#include "children.h"
 
 #include <criterion/criterion.h>
 #include <exitfd.h>
@@ -118,12 +119,6 @@ pid_t start_light_child(const struct gate *gate, int status);
 pid_t start_child_signalling(int exit_signal, const struct gate *gate, int status);
 pid_t start_child_exit(int status);
 pid_t start_child_killed(int sig);
-
-/* Own children: seen dead without reaping, asked, and reaped. */
-void wait_until_zombie(pid_t pid);
-bool is_zombie(pid_t pid);
-bool is_child(pid_t pid); /* alive or zombie; false once reaped */
-int reap(pid_t pid);      /* its wait status */
 
 /* Exactly n events, by polling the fd. Fewer before the deadline is a failure;
    call expect_no_event for more. */

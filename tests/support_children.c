@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Children: how they start, wait at the gate, end, and are looked at without
-   the library. */
+/* Children: how they start, wait at the gate, and end. children.h looks at
+   them. */
 #include "support.h"
 
 #include <errno.h>
@@ -149,43 +149,4 @@ pid_t start_child_exit(int status)
 pid_t start_child_killed(int sig)
 {
     return start_child(NULL, -sig);
-}
-
-static int look_at(pid_t pid, int options, siginfo_t *info)
-{
-    int ret;
-    memset(info, 0, sizeof(*info));
-    do
-        ret = waitid(P_PID, (id_t)pid, info, WEXITED | WNOWAIT | options);
-    while (ret < 0 && errno == EINTR);
-    return ret;
-}
-
-void wait_until_zombie(pid_t pid)
-{
-    siginfo_t info;
-    CHECK_EQ(look_at(pid, 0, &info), 0, "child %d: %s", (int)pid, strerror(errno));
-}
-
-bool is_zombie(pid_t pid)
-{
-    siginfo_t info;
-    return look_at(pid, WNOHANG, &info) == 0 && info.si_pid == pid;
-}
-
-bool is_child(pid_t pid)
-{
-    siginfo_t info;
-    return look_at(pid, WNOHANG, &info) == 0;
-}
-
-int reap(pid_t pid)
-{
-    int status;
-    pid_t ret;
-    do
-        ret = waitpid(pid, &status, 0);
-    while (ret < 0 && errno == EINTR);
-    CHECK_EQ(ret, pid, "waitpid(%d): %s", (int)pid, strerror(errno));
-    return status;
 }

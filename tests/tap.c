@@ -64,13 +64,6 @@ pid_t start_sleeper(void)
     return pid;
 }
 
-void kill_and_reap(pid_t pid)
-{
-    kill(pid, SIGKILL);
-    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-        ;
-}
-
 int status_of_a_stop(void)
 {
     siginfo_t info = { .si_code = 0 };
@@ -80,26 +73,6 @@ int status_of_a_stop(void)
         ;
     kill_and_reap(pid);
     return info.si_code == CLD_STOPPED ? SIGSTOP : 0;
-}
-
-void wait_until_zombie(pid_t pid)
-{
-    siginfo_t info;
-    while (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) < 0 && errno == EINTR)
-        ;
-}
-
-bool is_zombie(pid_t pid)
-{
-    siginfo_t info;
-    memset(&info, 0, sizeof(info));
-    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT | WNOHANG) == 0 && info.si_pid == pid;
-}
-
-bool is_child(pid_t pid)
-{
-    siginfo_t info;
-    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT | WNOHANG) == 0;
 }
 
 bool is_readable(struct exitfd *x, int timeout_ms)

@@ -13,6 +13,7 @@
 #define EXITFD_TESTS_TAP_H
 
 #include "check.h"
+#include "children.h"
 
 #include <exitfd.h>
 #include <stdbool.h>
@@ -35,13 +36,9 @@ struct exitfd *open_exitfd(void);
 pid_t fork_guarded(void);
 pid_t start_exit(int status);
 pid_t start_sleeper(void);
-void kill_and_reap(pid_t pid);
 /* SIGSTOP, or 0 on a system (gVisor) whose waitid does not say which signal
    stopped a child. */
 int status_of_a_stop(void);
-void wait_until_zombie(pid_t pid);
-bool is_zombie(pid_t pid);
-bool is_child(pid_t pid); /* alive or zombie; false once reaped */
 
 bool is_readable(struct exitfd *x, int timeout_ms);
 /* The next event by way of the fd; pid 0 if there is none before the

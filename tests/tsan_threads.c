@@ -8,7 +8,6 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <sys/wait.h>
 
 #define WORKERS 4
 #define TAKERS 2
@@ -75,12 +74,6 @@ static void *take(void *unused)
         }
     }
     return unused;
-}
-
-static bool have_children(void)
-{
-    siginfo_t info;
-    return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
 }
 
 static void start(pthread_t *thread, void *(*run)(void *), void *argument)
