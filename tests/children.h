@@ -10,6 +10,7 @@
 #include "check.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
@@ -69,6 +70,21 @@ static inline void kill_and_reap(pid_t pid)
 {
     kill(pid, SIGKILL);
     reap(pid);
+}
+
+/* The letter that a file /proc/.../stat has for the state, such as Z for a
+   zombie and S for a sleeper. '?' if it cannot be read. Async-signal-safe. */
+static inline char state_in(const char *stat_path)
+{
+    char stat[512];
+    int fd = open(stat_path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return '?';
+    ssize_t length = read(fd, stat, sizeof(stat) - 1);
+    close(fd);
+    stat[length > 0 ? length : 0] = '\0';
+    const char *name_end = strrchr(stat, ')');
+    return name_end != NULL && name_end[1] == ' ' ? name_end[2] : '?';
 }
 
 #endif

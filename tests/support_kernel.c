@@ -3,7 +3,6 @@
 #include "support.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <sched.h>
 #include <stdint.h>
@@ -91,24 +90,12 @@ pid_t own_tid(void)
     return (pid_t)syscall(SYS_gettid);
 }
 
-static char thread_state(pid_t tid)
-{
-    char path[64], stat[512];
-    snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)tid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return '?';
-    ssize_t length = read(fd, stat, sizeof(stat) - 1);
-    close(fd);
-    stat[length > 0 ? length : 0] = '\0';
-    const char *name_end = strrchr(stat, ')');
-    return name_end != NULL && name_end[1] == ' ' ? name_end[2] : '?';
-}
-
 bool wait_until_asleep(pid_t tid)
 {
+    char stat_path[64];
+    snprintf(stat_path, sizeof(stat_path), "/proc/self/task/%d/stat", (int)tid);
     for (long long end = now_ms() + DEADLINE_MS; now_ms() < end; sched_yield())
-        if (thread_state(tid) == 'S')
+        if (state_in(stat_path) == 'S')
             return true;
     return false;
 }

@@ -5,7 +5,6 @@
  */
 #include "truth_support.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -174,23 +173,11 @@ int join_reaper(struct reaper *reaper)
     return status;
 }
 
-static bool is_dead(pid_t pid)
-{
-    char path[64], stat[512];
-    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    ssize_t length = read(fd, stat, sizeof(stat) - 1);
-    close(fd);
-    stat[length > 0 ? length : 0] = '\0';
-    const char *name_end = strrchr(stat, ')');
-    return name_end != NULL && strncmp(name_end, ") Z", 3) == 0;
-}
-
 void wait_until_dead(pid_t pid)
 {
-    for (long long end = now_ms() + DEADLINE_MS; !is_dead(pid) && now_ms() < end;)
+    char stat_path[64];
+    snprintf(stat_path, sizeof(stat_path), "/proc/%d/stat", (int)pid);
+    for (long long end = now_ms() + DEADLINE_MS; state_in(stat_path) != 'Z' && now_ms() < end;)
         poll(NULL, 0, 1);
 }
 

@@ -9,7 +9,6 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -36,14 +35,11 @@ static void *wait_blocked(void *argument)
 
 static bool sleeps(int tid)
 {
-    char path[64], text[512];
-    snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
-    FILE *file = fopen(path, "re");
-    CHECK(file != NULL);
-    text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
-    fclose(file);
-    const char *name_end = strrchr(text, ')');
-    return name_end != NULL && strncmp(name_end, ") S", 3) == 0;
+    char stat_path[64];
+    snprintf(stat_path, sizeof(stat_path), "/proc/self/task/%d/stat", tid);
+    char state = state_in(stat_path);
+    CHECK(state != '?');
+    return state == 'S';
 }
 
 static void start_blocked(struct waiter *waiter)

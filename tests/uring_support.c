@@ -6,7 +6,6 @@
 #include "uring_support.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -111,18 +110,10 @@ struct completion next_completion(struct io_uring *ring)
     return take(ring, cqe);
 }
 
-static bool sleeps(const char *stat_path)
+static bool sleeps_or_is_gone(const char *stat_path)
 {
-    char stat[512];
-    int fd = open(stat_path, O_RDONLY | O_CLOEXEC);
-    ssize_t length = fd >= 0 ? read(fd, stat, sizeof(stat) - 1) : -1;
-    if (fd >= 0)
-        close(fd);
-    if (length < 0)
-        return true;
-    stat[length] = '\0';
-    const char *name_end = strrchr(stat, ')');
-    return name_end != NULL && name_end[1] == ' ' && name_end[2] == 'S';
+    char state = state_in(stat_path);
+    return state == 'S' || state == '?';
 }
 
 pid_t start_child_that_awaits_sleep(void)
@@ -132,7 +123,7 @@ pid_t start_child_that_awaits_sleep(void)
     pid_t pid = fork_guarded();
     if (pid != 0)
         return pid;
-    while (!sleeps(stat_path))
+    while (!sleeps_or_is_gone(stat_path))
         sched_yield();
     _exit(0);
 }
