@@ -39,11 +39,6 @@ int timerfd_settime(int fd, int flags, const struct itimerspec *time, struct iti
     return next(fd, flags, &sooner, old);
 }
 
-static void host_handler(int sig)
-{
-    (void)sig;
-}
-
 /* Whatever the back end listens by. Returns what restore_sigchld puts back. */
 static struct sigaction lose_sigchld(void)
 {

@@ -307,14 +307,6 @@ TEST(fallback, several_exitfds_each_with_a_tracked_child)
     close_gate(&gate);
 }
 
-static volatile sig_atomic_t host_calls;
-
-static void host_handler(int sig)
-{
-    (void)sig;
-    host_calls++;
-}
-
 TEST(fallback, the_hosts_own_handler_still_runs_and_comes_back)
 {
     skip_without_pidfds();

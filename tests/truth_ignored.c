@@ -3,11 +3,6 @@
    inherited, set later, and toggled. */
 #include "truth_support.h"
 
-static void host_handler(int sig)
-{
-    (void)sig;
-}
-
 /* Blocks until the kernel has reaped it. */
 static void wait_until_gone(pid_t pid)
 {

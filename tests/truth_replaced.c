@@ -6,14 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-static atomic_int host_calls;
 static struct sigaction chained;
-
-static void host_handler(int sig)
-{
-    (void)sig;
-    atomic_fetch_add(&host_calls, 1);
-}
 
 static void chaining_handler(int sig, siginfo_t *info, void *context)
 {

@@ -87,11 +87,6 @@ TEST(stress, both_stages_of_SIG_IGN)
     reaped_by_the_kernel(SIG_IGN, 0, backend_is("self-pipe"));
 }
 
-static void host_handler(int sig)
-{
-    (void)sig;
-}
-
 TEST(stress, both_stages_of_SA_NOCLDWAIT)
 {
     reaped_by_the_kernel(host_handler, SA_NOCLDWAIT | SA_RESTART, backend_is("self-pipe"));

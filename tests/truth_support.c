@@ -210,6 +210,14 @@ void set_sigchld(void (*handler)(int), int flags)
     CHECK_EQ(sigaction(SIGCHLD, &action, NULL), 0);
 }
 
+atomic_int host_calls;
+
+void host_handler(int sig)
+{
+    (void)sig;
+    atomic_fetch_add(&host_calls, 1);
+}
+
 void run_in_process(void (*body)(void), const char *skip_reason)
 {
     pid_t pid = fork_guarded();

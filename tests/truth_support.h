@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -74,6 +75,9 @@ char next_report(int fd);
 
 void unblock_sigchld(void); /* in this thread */
 void set_sigchld(void (*handler)(int), int flags);
+/* What a host has for SIGCHLD. It reaps nothing and calls no other handler. */
+void host_handler(int sig);
+extern atomic_int host_calls;
 
 /*
  * A body that runs in a forked child. If one of its checks fails, so does the
