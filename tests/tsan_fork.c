@@ -2,6 +2,7 @@
 /* fork while other threads are inside the library: the child gets -ESTALE, and
    both go on, each with its own. */
 #include "tap.h"
+#include "tsan_thread.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -99,10 +100,8 @@ static void both_go_on(void)
         inside[i] = (struct inside){ .x = x, .watched = start_sleeper() };
         SOFT_CHECK(exitfd_add(x, inside[i].watched, 0, NULL) == 0);
     }
-    for (int i = 0; i < INSIDE; i++) {
-        errno = pthread_create(&inside[i].thread, NULL, stay_inside, &inside[i]);
-        CHECK(errno == 0);
-    }
+    for (int i = 0; i < INSIDE; i++)
+        start_thread(&inside[i].thread, stay_inside, &inside[i]);
     for (int i = 0; i < FORKS; i++) {
         pid_t pid = fork_watched(forks, i % 2 != 0);
         if (pid == 0) {

@@ -5,6 +5,7 @@
  * under TSan; worth running without it too.
  */
 #include "tap.h"
+#include "tsan_thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -94,22 +95,16 @@ static void unblock_sigchld(void)
     pthread_sigmask(SIG_UNBLOCK, &sigchld, NULL);
 }
 
-static void start(pthread_t *thread, void *(*run)(void *))
-{
-    errno = pthread_create(thread, NULL, run, NULL);
-    CHECK(errno == 0);
-}
-
 static void exitfds_come_and_go_while_sigchlds_rain(void)
 {
     pthread_t openers[OPENERS], installer, cloud;
     finished = false;
     unblock_sigchld();
     set_guest_handler();
-    start(&installer, install_and_remove);
-    start(&cloud, rain);
+    start_thread(&installer, install_and_remove, NULL);
+    start_thread(&cloud, rain, NULL);
     for (int i = 0; i < OPENERS; i++)
-        start(&openers[i], open_use_and_close);
+        start_thread(&openers[i], open_use_and_close, NULL);
     for (int i = 0; i < OPENERS; i++)
         pthread_join(openers[i], NULL);
     finished = true;
@@ -126,7 +121,7 @@ static void no_byte_comes_after_the_removal(void)
     pthread_t cloud;
     finished = false;
     unblock_sigchld();
-    start(&cloud, rain);
+    start_thread(&cloud, rain, NULL);
     for (int round = 0; round < 500; round++) {
         int ends[2];
         char byte;
@@ -175,7 +170,7 @@ static void no_sigchld_falls_between_two_fds(void)
     finished = false;
     unblock_sigchld();
     SOFT_CHECK(exitfd_install_handler(one[1], NULL) == 0);
-    start(&thread, signal_itself);
+    start_thread(&thread, signal_itself, NULL);
     while (!finished) {
         SOFT_CHECK(exitfd_install_handler(other[1], NULL) == 0);
         SOFT_CHECK(exitfd_install_handler(one[1], NULL) == 0);

@@ -5,6 +5,7 @@
  * closes. tsan_handler.c has the handler itself.
  */
 #include "tap.h"
+#include "tsan_thread.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -60,21 +61,15 @@ static void *open_and_close(void *unused)
     return unused;
 }
 
-static void start(pthread_t *thread, void *(*run)(void *))
-{
-    errno = pthread_create(thread, NULL, run, NULL);
-    CHECK(errno == 0);
-}
-
 static void stops_are_seen_while_others_come_and_go(void)
 {
     pthread_t stoppers[STOPPERS], opener;
     struct sigaction before, after;
     finished = false;
     sigaction(SIGCHLD, NULL, &before);
-    start(&opener, open_and_close);
+    start_thread(&opener, open_and_close, NULL);
     for (int i = 0; i < STOPPERS; i++)
-        start(&stoppers[i], stop_and_continue);
+        start_thread(&stoppers[i], stop_and_continue, NULL);
     for (int i = 0; i < STOPPERS; i++)
         pthread_join(stoppers[i], NULL);
     finished = true;

@@ -2,6 +2,7 @@
 /* Threads that add, kill, remove, discard and wait on one exitfd, all at once:
    each event once, and no data race. */
 #include "tap.h"
+#include "tsan_thread.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -76,20 +77,14 @@ static void *take(void *unused)
     return unused;
 }
 
-static void start(pthread_t *thread, void *(*run)(void *), void *argument)
-{
-    errno = pthread_create(thread, NULL, run, argument);
-    CHECK(errno == 0);
-}
-
 static void each_event_comes_once(void)
 {
     pthread_t workers[WORKERS], takers[TAKERS];
     x = open_exitfd();
     for (int i = 0; i < TAKERS; i++)
-        start(&takers[i], take, NULL);
+        start_thread(&takers[i], take, NULL);
     for (int i = 0; i < WORKERS; i++)
-        start(&workers[i], work, events_of[i]);
+        start_thread(&workers[i], work, events_of[i]);
     for (int i = 0; i < WORKERS; i++)
         pthread_join(workers[i], NULL);
     for (int ms = 0; ms < DEADLINE_MS && (have_children() || reported < WORKERS * ROUNDS * REPORTED); ms++)

@@ -2,6 +2,7 @@
 /* A thread blocked in exitfd_wait delays no add, and is woken by what the add
    brings, be it dead already. */
 #include "tap.h"
+#include "tsan_thread.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -44,8 +45,7 @@ static bool sleeps(int tid)
 
 static void start_blocked(struct waiter *waiter)
 {
-    errno = pthread_create(&waiter->thread, NULL, wait_blocked, waiter);
-    CHECK(errno == 0);
+    start_thread(&waiter->thread, wait_blocked, waiter);
     while (waiter->tid == 0 || !sleeps(waiter->tid))
         sched_yield();
 }
