@@ -27,6 +27,16 @@ static void count(struct receiver *r, int error, const struct exitfd_event *even
     r->pid = event->pid;
 }
 
+void start_two(struct exitfd *x)
+{
+    for (int i = 0; i < 2; i++) {
+        pid_t pid = exitfd_fork(x, 0, NULL);
+        if (pid == 0)
+            _exit(4);
+        wait_until_zombie(pid);
+    }
+}
+
 struct receiver *new_receiver(const struct side *of, struct exitfd *x)
 {
     struct receiver *r = calloc(1, sizeof *r);

@@ -6,7 +6,6 @@
 #include "loops_side.h"
 
 #include <exitfd/glib.h>
-#include <unistd.h>
 
 static void *new_loop(void)
 {
@@ -64,16 +63,6 @@ static gboolean remove_after_one(struct exitfd *x, int error, const struct exitf
 {
     on_exit_event(x, error, event, data);
     return G_SOURCE_REMOVE;
-}
-
-static void start_two(struct exitfd *x)
-{
-    for (int i = 0; i < 2; i++) {
-        pid_t pid = exitfd_fork(x, 0, NULL);
-        if (pid == 0)
-            _exit(4);
-        wait_until_zombie(pid);
-    }
 }
 
 /* With the id of the default context. */

@@ -5,7 +5,6 @@
 #include "loops_side.h"
 
 #include <exitfd/sd-event.h>
-#include <unistd.h>
 
 static void *new_loop(void)
 {
@@ -57,16 +56,6 @@ static int refuse(sd_event_source *s, int error, const struct exitfd_event *even
 {
     on_exit_event(s, error, event, data);
     return -EIO;
-}
-
-static void start_two(struct exitfd *x)
-{
-    for (int i = 0; i < 2; i++) {
-        pid_t pid = exitfd_fork(x, 0, NULL);
-        if (pid == 0)
-            _exit(4);
-        wait_until_zombie(pid);
-    }
 }
 
 static void a_negative_return_value_disables_the_source(void)

@@ -48,6 +48,8 @@ struct side {
 /* Cases of one loop alone may follow. */
 int loops_main(int argc, char *argv[], const struct side *side, const struct tap_case *more, size_t count);
 
+/* Two children of x that have exited with 4. */
+void start_two(struct exitfd *x);
 struct receiver *new_receiver(const struct side *side, struct exitfd *x);
 void start_receiving(struct receiver *r, void *loop);
 void run_until(void *loop, const struct receiver *r, int events);
