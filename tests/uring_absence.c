@@ -18,7 +18,7 @@
 
 /* Between the library and liburing. 0: not at all. */
 static int setup_error, eventfd_error;
-static bool no_waitid, no_polls, no_timers, flag_stays;
+static bool no_polls, no_timers, flag_stays;
 
 int io_uring_queue_init(unsigned entries, struct io_uring *ring, unsigned flags)
 {
@@ -30,12 +30,6 @@ int io_uring_register_eventfd(struct io_uring *ring, int fd)
 {
     FIND_NEXT(io_uring_register_eventfd);
     return eventfd_error != 0 ? eventfd_error : next(ring, fd);
-}
-
-struct io_uring_probe *io_uring_get_probe_ring(struct io_uring *ring)
-{
-    FIND_NEXT(io_uring_get_probe_ring);
-    return no_waitid ? NULL : next(ring);
 }
 
 /* An operation that there is not: the kernel refuses it as one that a

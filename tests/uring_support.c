@@ -5,6 +5,8 @@
  */
 #include "uring_support.h"
 
+#include "stand_in.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -55,6 +57,14 @@ struct io_uring open_ring_with_eventfd(unsigned setup_flags, int *event_fd)
         SKIP("a ring that cannot register anything: gVisor");
     CHECK_EQ(error, 0, "IORING_REGISTER_EVENTFD: %s", strerror(-error));
     return ring;
+}
+
+bool no_waitid;
+
+struct io_uring_probe *io_uring_get_probe_ring(struct io_uring *ring)
+{
+    FIND_NEXT(io_uring_get_probe_ring);
+    return no_waitid ? NULL : next(ring);
 }
 
 bool has_waitid_requests(struct io_uring *ring)

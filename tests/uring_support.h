@@ -18,6 +18,8 @@ void close_ring(struct io_uring *ring);
 /* The same with an eventfd that the ring signals. */
 struct io_uring open_ring_with_eventfd(unsigned setup_flags, int *event_fd);
 bool has_waitid_requests(struct io_uring *ring); /* Linux 6.7 */
+/* Makes it a kernel without them, for the library too. */
+extern bool no_waitid;
 
 /* An SQE with that user_data. */
 struct io_uring_sqe *get_sqe(struct io_uring *ring, unsigned long long user_data);

@@ -4,7 +4,6 @@
  * and no timer. Linux 6.7. That the contract holds for them is shown by
  * contract and remove, which run with EXITFD_TEST_WITHOUT_FDS too.
  */
-#include "stand_in.h"
 #include "uring_support.h"
 
 #include <errno.h>
@@ -15,15 +14,6 @@
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-/* Between the library and liburing: a kernel without IORING_OP_WAITID. */
-static bool no_waitid;
-
-struct io_uring_probe *io_uring_get_probe_ring(struct io_uring *ring)
-{
-    FIND_NEXT(io_uring_get_probe_ring);
-    return no_waitid ? NULL : next(ring);
-}
 
 static struct exitfd *open_silent_exitfd(void)
 {
