@@ -3,32 +3,12 @@
    else as with posix_spawnp. */
 #include "life_support.h"
 
-#include <stdlib.h>
-
 extern char **environ;
 
-struct signal_state {
-    unsigned long long blocked, ignored;
-};
-
-static unsigned long long field(const char *status, const char *name)
-{
-    const char *line = strstr(status, name);
-    if (line == NULL)
-        SKIP("no %s in /proc/self/status", name);
-    return strtoull(line + strlen(name), NULL, 16);
-}
-
-static struct signal_state state_in_child(struct exitfd *x, const posix_spawnattr_t *attr)
+static struct signal_masks masks_in_child(struct exitfd *x, const posix_spawnattr_t *attr)
 {
     struct output output = output_of(x, attr, (char *[]){ "cat", "/proc/self/status", NULL });
-    return (struct signal_state){ .blocked = field(output.text, "SigBlk:\t"),
-                                  .ignored = field(output.text, "SigIgn:\t") };
-}
-
-static bool has(unsigned long long set, int sig)
-{
-    return set >> (sig - 1) & 1;
+    return masks_in(output.text);
 }
 
 static sigset_t set_of(int sig)
@@ -49,9 +29,9 @@ static void block(int sig)
 TEST(spawn_signals, sigchld_is_default_and_unblocked)
 {
     struct exitfd *x = open_exitfd();
-    struct signal_state state = state_in_child(x, NULL);
-    CHECK(!has(state.blocked, SIGCHLD));
-    CHECK(!has(state.ignored, SIGCHLD));
+    struct signal_masks masks = masks_in_child(x, NULL);
+    CHECK(!is_in_mask(masks.blocked, SIGCHLD));
+    CHECK(!is_in_mask(masks.ignored, SIGCHLD));
     exitfd_close(x);
 }
 
@@ -59,7 +39,7 @@ TEST(spawn_signals, sigchld_is_unblocked_also_where_the_parent_blocks_it)
 {
     struct exitfd *x = open_exitfd();
     block_sigchld();
-    CHECK(!has(state_in_child(x, NULL).blocked, SIGCHLD));
+    CHECK(!is_in_mask(masks_in_child(x, NULL).blocked, SIGCHLD));
     exitfd_close(x);
 }
 
@@ -67,7 +47,7 @@ TEST(spawn_signals, sigchld_is_default_also_where_the_parent_ignores_it)
 {
     struct exitfd *x = open_exitfd();
     signal(SIGCHLD, SIG_IGN);
-    CHECK(!has(state_in_child(x, NULL).ignored, SIGCHLD));
+    CHECK(!is_in_mask(masks_in_child(x, NULL).ignored, SIGCHLD));
     exitfd_close(x);
 }
 
@@ -75,7 +55,7 @@ TEST(spawn_signals, sigchld_is_default_also_where_the_parent_ignored_it_before_t
 {
     signal(SIGCHLD, SIG_IGN);
     struct exitfd *x = open_exitfd();
-    CHECK(!has(state_in_child(x, NULL).ignored, SIGCHLD));
+    CHECK(!is_in_mask(masks_in_child(x, NULL).ignored, SIGCHLD));
     exitfd_close(x);
 }
 
@@ -85,10 +65,10 @@ TEST(spawn_signals, without_attributes_the_mask_is_empty_and_what_is_ignored_sta
     block(SIGUSR1);
     signal(SIGUSR2, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
-    struct signal_state state = state_in_child(x, NULL);
-    CHECK_EQ(state.blocked, 0);
-    CHECK(has(state.ignored, SIGUSR2));
-    CHECK(!has(state.ignored, SIGPIPE));
+    struct signal_masks masks = masks_in_child(x, NULL);
+    CHECK_EQ(masks.blocked, 0);
+    CHECK(is_in_mask(masks.ignored, SIGUSR2));
+    CHECK(!is_in_mask(masks.ignored, SIGPIPE));
     exitfd_close(x);
 }
 
@@ -99,9 +79,9 @@ TEST(spawn_signals, with_attributes_other_signals_are_inherited)
     posix_spawnattr_init(&attr);
     block(SIGUSR1);
     signal(SIGUSR2, SIG_IGN);
-    struct signal_state state = state_in_child(x, &attr);
-    CHECK(has(state.blocked, SIGUSR1));
-    CHECK(has(state.ignored, SIGUSR2));
+    struct signal_masks masks = masks_in_child(x, &attr);
+    CHECK(is_in_mask(masks.blocked, SIGUSR1));
+    CHECK(is_in_mask(masks.ignored, SIGUSR2));
     posix_spawnattr_destroy(&attr);
     exitfd_close(x);
 }
@@ -114,7 +94,7 @@ TEST(spawn_signals, the_parents_own_mask_and_disposition_stay_as_they_are)
     block(SIGUSR1);
     pthread_sigmask(SIG_BLOCK, NULL, &before);
     sigaction(SIGCHLD, NULL, &action_before);
-    state_in_child(x, NULL);
+    masks_in_child(x, NULL);
     pthread_sigmask(SIG_BLOCK, NULL, &after);
     sigaction(SIGCHLD, NULL, &action_after);
     for (int sig = 1; sig < NSIG; sig++)
@@ -123,7 +103,7 @@ TEST(spawn_signals, the_parents_own_mask_and_disposition_stay_as_they_are)
     exitfd_close(x);
 }
 
-static struct signal_state state_with_attr(struct exitfd *x, short flags, int in_mask, int in_default)
+static struct signal_masks masks_with_attr(struct exitfd *x, short flags, int in_mask, int in_default)
 {
     posix_spawnattr_t attr;
     sigset_t mask = set_of(in_mask), defaults = set_of(in_default);
@@ -131,21 +111,21 @@ static struct signal_state state_with_attr(struct exitfd *x, short flags, int in
     posix_spawnattr_setsigmask(&attr, &mask);
     posix_spawnattr_setsigdefault(&attr, &defaults);
     posix_spawnattr_setflags(&attr, flags);
-    struct signal_state state = state_in_child(x, &attr);
+    struct signal_masks masks = masks_in_child(x, &attr);
     posix_spawnattr_destroy(&attr);
-    return state;
+    return masks;
 }
 
 TEST(spawn_signals, a_mask_of_the_caller_wins)
 {
     struct exitfd *x = open_exitfd();
     block(SIGUSR1);
-    struct signal_state state = state_with_attr(x, POSIX_SPAWN_SETSIGMASK, SIGCHLD, 0);
-    CHECK(has(state.blocked, SIGCHLD));
-    CHECK(!has(state.blocked, SIGUSR1));
-    state = state_with_attr(x, POSIX_SPAWN_SETSIGMASK, SIGUSR2, 0);
-    CHECK(!has(state.blocked, SIGCHLD));
-    CHECK(has(state.blocked, SIGUSR2));
+    struct signal_masks masks = masks_with_attr(x, POSIX_SPAWN_SETSIGMASK, SIGCHLD, 0);
+    CHECK(is_in_mask(masks.blocked, SIGCHLD));
+    CHECK(!is_in_mask(masks.blocked, SIGUSR1));
+    masks = masks_with_attr(x, POSIX_SPAWN_SETSIGMASK, SIGUSR2, 0);
+    CHECK(!is_in_mask(masks.blocked, SIGCHLD));
+    CHECK(is_in_mask(masks.blocked, SIGUSR2));
     exitfd_close(x);
 }
 
@@ -154,12 +134,12 @@ TEST(spawn_signals, a_set_of_defaults_of_the_caller_wins)
     struct exitfd *x = open_exitfd();
     signal(SIGCHLD, SIG_IGN);
     signal(SIGUSR1, SIG_IGN);
-    struct signal_state state = state_with_attr(x, POSIX_SPAWN_SETSIGDEF, 0, SIGUSR1);
-    CHECK(has(state.ignored, SIGCHLD), "the caller's set has no SIGCHLD in it");
-    CHECK(!has(state.ignored, SIGUSR1));
-    state = state_with_attr(x, POSIX_SPAWN_SETSIGDEF, 0, SIGCHLD);
-    CHECK(!has(state.ignored, SIGCHLD));
-    CHECK(has(state.ignored, SIGUSR1));
+    struct signal_masks masks = masks_with_attr(x, POSIX_SPAWN_SETSIGDEF, 0, SIGUSR1);
+    CHECK(is_in_mask(masks.ignored, SIGCHLD), "the caller's set has no SIGCHLD in it");
+    CHECK(!is_in_mask(masks.ignored, SIGUSR1));
+    masks = masks_with_attr(x, POSIX_SPAWN_SETSIGDEF, 0, SIGCHLD);
+    CHECK(!is_in_mask(masks.ignored, SIGCHLD));
+    CHECK(is_in_mask(masks.ignored, SIGUSR1));
     exitfd_close(x);
 }
 
@@ -168,15 +148,15 @@ TEST(spawn_signals, of_mask_and_defaults_what_the_caller_left_open_is_ours)
     struct exitfd *x = open_exitfd();
     block_sigchld();
     signal(SIGCHLD, SIG_IGN);
-    struct signal_state state = state_with_attr(x, POSIX_SPAWN_SETSIGMASK, SIGCHLD, 0);
-    CHECK(has(state.blocked, SIGCHLD));
-    CHECK(!has(state.ignored, SIGCHLD));
-    state = state_with_attr(x, POSIX_SPAWN_SETSIGDEF, 0, SIGUSR1);
-    CHECK(!has(state.blocked, SIGCHLD));
-    CHECK(has(state.ignored, SIGCHLD));
-    state = state_with_attr(x, POSIX_SPAWN_SETPGROUP, SIGUSR1, SIGUSR1);
-    CHECK(!has(state.blocked, SIGCHLD));
-    CHECK(!has(state.blocked, SIGUSR1), "the set counts only with its flag");
-    CHECK(!has(state.ignored, SIGCHLD));
+    struct signal_masks masks = masks_with_attr(x, POSIX_SPAWN_SETSIGMASK, SIGCHLD, 0);
+    CHECK(is_in_mask(masks.blocked, SIGCHLD));
+    CHECK(!is_in_mask(masks.ignored, SIGCHLD));
+    masks = masks_with_attr(x, POSIX_SPAWN_SETSIGDEF, 0, SIGUSR1);
+    CHECK(!is_in_mask(masks.blocked, SIGCHLD));
+    CHECK(is_in_mask(masks.ignored, SIGCHLD));
+    masks = masks_with_attr(x, POSIX_SPAWN_SETPGROUP, SIGUSR1, SIGUSR1);
+    CHECK(!is_in_mask(masks.blocked, SIGCHLD));
+    CHECK(!is_in_mask(masks.blocked, SIGUSR1), "the set counts only with its flag");
+    CHECK(!is_in_mask(masks.ignored, SIGCHLD));
     exitfd_close(x);
 }

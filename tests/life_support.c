@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <semaphore.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -66,6 +67,24 @@ struct output output_of(struct exitfd *x, const posix_spawnattr_t *attr, char *c
         reap(pid);
     posix_spawn_file_actions_destroy(&actions);
     return output;
+}
+
+static unsigned long long mask_in(const char *status, const char *name)
+{
+    const char *line = strstr(status, name);
+    if (line == NULL)
+        SKIP("no %s in /proc/self/status", name);
+    return strtoull(line + strlen(name), NULL, 16);
+}
+
+struct signal_masks masks_in(const char *status)
+{
+    return (struct signal_masks){ .blocked = mask_in(status, "SigBlk:\t"), .ignored = mask_in(status, "SigIgn:\t") };
+}
+
+bool is_in_mask(unsigned long long mask, int signum)
+{
+    return mask >> (signum - 1) & 1;
 }
 
 pid_t start_paused(void)

@@ -25,6 +25,14 @@ struct output {
 };
 struct output output_of(struct exitfd *x, const posix_spawnattr_t *attr, char *const argv[]);
 
+/* What the text of a /proc/.../status says. It skips the test if that has no
+   signals. */
+struct signal_masks {
+    unsigned long long blocked, ignored;
+};
+struct signal_masks masks_in(const char *status);
+bool is_in_mask(unsigned long long mask, int signum);
+
 /* A child that does nothing until it is killed. */
 pid_t start_paused(void);
 /* The same, which x watches with x as its data. */

@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 
 enum {
     MOST_ACTIONS = 32
@@ -81,24 +80,10 @@ void *steal_children(void *stop)
     return NULL;
 }
 
-static unsigned long long mask_in(const char *status, const char *name)
-{
-    const char *line = strstr(status, name);
-    if (line == NULL)
-        SKIP("no %s in /proc/self/status", name);
-    return strtoull(line + strlen(name), NULL, 16);
-}
-
 struct signal_masks masks_in_program(struct exitfd *x, unsigned options)
 {
     struct exitfd_command command = command_of((char *[]){ "cat", "/proc/self/status", NULL });
     command.options = options;
     struct output output = output_of_command(x, &command);
-    return (struct signal_masks){ .blocked = mask_in(output.text, "SigBlk:\t"),
-                                  .ignored = mask_in(output.text, "SigIgn:\t") };
-}
-
-bool is_in_mask(unsigned long long mask, int signum)
-{
-    return mask >> (signum - 1) & 1;
+    return masks_in(output.text);
 }

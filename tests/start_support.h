@@ -22,10 +22,6 @@ void expect_nothing_started(struct exitfd *x, int result, int wanted, pid_t pid)
 void *steal_children(void *stop);
 
 /* What /proc/self/status says of a started program. */
-struct signal_masks {
-    unsigned long long blocked, ignored;
-};
 struct signal_masks masks_in_program(struct exitfd *x, unsigned options);
-bool is_in_mask(unsigned long long mask, int signum);
 
 #endif
