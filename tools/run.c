@@ -121,7 +121,17 @@ static bool read_rows(const char *text, int64_t *ret)
     return false;
 }
 
-static bool read_size(const char *text, int64_t *ret)
+/* 0 is no limit. */
+static bool read_time_limit(const char *text, int64_t *ret)
+{
+    if (!read_duration(text, ret))
+        return false;
+    *ret = *ret ? *ret : NEVER;
+    return true;
+}
+
+/* 0 is no limit. */
+static bool read_output_limit(const char *text, int64_t *ret)
 {
     static const char units[] = "KMGT";
     char number[24];
@@ -134,7 +144,7 @@ static bool read_size(const char *text, int64_t *ret)
         usage_error("'%s' is not a size. Give bytes, or 64K, 10M, 1G", text);
         return false;
     }
-    *ret <<= shift;
+    *ret = *ret ? *ret << shift : INT64_MAX;
     return true;
 }
 
@@ -185,75 +195,73 @@ static int take_list(struct run_options *o, int count, char **names)
     return 0;
 }
 
+enum {
+    OPTION_JSON = 256,
+    OPTION_OUTPUT_LIMIT
+};
+
+static const struct option options[] = { { "null", no_argument, NULL, '0' },
+                                         { "jobs", required_argument, NULL, 'j' },
+                                         { "timeout", required_argument, NULL, 't' },
+                                         { "kill-after", required_argument, NULL, 'K' },
+                                         { "fail-fast", no_argument, NULL, 'f' },
+                                         { "keep-order", no_argument, NULL, 'k' },
+                                         { "json", no_argument, NULL, OPTION_JSON },
+                                         { "output-limit", required_argument, NULL, OPTION_OUTPUT_LIMIT },
+                                         { "progress", required_argument, NULL, 'p' },
+                                         { "summary", required_argument, NULL, 's' },
+                                         { "quiet", no_argument, NULL, 'q' },
+                                         { "help", no_argument, NULL, 'h' },
+                                         { NULL, 0, NULL, 0 } };
+
+/* False after a usage error. */
+static bool take_option(struct run_options *o, int option)
+{
+    switch (option) {
+    case '0':
+        o->format.separator = '\0';
+        break;
+    case 'j':
+        return read_jobs(optarg, &o->jobs);
+    case 't':
+        return read_time_limit(optarg, &o->timeout_ns);
+    case 'K':
+        return read_duration(optarg, &o->kill_after_ns);
+    case 'f':
+        o->fail_fast = true;
+        break;
+    case 'k':
+        o->keep_order = true;
+        break;
+    case OPTION_JSON:
+        o->json = true;
+        break;
+    case OPTION_OUTPUT_LIMIT:
+        return read_output_limit(optarg, &o->output_limit);
+    case 'p':
+        return read_time_limit(optarg, &o->progress_ns);
+    case 's':
+        return read_rows(optarg, &o->summary_rows);
+    case 'q':
+        o->quiet = true;
+        break;
+    }
+    return true;
+}
+
 /* 0, or the exit status of a wrong usage; -1 for --help. */
 static int read_options(struct run_options *o, int argc, char **argv)
 {
-    enum {
-        OPTION_JSON = 256,
-        OPTION_OUTPUT_LIMIT
-    };
-    static const struct option options[] = { { "null", no_argument, NULL, '0' },
-                                             { "jobs", required_argument, NULL, 'j' },
-                                             { "timeout", required_argument, NULL, 't' },
-                                             { "kill-after", required_argument, NULL, 'K' },
-                                             { "fail-fast", no_argument, NULL, 'f' },
-                                             { "keep-order", no_argument, NULL, 'k' },
-                                             { "json", no_argument, NULL, OPTION_JSON },
-                                             { "output-limit", required_argument, NULL, OPTION_OUTPUT_LIMIT },
-                                             { "progress", required_argument, NULL, 'p' },
-                                             { "summary", required_argument, NULL, 's' },
-                                             { "quiet", no_argument, NULL, 'q' },
-                                             { "help", no_argument, NULL, 'h' },
-                                             { NULL, 0, NULL, 0 } };
     int option;
-    bool is_valid = true;
     argc = split_command(o, argc, argv);
-    while (is_valid && (option = getopt_long(argc, argv, ":0j:t:K:fkp:s:qh", options, NULL)) != -1) {
-        switch (option) {
-        case '0':
-            o->format.separator = '\0';
-            break;
-        case 'j':
-            is_valid = read_jobs(optarg, &o->jobs);
-            break;
-        case 't':
-            is_valid = read_duration(optarg, &o->timeout_ns);
-            o->timeout_ns = o->timeout_ns ? o->timeout_ns : NEVER;
-            break;
-        case 'K':
-            is_valid = read_duration(optarg, &o->kill_after_ns);
-            break;
-        case 'f':
-            o->fail_fast = true;
-            break;
-        case 'k':
-            o->keep_order = true;
-            break;
-        case OPTION_JSON:
-            o->json = true;
-            break;
-        case OPTION_OUTPUT_LIMIT:
-            is_valid = read_size(optarg, &o->output_limit);
-            o->output_limit = o->output_limit ? o->output_limit : INT64_MAX;
-            break;
-        case 'p':
-            is_valid = read_duration(optarg, &o->progress_ns);
-            o->progress_ns = o->progress_ns ? o->progress_ns : NEVER;
-            break;
-        case 's':
-            is_valid = read_rows(optarg, &o->summary_rows);
-            break;
-        case 'q':
-            o->quiet = true;
-            break;
-        case 'h':
+    while ((option = getopt_long(argc, argv, ":0j:t:K:fkp:s:qh", options, NULL)) != -1) {
+        if (option == 'h')
             return -1;
-        default:
+        if (option == '?' || option == ':')
             return foreign_option(argv, option, of_other_programs);
-        }
+        if (!take_option(o, option))
+            return STATUS_USAGE;
     }
-    if (!is_valid)
-        return STATUS_USAGE;
     int status = take_list(o, argc - optind, argv + optind);
     return status ? status : check_command(o);
 }
