@@ -162,7 +162,40 @@ static int init_with(struct init_options *o, char **command)
     return status;
 }
 
-int init_main(int argc, char **argv)
+/* 0, or the exit status of a wrong usage. */
+static int take_option(struct init_options *o, int option)
+{
+    int64_t status;
+    switch (option) {
+    case 'e':
+        if (!read_count(optarg, 0, 255, &status))
+            return STATUS_USAGE;
+        o->is_remapped[status] = true;
+        break;
+    case 'g':
+        o->supervision.whole_group = true;
+        break;
+    case 'K':
+        return read_duration(optarg, &o->kill_after_ns) ? 0 : STATUS_USAGE;
+    case 'p':
+        if (!parse_signal(optarg, &o->supervision.parent_death_signal))
+            return usage_error("'%s' is not a signal. Give a name or number, as in SIGTERM", optarg);
+        break;
+    case 's': /* tini's, for what is always so here */
+        break;
+    case 'v':
+        o->supervision.tells_signals = true;
+        o->supervision.tells_orphans = true;
+        break;
+    case 'w':
+        o->supervision.tells_orphans = true;
+        break;
+    }
+    return 0;
+}
+
+/* 0, or the exit status of a wrong usage; -1 for --help. */
+static int read_options(struct init_options *o, int argc, char **argv)
 {
     static const struct option options[] = { { "remap", required_argument, NULL, 'e' },
                                              { "group", no_argument, NULL, 'g' },
@@ -172,44 +205,26 @@ int init_main(int argc, char **argv)
                                              { "warn", no_argument, NULL, 'w' },
                                              { "help", no_argument, NULL, 'h' },
                                              { NULL, 0, NULL, 0 } };
-    struct init_options o = { .kill_after_ns = NEVER };
-    int64_t status;
     int option;
     while ((option = getopt_long(argc, argv, "+:e:gK:p:svwh", options, NULL)) != -1) {
-        switch (option) {
-        case 'e':
-            if (!read_count(optarg, 0, 255, &status))
-                return STATUS_USAGE;
-            o.is_remapped[status] = true;
-            break;
-        case 'g':
-            o.supervision.whole_group = true;
-            break;
-        case 'K':
-            if (!read_duration(optarg, &o.kill_after_ns))
-                return STATUS_USAGE;
-            break;
-        case 'p':
-            if (!parse_signal(optarg, &o.supervision.parent_death_signal))
-                return usage_error("'%s' is not a signal. Give a name or number, as in SIGTERM", optarg);
-            break;
-        case 's': /* tini's, for what is always so here */
-            break;
-        case 'v':
-            o.supervision.tells_signals = true;
-            o.supervision.tells_orphans = true;
-            break;
-        case 'w':
-            o.supervision.tells_orphans = true;
-            break;
-        case 'h':
-            fputs(help, stdout);
-            return close_stdout(0);
-        default:
+        if (option == 'h')
+            return -1;
+        if (option == '?' || option == ':')
             return foreign_option(argv, option, of_other_programs);
-        }
+        int status = take_option(o, option);
+        if (status)
+            return status;
     }
-    if (optind == argc)
-        return usage_error("a command is missing");
-    return init_with(&o, argv + optind);
+    return optind == argc ? usage_error("a command is missing") : 0;
+}
+
+int init_main(int argc, char **argv)
+{
+    struct init_options o = { .kill_after_ns = NEVER };
+    int status = read_options(&o, argc, argv);
+    if (status == -1) {
+        fputs(help, stdout);
+        return close_stdout(0);
+    }
+    return status ? status : init_with(&o, argv + optind);
 }
