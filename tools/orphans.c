@@ -227,45 +227,60 @@ static bool is_told_to_end(void)
     return is_reported;
 }
 
+struct sweep {
+    struct process_list asked; /* to end */
+    bool is_by_proc;
+    bool has_pidfds;
+    bool has_begun;
+    int error; /* the errno for which some may not have been signalled, or 0 */
+};
+
+static struct sweep begin_sweep(struct exitfd *x)
+{
+    const char *backend = exitfd_get_backend(x);
+    raise_fd_limit();
+    return (struct sweep){ .is_by_proc = has_own_proc(),
+                           .has_pidfds = strcmp(backend, "pidfd") == 0 || strcmp(backend, "io_uring") == 0 };
+}
+
+/* False if no more can be signalled. */
+static bool sweep_once(struct sweep *sweep, bool is_patient)
+{
+    const int signo = is_patient ? SIGTERM : SIGKILL;
+    struct process_list *asked = is_patient ? &sweep->asked : NULL;
+    if (sweep->is_by_proc) {
+        if (!signal_descendants(signo, asked, sweep->has_pidfds, &sweep->error) && !sweep->error)
+            return false;
+        if (sweep->error && getpid() == 1)
+            signal_everybody(signo);
+    } else if (getpid() != 1) {
+        complain("what is left cannot be ended: /proc is missing, or of another pid namespace");
+        return false;
+    } else if (!sweep->has_begun || !is_patient) {
+        signal_everybody(signo);
+    }
+    sweep->has_begun = true;
+    return true;
+}
+
 void end_orphans(struct exitfd *x, int64_t grace_ns, void (*tell)(const struct exitfd_event *event))
 {
     if (earlier.error && has_children())
         complain("what is left cannot be ended: /proc could not be read at the start: %s", strerror(earlier.error));
-    if (earlier.error) { /* what is to be left alone is not known */
+    if (earlier.error) /* what is to be left alone is not known */
         return;
-    }
     const int recheck_ms = 50; /* no signal comes when a living child is inherited */
-    struct process_list asked = { .all = NULL };
-    const bool is_by_proc = has_own_proc();
-    const char *backend = exitfd_get_backend(x);
-    const bool has_pidfds = strcmp(backend, "pidfd") == 0 || strcmp(backend, "io_uring") == 0;
     int64_t now = monotonic_ns(), patience_ends = now + grace_ns;
-    bool is_first = true;
-    int error = 0;
-    raise_fd_limit();
+    struct sweep sweep = begin_sweep(x);
     is_told_to_end(); /* that was for the command */
     /* A process in uninterruptible sleep outlives SIGKILL. */
-    while (has_children() && now < patience_ends + 5 * NS_PER_SECOND) {
-        bool is_patient = now < patience_ends;
-        if (is_by_proc) {
-            if (!signal_descendants(is_patient ? SIGTERM : SIGKILL, is_patient ? &asked : NULL, has_pidfds, &error) &&
-                !error)
-                break;
-            if (error && getpid() == 1)
-                signal_everybody(is_patient ? SIGTERM : SIGKILL);
-        } else if (getpid() != 1) {
-            complain("what is left cannot be ended: /proc is missing, or of another pid namespace");
-            break;
-        } else if (is_first || !is_patient) {
-            signal_everybody(is_patient ? SIGTERM : SIGKILL);
-        }
-        is_first = false;
+    while (has_children() && now < patience_ends + 5 * NS_PER_SECOND && sweep_once(&sweep, now < patience_ends)) {
         reap_what_ended(x, recheck_ms, tell);
         now = monotonic_ns();
         if (is_told_to_end() && now < patience_ends)
             patience_ends = now;
     }
-    free(asked.all);
-    if (error && has_children())
-        complain("what is left could not be ended: /proc cannot be read: %s", strerror(error));
+    free(sweep.asked.all);
+    if (sweep.error && has_children())
+        complain("what is left could not be ended: /proc cannot be read: %s", strerror(sweep.error));
 }
