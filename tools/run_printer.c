@@ -132,48 +132,57 @@ static void put_verdict(const struct printer *printer, FILE *out)
     fputc('\n', out);
 }
 
-/* One stage or piece of the first job as text. */
-static void put_next(struct printer *printer, FILE *out)
+/* A stage of the first job, or one piece of it. False if the stage goes on. */
+static bool put_json(struct printer *printer, FILE *out)
 {
     static struct json_text json;
-    const bool is_json = printer->options->json;
-    printer->fd = STDOUT_FILENO;
     switch (printer->stage) {
     case STAGE_BEGIN:
-        if (is_json) {
-            begin_json(out, printer->first);
-            json_text_begin(out, &json, "stdout");
-        }
-        break;
+        begin_json(out, printer->first);
+        json_text_begin(out, &json, "stdout");
+        return true;
     case STAGE_STDOUT:
-        if (put_piece(printer, out, 0, is_json ? &json : NULL))
-            return;
-        break;
+        return !put_piece(printer, out, 0, &json);
     case STAGE_BETWEEN:
-        if (is_json) {
-            json_text_end(out, &json);
-            json_text_begin(out, &json, "stderr");
-        }
-        break;
+        json_text_end(out, &json);
+        json_text_begin(out, &json, "stderr");
+        return true;
     case STAGE_STDERR:
-        printer->fd = is_json ? STDOUT_FILENO : STDERR_FILENO;
-        if (put_piece(printer, out, 1, is_json ? &json : NULL))
-            return;
-        break;
+        return !put_piece(printer, out, 1, &json);
     case STAGE_VERDICT:
-        if (is_json) {
-            json_text_end(out, &json);
-            json_end(out);
-        } else {
-            printer->fd = STDERR_FILENO;
-            put_verdict(printer, out);
-        }
-        break;
-    case STAGE_END:
-        drop_first(printer);
-        return;
+        json_text_end(out, &json);
+        json_end(out);
+        return true;
+    default:
+        return true;
     }
-    printer->stage++;
+}
+
+/* The same for a reader without --json. */
+static bool put_text(struct printer *printer, FILE *out)
+{
+    switch (printer->stage) {
+    case STAGE_STDOUT:
+        return !put_piece(printer, out, 0, NULL);
+    case STAGE_STDERR:
+        printer->fd = STDERR_FILENO;
+        return !put_piece(printer, out, 1, NULL);
+    case STAGE_VERDICT:
+        printer->fd = STDERR_FILENO;
+        put_verdict(printer, out);
+        return true;
+    default:
+        return true;
+    }
+}
+
+static void put_next(struct printer *printer, FILE *out)
+{
+    printer->fd = STDOUT_FILENO;
+    if (printer->stage == STAGE_END)
+        drop_first(printer);
+    else if (printer->options->json ? put_json(printer, out) : put_text(printer, out))
+        printer->stage++;
 }
 
 static void drop_text(struct printer *printer)
