@@ -345,16 +345,7 @@ TEST(start, the_death_signal_comes_when_the_thread_ends)
 
 static bool is_pending(pid_t pid, int signum)
 {
-    char path[64], line[256];
-    unsigned long long pending = 0;
-    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-    FILE *file = fopen(path, "re");
-    CHECK(file != NULL);
-    while (fgets(line, sizeof(line), file) != NULL)
-        if (sscanf(line, "ShdPnd: %llx", &pending) == 1)
-            break;
-    fclose(file);
-    return is_in_mask(pending, signum);
+    return is_in_mask(status_field(pid, "ShdPnd:", 16), signum);
 }
 
 /* What it starts has the signal blocked. So it is pending there once it was

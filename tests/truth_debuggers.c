@@ -26,15 +26,7 @@ TEST(debuggers, strace)
 
 static pid_t tracer_of(pid_t pid)
 {
-    char path[64], line[256];
-    int tracer = 0;
-    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-    FILE *file = fopen(path, "re");
-    CHECK(file != NULL);
-    while (fgets(line, sizeof(line), file) != NULL && sscanf(line, "TracerPid: %d", &tracer) != 1)
-        ;
-    fclose(file);
-    return tracer;
+    return (pid_t)status_field(pid, "TracerPid:", 10);
 }
 
 /* Returns 0 or the errno. close_fd: an fd of ours that gdb must not hold

@@ -181,6 +181,20 @@ void wait_until_dead(pid_t pid)
         poll(NULL, 0, 1);
 }
 
+unsigned long long status_field(pid_t pid, const char *name, int base)
+{
+    char path[64], line[256];
+    unsigned long long value = 0;
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+    FILE *file = fopen(path, "re");
+    CHECK(file != NULL);
+    while (fgets(line, sizeof(line), file) != NULL)
+        if (strncmp(line, name, strlen(name)) == 0)
+            value = strtoull(line + strlen(name), NULL, base);
+    fclose(file);
+    return value;
+}
+
 void report(int fd, char byte)
 {
     if (write(fd, &byte, 1) != 1)

@@ -67,6 +67,9 @@ int join_reaper(struct reaper *reaper);
  * zombie. Gives up at the deadline, saying nothing: the test will.
  */
 void wait_until_dead(pid_t pid);
+/* The number behind that name in /proc/PID/status, such as "TracerPid:". 0 if
+   the name is not there. */
+unsigned long long status_field(pid_t pid, const char *name, int base);
 
 /* One byte through a pipe, from a child to the test: what happened, or that it
    went wrong. */
