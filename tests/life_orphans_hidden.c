@@ -129,16 +129,6 @@ TEST(orphans_hidden, by_the_start_of_the_very_process_that_looks)
     exitfd_close(x);
 }
 
-static struct exitfd_event next_event(struct exitfd *x)
-{
-    struct exitfd_event event;
-    int n;
-    while ((n = exitfd_wait(x, &event, 1, DEADLINE_MS)) == -EINTR)
-        ;
-    CHECK(n == 1);
-    return event;
-}
-
 /* The stolen child's watch names the orphan's pid until its event is taken. */
 static void orphan_with_the_pid_of_a_stolen_child(void)
 {
@@ -165,15 +155,15 @@ static void orphan_with_the_pid_of_a_stolen_child(void)
         }
         struct exitfd_event event;
         do
-            event = next_event(x);
+            event = wait_event_blocked(x);
         while (event.data != &parent);
         again = event.status;
     } while (!again);
     CHECK(waitid(P_PID, (id_t)pid, &(siginfo_t){ 0 }, WEXITED | WNOWAIT) == 0);
     CHECK(exitfd_wait(x, &(struct exitfd_event){ 0 }, 1, 0) == 0);
-    struct exitfd_event event = next_event(y);
+    struct exitfd_event event = wait_event_blocked(y);
     CHECK(event.pid == pid && event.data == y && event.origin != EXITFD_REAPED);
-    event = next_event(x);
+    event = wait_event_blocked(x);
     CHECK(event.pid == pid && event.data == x && event.origin == EXITFD_REAPED && event.status == 48);
     CHECK(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD);
 }
@@ -256,9 +246,9 @@ static void orphan_behind_a_zombie_without_lists(void)
     CHECK(waitid(P_PID, (id_t)other, &(siginfo_t){ 0 }, WEXITED | WNOWAIT) == 0);
     struct exitfd_event event;
     CHECK(exitfd_wait(x, &event, 1, 0) == 0);
-    event = next_event(y);
+    event = wait_event_blocked(y);
     CHECK(event.pid == in_front && event.origin == EXITFD_REAPED);
-    event = next_event(x);
+    event = wait_event_blocked(x);
     CHECK(event.pid == other && event.status == 49 && event.data == x);
 }
 

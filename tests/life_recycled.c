@@ -21,16 +21,6 @@ static int exit_status_of(pid_t pid)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-static struct exitfd_event next_event(struct exitfd *x)
-{
-    struct exitfd_event event;
-    int ret;
-    while ((ret = exitfd_wait(x, &event, 1, DEADLINE_MS)) == -EINTR)
-        ;
-    CHECK(ret == 1);
-    return event;
-}
-
 static struct exitfd *open_for_recycling(void)
 {
     struct exitfd *x;
@@ -113,7 +103,7 @@ static void expect_stolen_3(const struct exitfd_event *event, pid_t pid, const v
 
 static void expect_one_event(struct exitfd *x, pid_t pid)
 {
-    struct exitfd_event event = next_event(x);
+    struct exitfd_event event = wait_event_blocked(x);
     expect_stolen_3(&event, pid, x);
     CHECK(exitfd_wait(x, &event, 1, 0) == 0);
     try_to_hit(x, pid, -ENOENT);
@@ -123,7 +113,7 @@ static void after_its_event(void)
 {
     struct exitfd *x = open_for_recycling();
     pid_t pid = watch_zombie(x, 0);
-    CHECK(next_event(x).pid == pid);
+    CHECK(wait_event_blocked(x).pid == pid);
     recycle_for_own_child(pid);
     try_to_hit(x, pid, -ENOENT);
     expect_not_hit(pid, pid);
@@ -219,11 +209,11 @@ static void started_again(void)
     pid_t pid = watch_zombie(x, 0);
     CHECK(exit_status_of(pid) == 3);
     fork_watched_with(x, pid, &again);
-    struct exitfd_event event = next_event(x);
+    struct exitfd_event event = wait_event_blocked(x);
     expect_stolen_3(&event, pid, x);
     CHECK(exitfd_wait(x, &event, 1, 0) == 0);
     CHECK(exitfd_kill(x, pid, SIGTERM) == 0);
-    event = next_event(x);
+    event = wait_event_blocked(x);
     CHECK(event.pid == pid && event.data == &again && event.origin == EXITFD_REAPED);
     CHECK(event.code == CLD_KILLED && event.status == SIGTERM);
     try_to_hit(x, pid, -ENOENT);
@@ -246,7 +236,7 @@ static void started_again_and_removed(void)
     try_to_hit(x, pid, -ESRCH);
     CHECK(kill(pid, SIGUSR1) == 0);
     CHECK(waitid(P_PID, (id_t)pid, &(siginfo_t){ 0 }, WEXITED | WNOWAIT) == 0);
-    struct exitfd_event event = next_event(x);
+    struct exitfd_event event = wait_event_blocked(x);
     expect_stolen_3(&event, pid, x);
     CHECK(exitfd_wait(x, &event, 1, 0) == 0);
     CHECK(exit_status_of(pid) == 128 + SIGUSR1);
@@ -263,9 +253,9 @@ static void started_again_by_another(void)
     try_to_hit(x, pid, -ESRCH);
     CHECK(exitfd_kill(other, pid, SIGUSR1) == 0);
     CHECK(waitid(P_PID, (id_t)pid, &(siginfo_t){ 0 }, WEXITED | WNOWAIT) == 0);
-    struct exitfd_event event = next_event(x);
+    struct exitfd_event event = wait_event_blocked(x);
     expect_stolen_3(&event, pid, x);
-    event = next_event(other);
+    event = wait_event_blocked(other);
     CHECK(event.pid == pid && event.data == other && event.origin == EXITFD_REAPED && event.status == SIGUSR1);
 }
 
@@ -275,7 +265,7 @@ static void started_again_and_stopped(void)
     struct exitfd *x = open_with_a_stale_watch(EXITFD_STOPPED, &pid);
     CHECK(kill(pid, SIGSTOP) == 0);
     CHECK(waitid(P_PID, (id_t)pid, &(siginfo_t){ 0 }, WSTOPPED | WNOWAIT) == 0);
-    struct exitfd_event event = next_event(x);
+    struct exitfd_event event = wait_event_blocked(x);
     expect_stolen_3(&event, pid, x);
     CHECK(exitfd_wait(x, &event, 1, 0) == 0);
     siginfo_t info;
@@ -303,8 +293,8 @@ static void started_again_and_added(void)
     CHECK(exitfd_kill(x, pid, SIGTERM) == 0);
     CHECK(waitid(P_PID, (id_t)pid, &(siginfo_t){ 0 }, WEXITED | WNOWAIT) == 0);
     struct exitfd_event events[2];
-    events[0] = next_event(x);
-    events[1] = next_event(x);
+    events[0] = wait_event_blocked(x);
+    events[1] = wait_event_blocked(x);
     int stale = events[0].data == x ? 0 : 1;
     expect_stolen_3(&events[stale], pid, x);
     CHECK(events[!stale].data == &again && events[!stale].origin == EXITFD_REAPED && events[!stale].status == SIGTERM);
@@ -351,10 +341,10 @@ static void added_again(unsigned flags)
     CHECK(exit_status_of(pid) == 3);
     recycle_for_own_child(pid);
     CHECK(exitfd_add(x, pid, 0, &again) == 0);
-    struct exitfd_event event = next_event(x);
+    struct exitfd_event event = wait_event_blocked(x);
     expect_stolen_3(&event, pid, x);
     CHECK(exitfd_kill(x, pid, SIGTERM) == 0);
-    event = next_event(x);
+    event = wait_event_blocked(x);
     CHECK(event.pid == pid && event.data == &again && event.origin == EXITFD_REAPED && event.status == SIGTERM);
 }
 
@@ -374,7 +364,7 @@ static pid_t hold_what_was_stolen(struct exitfd *x)
 {
     pid_t pid = watch_zombie(x, EXITFD_HOLD);
     CHECK(exit_status_of(pid) == 3);
-    struct exitfd_event event = next_event(x);
+    struct exitfd_event event = wait_event_blocked(x);
     expect_stolen_3(&event, pid, x);
     try_to_hit(x, pid, -ESRCH);
     recycle_for_own_child(pid);
@@ -400,7 +390,7 @@ static void held_and_stolen_and_added(void)
     pid_t pid = hold_what_was_stolen(x);
     CHECK(exitfd_add(x, pid, 0, &again) == 0);
     CHECK(exitfd_kill(x, pid, SIGTERM) == 0);
-    struct exitfd_event event = next_event(x);
+    struct exitfd_event event = wait_event_blocked(x);
     CHECK(event.pid == pid && event.data == &again && event.origin == EXITFD_REAPED && event.status == SIGTERM);
     CHECK(exitfd_count(x) == 1);
     try_to_hit(x, pid, -ESRCH);
@@ -416,7 +406,7 @@ static void held_and_stolen_and_an_orphan(void)
     CHECK(exitfd_add(x, -1, 0, &any) == 0);
     CHECK(kill(pid, SIGUSR1) == 0);
     CHECK(waitid(P_PID, (id_t)pid, &(siginfo_t){ 0 }, WEXITED | WNOWAIT) == 0);
-    struct exitfd_event event = next_event(x);
+    struct exitfd_event event = wait_event_blocked(x);
     CHECK(event.pid == pid && event.data == &any && event.origin == EXITFD_REAPED && event.status == SIGUSR1);
     CHECK(exitfd_remove(x, pid) == 0);
 }
@@ -425,7 +415,7 @@ static void held_and_stolen_and_an_orphan(void)
 static pid_t hold_what_is_stolen_later(struct exitfd *x)
 {
     pid_t pid = watch_zombie(x, EXITFD_HOLD);
-    struct exitfd_event event = next_event(x);
+    struct exitfd_event event = wait_event_blocked(x);
     CHECK(event.pid == pid && event.origin == EXITFD_PEEKED && event.status == 3);
     CHECK(exit_status_of(pid) == 3);
     recycle_for_own_child(pid);
@@ -449,7 +439,7 @@ static void held_and_stolen_later_and_added(void)
     pid_t pid = hold_what_is_stolen_later(x);
     CHECK(exitfd_add(x, pid, 0, &again) == 0);
     CHECK(exitfd_kill(x, pid, SIGTERM) == 0);
-    struct exitfd_event event = next_event(x);
+    struct exitfd_event event = wait_event_blocked(x);
     CHECK(event.pid == pid && event.data == &again && event.origin == EXITFD_REAPED && event.status == SIGTERM);
     CHECK(exitfd_discard(x, pid) == 0);
     CHECK(exitfd_count(x) == 0);

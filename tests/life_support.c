@@ -21,6 +21,16 @@ struct exitfd_event call_until_event(struct exitfd *x)
     return wait_event_by_calling(x, &epipes);
 }
 
+struct exitfd_event wait_event_blocked(struct exitfd *x)
+{
+    struct exitfd_event event;
+    int ret;
+    while ((ret = exitfd_wait(x, &event, 1, DEADLINE_MS)) == -EINTR)
+        ;
+    CHECK_EQ(ret, 1);
+    return event;
+}
+
 void expect_quiet_soon(struct exitfd *x)
 {
     int looks = 0;

@@ -12,6 +12,8 @@
 /* wait_event for where nothing makes the fd readable, as under SIG_IGN on the
    self-pipe back end. */
 struct exitfd_event call_until_event(struct exitfd *x);
+/* wait_event by a call that blocks. */
+struct exitfd_event wait_event_blocked(struct exitfd *x);
 /* expect_quiet after a SIGCHLD may come for a change that was seen already: the
    fd is quiet after a call or two. */
 void expect_quiet_soon(struct exitfd *x);
