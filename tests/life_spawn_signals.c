@@ -20,12 +20,6 @@ static sigset_t set_of(int sig)
     return set;
 }
 
-static void block(int sig)
-{
-    sigset_t set = set_of(sig);
-    CHECK_EQ(pthread_sigmask(SIG_BLOCK, &set, NULL), 0);
-}
-
 TEST(spawn_signals, sigchld_is_default_and_unblocked)
 {
     struct exitfd *x = open_exitfd();
@@ -62,7 +56,7 @@ TEST(spawn_signals, sigchld_is_default_also_where_the_parent_ignored_it_before_t
 TEST(spawn_signals, without_attributes_the_mask_is_empty_and_what_is_ignored_stays_so)
 {
     struct exitfd *x = open_exitfd();
-    block(SIGUSR1);
+    block_signal(SIGUSR1);
     signal(SIGUSR2, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
     struct signal_masks masks = masks_in_child(x, NULL);
@@ -77,7 +71,7 @@ TEST(spawn_signals, with_attributes_other_signals_are_inherited)
     struct exitfd *x = open_exitfd();
     posix_spawnattr_t attr;
     posix_spawnattr_init(&attr);
-    block(SIGUSR1);
+    block_signal(SIGUSR1);
     signal(SIGUSR2, SIG_IGN);
     struct signal_masks masks = masks_in_child(x, &attr);
     CHECK(is_in_mask(masks.blocked, SIGUSR1));
@@ -91,7 +85,7 @@ TEST(spawn_signals, the_parents_own_mask_and_disposition_stay_as_they_are)
     struct exitfd *x = open_exitfd();
     sigset_t before, after;
     struct sigaction action_before, action_after;
-    block(SIGUSR1);
+    block_signal(SIGUSR1);
     pthread_sigmask(SIG_BLOCK, NULL, &before);
     sigaction(SIGCHLD, NULL, &action_before);
     masks_in_child(x, NULL);
@@ -119,7 +113,7 @@ static struct signal_masks masks_with_attr(struct exitfd *x, short flags, int in
 TEST(spawn_signals, a_mask_of_the_caller_wins)
 {
     struct exitfd *x = open_exitfd();
-    block(SIGUSR1);
+    block_signal(SIGUSR1);
     struct signal_masks masks = masks_with_attr(x, POSIX_SPAWN_SETSIGMASK, SIGCHLD, 0);
     CHECK(is_in_mask(masks.blocked, SIGCHLD));
     CHECK(!is_in_mask(masks.blocked, SIGUSR1));

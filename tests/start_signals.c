@@ -6,14 +6,6 @@
 #include <stdatomic.h>
 #include <sys/syscall.h>
 
-static void block(int signum)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, signum);
-    CHECK_EQ(pthread_sigmask(SIG_BLOCK, &set, NULL), 0);
-}
-
 static void handle_nothing(int signum)
 {
     (void)signum;
@@ -22,8 +14,8 @@ static void handle_nothing(int signum)
 TEST(start_signals, the_mask_is_empty)
 {
     struct exitfd *x = open_exitfd();
-    block(SIGTERM);
-    block(SIGRTMAX);
+    block_signal(SIGTERM);
+    block_signal(SIGRTMAX);
     block_sigchld();
     CHECK_EQ(masks_in_program(x, 0).blocked, 0);
     exitfd_close(x);
@@ -36,7 +28,7 @@ TEST(start_signals, a_signal_that_the_caller_blocks_ends_the_program)
     struct exitfd *x = open_exitfd();
     struct exitfd_command command = command_of((char *[]){ "sleep", "1000", NULL });
     pid_t pid;
-    block(SIGTERM);
+    block_signal(SIGTERM);
     CHECK_EQ(exitfd_start(x, &pid, &command, 0, NULL), 0);
     CHECK_EQ(exitfd_kill(x, pid, SIGTERM), 0);
     CHECK_EQ(wait_event(x).status, SIGTERM);
@@ -66,8 +58,8 @@ TEST(start_signals, they_can_be_kept)
     signal(SIGHUP, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGUSR1, handle_nothing);
-    block(SIGTERM);
-    block(SIGRTMAX);
+    block_signal(SIGTERM);
+    block_signal(SIGRTMAX);
     struct signal_masks masks = masks_in_program(x, EXITFD_KEEP_SIGNALS);
     CHECK(is_in_mask(masks.blocked, SIGTERM));
     CHECK(is_in_mask(masks.blocked, SIGRTMAX));
@@ -90,7 +82,7 @@ TEST(start_signals, the_callers_mask_is_as_it_was)
 {
     struct exitfd *x = open_exitfd();
     sigset_t before, after;
-    block(SIGUSR2);
+    block_signal(SIGUSR2);
     pthread_sigmask(SIG_BLOCK, NULL, &before);
     struct exitfd_command command = command_of((char *[]){ "true", NULL });
     CHECK_EQ(exitfd_start(x, NULL, &command, 0, NULL), 0);

@@ -122,12 +122,17 @@ void end_test(void)
 #endif
 }
 
+void block_signal(int signum)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, signum);
+    CHECK_EQ(pthread_sigmask(SIG_BLOCK, &set, NULL), 0);
+}
+
 void block_sigchld(void)
 {
-    sigset_t sigchld;
-    sigemptyset(&sigchld);
-    sigaddset(&sigchld, SIGCHLD);
-    CHECK_EQ(pthread_sigmask(SIG_BLOCK, &sigchld, NULL), 0);
+    block_signal(SIGCHLD);
 }
 
 bool sigchld_is_blocked(void)

@@ -86,7 +86,8 @@ void raise_fd_limit(void);
    500. ci/proof asks for 20,000. */
 int stress_rounds(void);
 
-void block_sigchld(void); /* in this thread */
+void block_signal(int signum); /* in this thread */
+void block_sigchld(void);
 bool sigchld_is_blocked(void);
 
 /* Waits until a thread of this process sleeps in the kernel; false if the

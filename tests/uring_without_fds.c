@@ -173,19 +173,11 @@ TEST(uring_without_fds, held_and_stolen_and_its_pid_used_again)
     expect_unreaped(x, pid, reused, &gate);
 }
 
-static void block(int signum)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, signum);
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
-}
-
 TEST(uring_without_fds, sigchld_may_be_blocked)
 {
     struct exitfd *x = open_where_fds_may_lack();
     struct gate gate = open_gate();
-    block(SIGCHLD);
+    block_sigchld();
     pid_t pid = watch_child(x, &gate, 7, 0);
     let_through(&gate, 1);
     struct exitfd_event event = wait_event(x);
@@ -326,7 +318,7 @@ TEST(uring_without_fds, a_kernel_without_waitid_requests_and_sigchld_blocked)
     no_waitid = true;
     struct exitfd *x = open_exitfd();
     struct gate gate = open_gate();
-    block(SIGCHLD);
+    block_sigchld();
     for (int i = 0; i < 3; i++) {
         pid_t pid = start_child(&gate, i);
         CHECK_EQ(add_without_fd(x, pid, 0, x), 0);
