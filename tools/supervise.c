@@ -256,10 +256,10 @@ static bool note_event(struct supervision *s, const struct exitfd_event *event)
 
 /*
  * 1 if the child has ended, or a negative errno. What ended together with the
- * child is reaped with it. Descendants that
- * fork and end for ever must not keep us from signals, and those that came
- * during a stop are older than the next stop. While the child lives, no call is
- * made to find that nothing is left: poll does that.
+ * child is reaped with it. Descendants that fork and end for ever must not keep
+ * us from signals, and those that came during a stop are older than the next
+ * stop. While the child lives, no call is made to find that nothing is left:
+ * poll does that.
  */
 static int take_events(struct supervision *s)
 {
