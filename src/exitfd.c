@@ -250,7 +250,7 @@ int exitfd_discard(struct exitfd *x, pid_t pid)
  * no other code has, the pid is its own. That of another process may be reused
  * at any time: why is returned for it.
  */
-static int kill_by_pid(const struct watch *w, pid_t pid, int signum, int why)
+static int kill_by_pid(struct watch *w, pid_t pid, int signum, int why)
 {
     struct wait_result ignored;
     int found = xfd_status_wait_watch(w, WEXITED | WNOWAIT, &ignored);

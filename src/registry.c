@@ -182,20 +182,20 @@ bool xfd_registry_is_pid_reused(const struct exitfd *x, pid_t pid, uint64_t seq)
     return reused;
 }
 
-static bool has_lost_zombie(const struct watch *w)
+static bool has_lost_zombie(struct watch *w)
 {
     struct wait_result ignored;
     return w->flags & WATCH_HELD && xfd_status_wait_watch(w, WEXITED | WNOWAIT, &ignored) == -ECHILD;
 }
 
-bool xfd_registry_may_be_reused(const struct watch *w)
+bool xfd_registry_may_be_reused(struct watch *w)
 {
     return w->flags & WATCH_REAPED_ELSEWHERE || (w->pidfd >= 0 ? xfd_platform_is_reaped(w->pidfd) : has_lost_zombie(w));
 }
 
 /* A child that is held after other code has reaped it keeps its watch for as
    long as the caller likes. */
-static bool is_held_without_zombie(const struct watch *w)
+static bool is_held_without_zombie(struct watch *w)
 {
     return w->flags & WATCH_HELD && xfd_registry_may_be_reused(w);
 }
@@ -211,7 +211,7 @@ bool xfd_registry_is_watched(struct exitfd *x, pid_t pid)
             continue;
         if (other != x)
             pthread_mutex_lock(&other->lock);
-        const struct watch *found = xfd_watches_find(&other->watches, pid);
+        struct watch *found = xfd_watches_find(&other->watches, pid);
         watched = found && !is_held_without_zombie(found);
         if (other != x)
             pthread_mutex_unlock(&other->lock);

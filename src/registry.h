@@ -38,7 +38,7 @@ bool xfd_registry_is_pid_reused(const struct exitfd *x, pid_t pid, uint64_t star
 
 /* The pid may be a new child's already, because other code has reaped the one
    that the watch is about. */
-bool xfd_registry_may_be_reused(const struct watch *w);
+bool xfd_registry_may_be_reused(struct watch *w);
 
 /* Between the two no start begins or ends, and the list of exitfds does not
    change. */

@@ -79,7 +79,18 @@ bool xfd_status_is_exit(const struct wait_result *result)
     return code == CLD_EXITED || code == CLD_KILLED || code == CLD_DUMPED;
 }
 
-int xfd_status_wait_watch(const struct watch *w, int options, struct wait_result *ret)
+/*
+ * What is held is a zombie. Where there is none, or a child lives, other code
+ * has reaped it, and a later child has its pid. For good: that one will be a
+ * zombie too.
+ */
+static int note_lost(struct watch *w)
+{
+    w->flags |= WATCH_REAPED_ELSEWHERE;
+    return -ECHILD;
+}
+
+int xfd_status_wait_watch(struct watch *w, int options, struct wait_result *ret)
 {
     if (w->flags & WATCH_REAPED_ELSEWHERE)
         return -ECHILD;
@@ -88,12 +99,10 @@ int xfd_status_wait_watch(const struct watch *w, int options, struct wait_result
     if (w->pidfd >= 0)
         return xfd_status_wait(WAIT_PIDFD, (id_t)w->pidfd, options, ret);
     int found = xfd_status_wait(P_PID, (id_t)w->pid, options, ret);
-    /* What is held is a zombie. Where a child lives, other code has reaped the
-       zombie, and that child has its pid. */
-    return found == 0 && w->flags & WATCH_HELD ? -ECHILD : found;
+    return (found == 0 || found == -ECHILD) && w->flags & WATCH_HELD ? note_lost(w) : found;
 }
 
-int xfd_status_reap_exit(const struct watch *w, struct wait_result *ret)
+int xfd_status_reap_exit(struct watch *w, struct wait_result *ret)
 {
     int found = xfd_status_wait_watch(w, WEXITED | WNOWAIT, ret);
 

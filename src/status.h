@@ -33,7 +33,7 @@ static inline bool xfd_status_is_peeked(const struct watch *w)
 }
 
 /* By its pidfd if it has one. -ECHILD also where its pid was reused. */
-int xfd_status_wait_watch(const struct watch *w, int options, struct wait_result *ret);
+int xfd_status_wait_watch(struct watch *w, int options, struct wait_result *ret);
 
 /* Reaps a child that is about to exit, unless other code is faster. Blocks
    until then. */
@@ -44,7 +44,7 @@ void xfd_status_await(idtype_t type, id_t id);
  * as the above. A wait with WEXITED also takes the ptrace stops of a child that
  * this process traces itself, so this one looks first.
  */
-int xfd_status_reap_exit(const struct watch *w, struct wait_result *ret);
+int xfd_status_reap_exit(struct watch *w, struct wait_result *ret);
 
 /*
  * A seccomp filter that is installed after exitfd_open, of one thread or of
@@ -72,8 +72,8 @@ int xfd_status_why_no_child(pid_t pid);
    SIGCHLD, or is traced by this process. */
 bool xfd_status_is_special(pid_t pid);
 
-/* Whether the pid is a child of ours, dead or alive: 1, 0, -ECHILD, -ESRCH or
-   -EPERM, 1 if it is already dead. */
+/* Whether the pid is of a child of ours. 1: it is dead, 0: it is alive, or
+   -ECHILD, -ESRCH or -EPERM. */
 int xfd_status_check_child(pid_t pid);
 
 /*

@@ -432,6 +432,19 @@ static void held_and_stolen_later(void)
     expect_not_hit(pid, pid);
 }
 
+/* Its end makes it a zombie with that pid, which is the caller's to reap. */
+static void held_and_stolen_later_and_discarded_late(void)
+{
+    struct exitfd *x = open_for_recycling();
+    pid_t pid = hold_what_is_stolen_later(x);
+    CHECK(exitfd_kill(x, pid, 0) == -ESRCH);
+    CHECK(kill(pid, SIGUSR1) == 0);
+    CHECK(waitid(P_PID, (id_t)pid, &(siginfo_t){ 0 }, WEXITED | WNOWAIT) == 0);
+    CHECK(exitfd_kill(x, pid, 0) == -ESRCH);
+    CHECK(exitfd_discard(x, pid) == 0);
+    CHECK(exit_status_of(pid) == 128 + SIGUSR1);
+}
+
 static void held_and_stolen_later_and_added(void)
 {
     int again;
@@ -553,6 +566,11 @@ TEST(recycled, an_orphan_with_the_pid_of_a_held_child_that_was_stolen_is_reporte
 TEST(recycled, a_later_child_with_the_pid_of_a_held_zombie_that_was_stolen_is_not_hit)
 {
     run_where_pids_can_be_chosen(held_and_stolen_later);
+}
+
+TEST(recycled, a_later_zombie_with_the_pid_of_a_held_zombie_that_was_stolen_is_not_reaped)
+{
+    run_where_pids_can_be_chosen(held_and_stolen_later_and_discarded_late);
 }
 
 TEST(recycled, a_later_child_with_the_pid_of_a_held_zombie_that_was_stolen_can_be_added)

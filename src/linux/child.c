@@ -137,7 +137,7 @@ static OWN_FRAME int learn(const struct watch *w, int why, bool reaped, struct e
     return 1;
 }
 
-int xfd_child_take(struct exitfd *x, const struct watch *w, bool reaped, struct exitfd_event *event)
+int xfd_child_take(struct exitfd *x, struct watch *w, bool reaped, struct exitfd_event *event)
 {
     int options = WEXITED | (xfd_status_is_peeked(w) ? WNOWAIT : 0);
     int found = xfd_status_wait_watch(w, options, &x->answer);

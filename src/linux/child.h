@@ -23,7 +23,7 @@ int xfd_child_add(struct exitfd *x, struct watch *w, int given, bool started_by_
  * is reaped unless observed; 0: it has not, or the kernel does not say so yet;
  * -EPERM: it does not let this thread wait; -ESTALE.
  */
-int xfd_child_take(struct exitfd *x, const struct watch *w, bool reaped, struct exitfd_event *event);
+int xfd_child_take(struct exitfd *x, struct watch *w, bool reaped, struct exitfd_event *event);
 
 void xfd_child_close(struct watch *w);
 
