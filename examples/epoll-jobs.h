@@ -2,7 +2,8 @@
 /*
  * epoll-jobs.c          the daemon: its jobs, its exitfd, its socket
  * epoll-jobs-client.c   the socket, who may connect, what a client says and
- * gets epoll-jobs-loop.c     an epoll loop, as short as one can be
+ *                       gets
+ * epoll-jobs-loop.c     an epoll loop, as short as one can be
  */
 #ifndef EPOLL_JOBS_H
 #define EPOLL_JOBS_H

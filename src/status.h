@@ -76,15 +76,14 @@ bool xfd_status_is_special(pid_t pid);
    -ECHILD, -ESRCH or -EPERM. */
 int xfd_status_check_child(pid_t pid);
 
-/*
- * For status.c: the platform's half, waitid.c. Like waitid(2), with rusage
- * where it can be had, but never EINTR. info and rusage are 0 before, and stay
- * so if there was nothing.
- */
+/* For status.c: the platform's half, waitid.c. */
 extern const int xfd_platform_any_exit_signal; /* the option that finds children of every exit signal, or 0 */
 /* The one that finds children with another exit signal than SIGCHLD, and all
    that this process traces. 0: there are none. */
 extern const int xfd_platform_other_exit_signal;
+
+/* Like waitid(2), with rusage where it can be had, but never EINTR. info and
+   rusage are 0 before, and stay so if there was nothing. */
 int xfd_platform_waitid(idtype_t type, id_t id, int options, siginfo_t *info, struct rusage *rusage);
 
 #endif

@@ -27,9 +27,8 @@ static int64_t now_ns(void)
 /*
  * What is left of a time-out, in milliseconds. libfaketime and the like can
  * make the clock stand still, or go back. Then the time that poll(2) has slept
- * counts.
- * A wake-up before poll's own time-out shows nothing of that, and some come
- * regularly. So poll sleeps for short times while the clock stands still.
+ * counts. A wake-up before poll's own time-out shows nothing of that, and some
+ * come regularly. So poll sleeps for short times while the clock stands still.
  */
 struct countdown {
     int64_t deadline, seen, left; /* left -1: there is no time-out */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Own children, as suites and plain programs look at them without the library.
- * All is in this header, because plain programs are also built by hand with
+ * All is in this header, because scripts in ci/ compile plain programs with
  * tap.c alone.
  */
 #ifndef EXITFD_TESTS_CHILDREN_H

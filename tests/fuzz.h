@@ -120,7 +120,7 @@ void now_and_then_ignore(void);
 void now_and_then_reopen(void);
 void wait_for_either(void);
 void wait_beside_a_thread(void);
-void watch_any_or_no_other_child(void);
+void begin_or_end_a_catch_all_watch(void);
 
 /* fuzz_calls.c: EXITFD_HOLD, groups, counts, pidfds of the reaped, children
    without a pidfd */

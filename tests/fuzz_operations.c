@@ -367,7 +367,7 @@ static void watch_any_child(int x)
         any_child = x;
 }
 
-static void watch_no_other_child(int x)
+static void end_the_catch_all_watch(int x)
 {
     int error = exitfd_remove(exitfds[x], -1);
 
@@ -377,12 +377,12 @@ static void watch_no_other_child(int x)
         any_child = -1;
 }
 
-void watch_any_or_no_other_child(void)
+void begin_or_end_a_catch_all_watch(void)
 {
     if (below(4) == 0)
         watch_any_child((int)below(2));
     else
-        watch_no_other_child((int)below(2));
+        end_the_catch_all_watch((int)below(2));
 }
 
 void wait_for_either(void)

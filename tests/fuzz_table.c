@@ -25,7 +25,7 @@ static const struct operation operations[] = {
     { "basic", 1, NULL, fork_and_close },
     { "basic", 1, NULL, now_and_then_reopen },
     { "basic", 1, NULL, clear },
-    { "basic", 1, NULL, watch_any_or_no_other_child },
+    { "basic", 1, NULL, begin_or_end_a_catch_all_watch },
     { "basic", 1, NULL, wait_beside_a_thread },
     { "basic", 4, NULL, wait_for_either },
     { "calls", 1, start_held, NULL },

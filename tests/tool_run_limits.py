@@ -299,11 +299,15 @@ class Ends(LimitTest):
     def test_what_ignores_sigterm_is_killed_even_if_fds_ran_out(self):
         """/proc tells what is left of a group. To read it takes an fd, and the commands have them all."""
         line = "(trap '' TERM; exec sleep 1000) & head -c 200000 /dev/zero; exec sleep 1000\n"
+        timed_out = 0
         for limit in range(12, 22):
-            limited = ["/bin/sh", "-c", f'ulimit -n {limit}; exec "$0" run -q -j 9 -t 0.3 -K 0.3', TOOL]
+            limited = ["/bin/sh", "-c", f'ulimit -n {limit}; exec "$0" run --json -j 9 -t 0.3 -K 0.3', TOOL]
             with self.subTest(limit=limit):
-                subprocess.run(limited, input=line * 3, capture_output=True, text=True, env=self.env, timeout=PATIENCE, check=False)
+                result = subprocess.run(limited, input=line * 3, capture_output=True, text=True, env=self.env, timeout=PATIENCE,
+                                        check=False)
+                timed_out += '"timed_out":true' in result.stdout.replace(" ", "")
                 self.assert_nothing_left()
+        self.assertGreater(timed_out, 0)
 
     def test_more_commands_without_outputs_than_poll_takes_entries(self):
         """Such a command needs one fd at most. poll takes as many entries as the limit on open files."""

@@ -272,10 +272,13 @@ class Wait(ToolTest):
         for process in zombies:
             process.stdin.close()
             os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        has_told = 0
         for limit in range(8, 16):
             result = self.run_tool("wait", "-t", "0.05", *(process.pid for process in zombies),
                                    preexec_fn=lambda limit=limit: resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit)))
             self.assertNotIn("still running", result.stderr, limit)
+            has_told += result.returncode == 124 and "has ended, but its parent" in result.stderr
+        self.assertGreater(has_told, 0)
 
     def test_a_zombie_is_reported_at_once(self):
         if not has_record():

@@ -44,8 +44,8 @@ __attribute__((format(printf, 3, 0))) size_t compose(char *text, const char *pre
 
 /*
  * Prints "PREFIX: MESSAGE" on standard error as one line, clean, with one
- * write(2).
- * It is whole also on a pipe that is full and non-blocking. Needs no memory.
+ * write(2). It is whole also on a pipe that is full and non-blocking. Needs no
+ * memory.
  */
 __attribute__((format(printf, 2, 0))) void say(const char *prefix, const char *format, va_list args);
 

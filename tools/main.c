@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Finds the subcommand, and answers --help and --version. First it opens what
- * is closed of the fds 0 to 2, so that no file of ours gets such a number.
+ * is closed of the fds 0 to 2, so that no file of ours gets such a number. Only
+ * wait gives up 0 once it reads no more.
  */
 #include "tool.h"
 

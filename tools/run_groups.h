@@ -2,9 +2,8 @@
 /*
  * Process groups whose leader was asked to end and has ended, but has left
  * processes in them. They are watched until they have ended: what is killed is
- * waited for.
- * Meanwhile x holds the leader's zombie. So the number cannot be another
- * group's.
+ * waited for. Meanwhile x holds the leader's zombie. So the number cannot be
+ * another group's.
  */
 #ifndef RUN_GROUPS_H
 #define RUN_GROUPS_H

@@ -895,7 +895,8 @@ class _LoopExitFd(ExitFd):
             return self._process is not _process or self._reap()
 
     def _reap(self) -> bool:
-        """An io_uring exitfd does nothing in another thread than that of its loop, which may be gone."""
+        """An io_uring exitfd does nothing in another thread than that of its loop, which may be gone.
+        A child that other code has reaped meanwhile is taken for another one with its pid."""
         for pid in list(self.started):
             with contextlib.suppress(OSError):
                 if os.waitpid(pid, os.WNOHANG)[0] == 0:

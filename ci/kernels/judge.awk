@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 # usage: awk -v name=KERNEL -v kernel=VERSION -f ci/kernels/judge.awk
-# ci/kernels/features DOCTOR COUNTS DOCTOR is what exitfd doctor printed there,
-# COUNTS comes from ci/count-tests.awk. Prints a line for all that the table in
-# features says must not be: a feature that the kernel must have and has not, a
-# skip with no right to be one, and a failure.
+#            ci/kernels/features DOCTOR COUNTS
+#
+# DOCTOR is what exitfd doctor printed there, COUNTS comes from
+# ci/count-tests.awk. Prints a line for all that the table in features says must
+# not be: a feature that the kernel must have and has not, a skip with no right
+# to be one, and a failure.
 
 function number(version,    parts)
 {
